@@ -1,0 +1,1 @@
+"""The sweep, the engine, the journal, the safety and the command line."""

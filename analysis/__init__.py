@@ -1,0 +1,1 @@
+"""Spectra to energies, and energies to laws: pure numpy and scipy."""

@@ -1,0 +1,1 @@
+"""The instruments: wire to role, nothing else."""

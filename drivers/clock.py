@@ -1,0 +1,78 @@
+"""The one place where time comes from.
+
+All waiting goes through a Clock: real for the laboratory, scaled for a simulated setup in another
+process that runs k times faster, virtual for a whole night in seconds.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+__all__ = ["Clock", "RealClock", "ScaledClock", "VirtualClock"]
+
+
+class Clock(Protocol):
+    """Monotonic experiment time, and the only way to let it pass."""
+
+    def now(self) -> float:
+        """Return the experiment time in s; monotonic, its zero is arbitrary."""
+        ...
+
+    def utc(self) -> float:
+        """Return the wall clock in s since 1970-01-01 UTC; it may step."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let that much experiment time pass; zero or negative returns at once."""
+        ...
+
+
+class ScaledClock:
+    """Real time multiplied: `factor` seconds of experiment pass in one second of life."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        if not factor > 0:
+            raise ValueError(f"clock factor {factor} must be positive")
+        self.factor = factor
+
+    def now(self) -> float:
+        return time.monotonic() * self.factor
+
+    def utc(self) -> float:
+        return time.time()
+
+    def wait(self, seconds: float) -> None:
+        if seconds > 0:
+            time.sleep(seconds / self.factor)
+
+
+class RealClock(ScaledClock):
+    """Experiment time is real time."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+
+class VirtualClock:
+    """Time that jumps: a wait returns at once, with the clock later by that much.
+
+    `on_advance` is called with the new time after each jump, so that a simulated world keeps up.
+    """
+
+    def __init__(self, start_utc: float = 1_800_000_000.0) -> None:
+        self._now = 0.0
+        self._start_utc = start_utc
+        self.on_advance: list[Callable[[float], None]] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def utc(self) -> float:
+        return self._start_utc + self._now
+
+    def wait(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self._now += seconds
+        for follow in self.on_advance:
+            follow(self._now)

@@ -1,0 +1,1 @@
+"""One physical world and the instruments that look at it."""
