@@ -1,0 +1,65 @@
+"""Levels that must hold at all times; checked as levels, before every action, never as edges."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from math import inf, isnan
+
+from drivers.roles import Reading
+
+__all__ = ["Consequence", "Interlock", "Trip", "first_trip"]
+
+
+class Consequence(Enum):
+    """What a trip does beyond ending the run in the safe state."""
+
+    STOP = "stop"  # heater holds
+    STOP_AND_HEATER_OFF = "stop and heater off"  # sensor fault, over-temperature
+
+
+@dataclass(frozen=True, slots=True)
+class Interlock:
+    """A channel, the band it must stay in, and how old its reading may be."""
+
+    channel: str
+    low: float = -inf
+    high: float = inf
+    max_age_s: float = inf
+    consequence: Consequence = Consequence.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """An interlock that does not hold, and why."""
+
+    interlock: Interlock
+    reason: str
+
+
+def first_trip(
+    interlocks: Iterable[Interlock], latest: Mapping[str, Reading], now: float
+) -> Trip | None:
+    """Return the first interlock that does not hold, None if all do.
+
+    A missing or stale reading, NaN and a flagged reading are trips.
+    """
+    for interlock in interlocks:
+        reason = _violation(interlock, latest.get(interlock.channel), now)
+        if reason:
+            return Trip(interlock, f"{interlock.channel}: {reason}")
+    return None
+
+
+def _violation(interlock: Interlock, reading: Reading | None, now: float) -> str:
+    if reading is None:
+        return "no reading yet"
+    if not now - reading.time_s <= interlock.max_age_s:
+        return f"last reading {now - reading.time_s:.1f} s old, allowed {interlock.max_age_s:.1f} s"
+    if not reading.is_good or isnan(reading.value):
+        return f"{reading.status.value} {reading.note}".strip()
+    if not interlock.low <= reading.value <= interlock.high:
+        return (
+            f"{reading.value:.6g} {reading.unit} is outside "
+            f"{interlock.low:.6g} to {interlock.high:.6g}"
+        )
+    return ""
