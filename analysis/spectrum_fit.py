@@ -1,0 +1,521 @@
+"""Fit the exciton lines of one spectrum: energies, widths and areas with errors and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.axis import energy_edges_eV
+from analysis.fisher_scoring import Box, Counts, Optimum, maximise_likelihood
+from analysis.line_table import Line, LineTable, Shape
+from analysis.matched_filter import find_lines, floor_of, significance
+from analysis.verdict import Verdict
+
+__all__ = ["DetectorNoise", "FitModel", "SpectrumFit", "fit_spectrum"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorNoise:
+    """How counts come from electrons.
+
+    gain_e_per_count: electrons per count. read_noise_e: standard deviation of one pixel as read.
+    offset_counts: level of an unexposed pixel. saturation_counts: pixels at or above are masked.
+    """
+
+    gain_e_per_count: float = 1.0
+    read_noise_e: float = 0.0
+    offset_counts: float = 0.0
+    saturation_counts: float = np.inf
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.gain_e_per_count) and self.gain_e_per_count > 0):
+            raise ValueError(f"gain_e_per_count {self.gain_e_per_count} must be positive")
+        if not (np.isfinite(self.read_noise_e) and self.read_noise_e >= 0):
+            raise ValueError(f"read_noise_e {self.read_noise_e} must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class FitModel:
+    """What is looked for.
+
+    lines: 1, 2 or 3 of one width, or "auto": as many as the Bayesian information criterion wants.
+    window_eV: energies between which the lines are looked for; None: the whole spectrum.
+    span_eV: width of the fitted window around the lines that were found; None: window_eV, or where
+    that is None too, a window that suits the strongest line.
+    background_order: of the polynomial in pixels, 0 to 3.
+    fixed, bounds: by parameter name (energy_1_eV, width_eV, area_1_counts, ...), in its unit.
+    confirmed_by: independent evidence that there are several lines ("polarization", "biexciton
+    mirror", "replica copy"); without it a splitting is fitted but not claimed, since a skewed
+    instrument profile looks like a second line.
+    """
+
+    lines: int | Literal["auto"] = 1
+    shape: Literal["gauss", "lorentz"] = "gauss"
+    window_eV: tuple[float, float] | None = None
+    background_order: int = 1
+    span_eV: float | None = None
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    confirmed_by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.lines not in (1, 2, 3, "auto"):
+            raise ValueError(f'lines {self.lines!r} must be 1, 2, 3 or "auto"')
+        if self.background_order not in (0, 1, 2, 3):
+            raise ValueError(f"background_order {self.background_order} must be 0, 1, 2 or 3")
+        Shape(self.shape)
+
+    def table(self, lines: int) -> LineTable:
+        """Return the line table of this many lines with one width."""
+        return LineTable(
+            [
+                Line(
+                    centre=((f"energy_{k}_eV", 1.0),),
+                    width="width_eV",
+                    area=(f"area_{k}_counts",),
+                    shape=Shape(self.shape),
+                )
+                for k in range(1, lines + 1)
+            ],
+            background_order=self.background_order,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrumFit:
+    """Fitted parameters with photon errors, and what they are worth.
+
+    names: energy_k_eV (rising), width_eV (FWHM), area_k_counts, background_k (counts per pixel).
+    values, errors, covariance: NaN throughout where the verdict is NO_SIGNAL or FAILED.
+    errors hold photon and read noise alone; errors_with_misfit also what the model lacks.
+    splitting_claimed: whether more than one line is more than a description of the profile.
+    gains: drop of the deviance by the second, third line where "auto" tried them.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    errors: Array
+    covariance: Array
+    chi2_per_dof: float
+    verdict: Verdict
+    reason: str
+    lines: int
+    window_eV: tuple[float, float]
+    splitting_claimed: bool = False
+    deviance: float = np.nan
+    pixels: int = 0
+    evaluations: int = 0
+    gains: tuple[float, ...] = ()
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.values[self.names.index(name)])
+
+    def error(self, name: str) -> float:
+        """Return the photon error of one parameter."""
+        return float(self.errors[self.names.index(name)])
+
+    @property
+    def misfit_factor(self) -> float:
+        """By how much the residuals exceed the noise: sqrt(chi2/dof), not below 1."""
+        return float(np.sqrt(np.fmax(1.0, self.chi2_per_dof)))
+
+    @property
+    def errors_with_misfit(self) -> Array:
+        return self.errors * self.misfit_factor
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The fitted stretch of a spectrum, in electrons; counts of shape (spectra, pixels)."""
+
+    edges_eV: Array
+    counts: Counts
+
+    @property
+    def limits_eV(self) -> tuple[float, float]:
+        low, high = sorted((float(self.edges_eV[0]), float(self.edges_eV[-1])))
+        return low, high
+
+    @property
+    def pixel_eV(self) -> float:
+        return abs(float(self.edges_eV[-1] - self.edges_eV[0])) / (self.edges_eV.size - 1)
+
+
+def fit_spectrum(
+    wavelength_nm: ArrayLike,
+    counts: ArrayLike,
+    *,
+    model: FitModel,
+    noise: DetectorNoise,
+    background: ArrayLike | None = None,
+) -> SpectrumFit:
+    """Fit one spectrum without any start values.
+
+    wavelength_nm: pixel centres in vacuum, rising or falling; counts: raw, same shape; background:
+    one frame with the light off, same exposure, whose own noise is counted.
+    Raises ValueError for an axis that is none and for shapes that differ; whatever is wrong with
+    the counts themselves is said by the verdict.
+    """
+    spectra = np.atleast_2d(np.asarray(counts, dtype=np.float64))
+    whole = in_electrons(wavelength_nm, spectra, noise=noise, background=background)
+    found = find_window(whole, model)
+    if isinstance(found, str):
+        return _without_values(model, Verdict.NO_SIGNAL, found, whole.limits_eV)
+    numbers = (1, 2, 3) if model.lines == "auto" else (model.lines,)
+    fits = [_fit_lines(found, model, number, noise) for number in numbers]
+    if len(fits) == 1:
+        return fits[0]
+    deviances = [fit.deviance for fit in fits]
+    gains = tuple(float(a - b) for a, b in zip(deviances, deviances[1:], strict=False))
+    sound = [fit for fit in fits if fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
+    return replace(min(sound or fits[:1], key=_bayesian_information), gains=gains)
+
+
+def _bayesian_information(fit: SpectrumFit) -> float:
+    return fit.deviance + len(fit.names) * np.log(fit.pixels)
+
+
+def in_electrons(
+    wavelength_nm: ArrayLike,
+    counts: Array,
+    *,
+    noise: DetectorNoise,
+    background: ArrayLike | None,
+) -> Window:
+    """Return whole spectra in electrons with their signal-free variance and good pixels."""
+    edges = energy_edges_eV(wavelength_nm)
+    if counts.shape[-1] != edges.size - 1:
+        raise ValueError(f"{counts.shape[-1]} counts for a wavelength axis of {edges.size - 1}")
+    read2 = np.maximum(noise.read_noise_e, _LEAST_READ_NOISE_E) ** 2
+    good = np.isfinite(counts) & (counts < noise.saturation_counts)
+    electrons = noise.gain_e_per_count * (np.where(good, counts, 0.0) - noise.offset_counts)
+    shift = np.full(counts.shape, read2)
+    if background is not None:
+        dark_counts = np.asarray(background, dtype=np.float64)
+        if dark_counts.shape != counts.shape[-1:]:
+            raise ValueError(f"background of shape {dark_counts.shape} for {edges.size - 1} pixels")
+        good = good & np.isfinite(dark_counts)
+        dark = noise.gain_e_per_count * (
+            np.where(np.isfinite(dark_counts), dark_counts, 0.0) - noise.offset_counts
+        )
+        electrons = electrons - dark
+        shift = shift + read2 + 2.0 * np.maximum(dark, 0.0)
+    return Window(edges, Counts(np.where(good, electrons, 0.0), shift, good.astype(np.float64)))
+
+
+# Keeps the expectation of an empty pixel of a noiseless detector away from zero.
+_LEAST_READ_NOISE_E = 0.1
+_LEAST_SIGNIFICANCE = 5.0
+_LEAST_PIXELS = 11
+_STRONGEST_WIDTHS_IN_WINDOW = 8.0
+
+
+def find_window(whole: Window, model: FitModel) -> Window | str:
+    """Return the stretch to fit around the lines of the mean spectrum, or why there is none."""
+    low, high = model.window_eV or whole.limits_eV
+    searched = _cut(whole, low, high)
+    if searched is None:
+        return (
+            f"the window {low:.6g} to {high:.6g} eV holds fewer than {_LEAST_PIXELS} good pixels "
+            f"of the axis from {whole.limits_eV[0]:.6g} to {whole.limits_eV[1]:.6g} eV"
+        )
+    spectrum, deviation = _mean_above_floor(searched)
+    z, peak, fwhm_px = significance(spectrum, deviation)
+    if not z > _LEAST_SIGNIFICANCE:
+        return f"no line in {low:.6g} to {high:.6g} eV: the best is {z:.1f} sigma, needed are 5"
+    if model.window_eV is not None and model.span_eV is None:
+        return searched
+    pixel_eV = searched.pixel_eV
+    span = model.span_eV or max(
+        _STRONGEST_WIDTHS_IN_WINDOW * fwhm_px * pixel_eV, 3 * _LEAST_PIXELS * pixel_eV
+    )
+    middle = 0.5 * (searched.edges_eV[1:] + searched.edges_eV[:-1])
+    centre = _centroid(middle, spectrum, start=float(middle[peak]), span=span)
+    return _cut(searched, centre - 0.5 * span, centre + 0.5 * span) or searched
+
+
+def _mean_above_floor(window: Window) -> tuple[Array, Array]:
+    """Return the mean of the spectra above its floor and the deviation of a pixel without line."""
+    counts = window.counts
+    weight = counts.good.sum(axis=0)
+    mean = (counts.electrons * counts.good).sum(axis=0) / np.maximum(weight, 1.0)
+    floor = floor_of(mean[weight > 0])
+    variance = (counts.shift.mean(axis=0) + max(floor, 0.0)) / np.maximum(weight, 1.0)
+    return np.where(weight > 0, mean - floor, 0.0), np.sqrt(variance)
+
+
+def _centroid(place: Array, spectrum: Array, *, start: float, span: float) -> float:
+    """Return where a window of this span holds the light evenly, climbing from start."""
+    centre = start
+    light = np.maximum(spectrum - 0.02 * spectrum.max(), 0.0)
+    for _ in range(4):
+        near = light * (np.abs(place - centre) < 0.5 * span)
+        centre = float((near * place).sum() / near.sum()) if near.sum() > 0 else start
+    return centre
+
+
+def _cut(window: Window, low_eV: float, high_eV: float) -> Window | None:
+    """Return the pixels whose middle lies inside, or None if too few are good."""
+    middle = 0.5 * (window.edges_eV[1:] + window.edges_eV[:-1])
+    inside = np.flatnonzero((middle >= low_eV) & (middle <= high_eV))
+    if inside.size < _LEAST_PIXELS:
+        return None
+    part = slice(int(inside[0]), int(inside[-1]) + 1)
+    counts = window.counts
+    cut = Counts(counts.electrons[:, part], counts.shift[:, part], counts.good[:, part])
+    if (cut.good.sum(axis=1) < _LEAST_PIXELS).any():
+        return None
+    return Window(window.edges_eV[part.start : part.stop + 1], cut)
+
+
+def _fit_lines(window: Window, model: FitModel, lines: int, noise: DetectorNoise) -> SpectrumFit:
+    table = model.table(lines)
+    starts = start_values(window, model, lines)
+    copies = Counts(
+        *(
+            np.repeat(a, len(starts), axis=0)
+            for a in (window.counts.electrons, window.counts.shift, window.counts.good)
+        )
+    )
+    optimum = maximise_likelihood(
+        lambda place: table.evaluate(place, window.edges_eV),
+        copies,
+        start=starts,
+        box=box_of(window, model, table, noise, spectra=len(starts)),
+    )
+    best = int(np.argmin(np.where(optimum.converged, optimum.deviance, np.inf)))
+    return judged(optimum, best, window=window, model=model, lines=lines, noise=noise)
+
+
+def start_values(window: Window, model: FitModel, lines: int) -> Array:
+    """Return a few starts, shape (starts, parameters), from the mean of the window's spectra."""
+    spectrum, _ = _mean_above_floor(window)
+    tries = [find_lines(spectrum, lines)] + ([find_lines(spectrum, lines - 1)] if lines > 1 else [])
+    starts = []
+    for candidates in tries:
+        pixel, area, fwhm_px = candidates.pixel, candidates.area, candidates.fwhm_px
+        if pixel.size < lines:
+            brightest = int(np.argmax(area))
+            halves = pixel[brightest] + np.array([-0.4, 0.4]) * fwhm_px
+            pixel = np.concatenate([np.delete(pixel, brightest), halves])
+            area = np.concatenate([np.delete(area, brightest), [0.5 * area[brightest]] * 2])
+            fwhm_px = 0.8 * fwhm_px
+        energy = np.interp(pixel + 0.5, np.arange(window.edges_eV.size), window.edges_eV)
+        starts.append(_in_order(window, model, lines, energy, area, fwhm_px * window.pixel_eV))
+    return np.array(starts)
+
+
+def _in_order(
+    window: Window, model: FitModel, lines: int, energy: Array, area: Array, width: float
+) -> Array:
+    """Return start values in the order of the table, lines in rising energy."""
+    rising = np.argsort(energy)
+    floor = floor_of(window.counts.electrons.mean(axis=0))
+    value = {"width_eV": width, "background_0": max(floor, -0.5 * float(window.counts.shift.min()))}
+    for k, i in enumerate(rising, start=1):
+        value[f"energy_{k}_eV"] = float(energy[i])
+        value[f"area_{k}_counts"] = float(area[i])
+    return np.array([value.get(name, 0.0) for name in model.table(lines).names])
+
+
+def box_of(
+    window: Window, model: FitModel, table: LineTable, noise: DetectorNoise, *, spectra: int
+) -> Box:
+    """Return the bounds: lines inside the window, widths from half a pixel to half the window."""
+    low, high = window.limits_eV
+    limits = {
+        "energy": (low, high),
+        "width": (0.5 * window.pixel_eV, 0.5 * (high - low)),
+    }
+    free = (-np.inf, np.inf)
+    per_name = [limits.get(name.split("_")[0], free) for name in table.names]
+    for name, (lower, upper) in _user_limits(model, noise, table.names).items():
+        per_name[table.names.index(name)] = (lower, upper)
+    lower, upper = (np.tile(column, (spectra, 1)) for column in np.array(per_name).T)
+    width = table.names.index("width_eV")
+    is_energy = np.array([name.startswith("energy") for name in table.names])
+
+    def largest_step(place: Array) -> Array:
+        cap = np.full(place.shape, np.inf)
+        cap[:, width] = 0.4 * place[:, width]
+        cap[:, is_energy] = 0.7 * place[:, [width]]
+        return cap
+
+    return Box(lower, upper, largest_step)
+
+
+def _user_limits(
+    model: FitModel, noise: DetectorNoise, names: tuple[str, ...]
+) -> dict[str, tuple[float, float]]:
+    limits = {**model.bounds, **{name: (value, value) for name, value in model.fixed.items()}}
+    for name, (lower, upper) in limits.items():
+        if name not in names:
+            raise ValueError(f"{name!r} is no parameter of this model; it has {', '.join(names)}")
+        if not lower <= upper:
+            raise ValueError(f"{name}: lower bound {lower} is above upper bound {upper}")
+    scale = electrons_per_unit(names, noise)
+    return {
+        name: (lower * scale[names.index(name)], upper * scale[names.index(name)])
+        for name, (lower, upper) in limits.items()
+    }
+
+
+def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
+    """Return what turns each parameter's unit into the fit's own: counts into electrons."""
+    in_counts = [name.startswith(("area", "background")) for name in names]
+    return np.where(in_counts, noise.gain_e_per_count, 1.0)
+
+
+_NO_SPLITTING = "shape not known, splitting not claimed"
+_MOST_CORRELATION = 0.9995
+
+
+def judged(
+    optimum: Optimum,
+    row: int,
+    *,
+    window: Window,
+    model: FitModel,
+    lines: int,
+    noise: DetectorNoise,
+    spectrum: int = 0,
+) -> SpectrumFit:
+    """Turn one row of an optimum into values, errors, chi2 and a verdict with its reason."""
+    table = model.table(lines)
+    if not optimum.converged[row] or not np.isfinite(optimum.deviance[row]):
+        return _without_values(
+            model,
+            Verdict.FAILED,
+            f"no optimum within {optimum.evaluations} evaluations",
+            window.limits_eV,
+            lines=lines,
+        )
+    box = box_of(window, model, table, noise, spectra=1)
+    place = optimum.parameters[row]
+    fixed = box.lower[0] == box.upper[0]
+    at_bound = ~fixed & ((place <= box.lower[0]) | (place >= box.upper[0]))
+    covariance, condition = inverse_information(optimum.information[row], ~(fixed | at_bound))
+    pixels = int(window.counts.good[spectrum].sum())
+    chi2 = pearson_chi2(optimum.expected[row], window.counts, spectrum)
+    dof = max(1, pixels - int((~fixed).sum()))
+    scale = electrons_per_unit(table.names, noise)
+    order = _rising_energy(table.names, place, lines)
+    values = (place / scale)[order]
+    covariance = (covariance / scale[:, None] / scale)[np.ix_(order, order)]
+    fit = SpectrumFit(
+        names=table.names,
+        values=values,
+        errors=np.sqrt(np.maximum(np.diag(covariance), 0.0)),
+        covariance=covariance,
+        chi2_per_dof=chi2 / dof,
+        verdict=Verdict.CONVERGED,
+        reason="",
+        lines=lines,
+        window_eV=window.limits_eV,
+        splitting_claimed=lines > 1 and bool(model.confirmed_by),
+        deviance=float(optimum.deviance[row]),
+        pixels=pixels,
+        evaluations=optimum.evaluations,
+    )
+    held = [table.names[i] for i in np.flatnonzero(at_bound)]
+    verdict, reason = _verdict(fit, held, condition=condition, dof=dof)
+    return replace(fit, verdict=verdict, reason=_with_claim(reason, fit, model))
+
+
+def _with_claim(reason: str, fit: SpectrumFit, model: FitModel) -> str:
+    if fit.lines == 1:
+        return reason
+    if model.confirmed_by:
+        return f"{reason}; splitting confirmed by {', '.join(model.confirmed_by)}"
+    return f"{reason}; {_NO_SPLITTING}"
+
+
+def _rising_energy(names: tuple[str, ...], place: Array, lines: int) -> NDArray[np.intp]:
+    """Return the order of the parameters that numbers the lines in rising energy."""
+    order = np.arange(len(names))
+    energies = [names.index(f"energy_{k}_eV") for k in range(1, lines + 1)]
+    areas = [names.index(f"area_{k}_counts") for k in range(1, lines + 1)]
+    rising = np.argsort(place[energies], kind="stable")
+    order[energies] = np.array(energies)[rising]
+    order[areas] = np.array(areas)[rising]
+    return order
+
+
+def inverse_information(information: Array, free: NDArray[np.bool_]) -> tuple[Array, float]:
+    """Return the covariance (zero where not free) and the smallest scaled eigenvalue."""
+    covariance = np.zeros_like(information)
+    if not free.any():
+        return covariance, 1.0
+    part = np.ix_(free, free)
+    scale = np.sqrt(np.diag(information)[free])
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        return np.full_like(information, np.inf), 0.0
+    scaled = information[part] / scale / scale[:, None]
+    eigenvalue, vector = np.linalg.eigh(scaled)
+    kept = np.maximum(eigenvalue, 1e-14)
+    covariance[part] = (vector / kept) @ vector.T / scale / scale[:, None]
+    return covariance, float(eigenvalue[0])
+
+
+def pearson_chi2(expected: Array, counts: Counts, spectrum: int) -> float:
+    """Return the sum of squared residuals over their expected variance."""
+    residual2 = (counts.electrons[spectrum] - expected) ** 2
+    variance = expected + counts.shift[spectrum]
+    return float((counts.good[spectrum] * residual2 / variance).sum())
+
+
+def _verdict(
+    fit: SpectrumFit, held: list[str], *, condition: float, dof: int
+) -> tuple[Verdict, str]:
+    """Return the first thing that is wrong with a converged fit, gravest first."""
+    areas = [i for i, name in enumerate(fit.names) if name.startswith("area")]
+    area, area_error = fit.values[areas], fit.errors[areas]
+    strongest = int(np.argmax(area))
+    z = area[strongest] / max(area_error[strongest], 1e-300)
+    total_error = float(np.sqrt(fit.covariance[np.ix_(areas, areas)].sum().clip(0.0)))
+    if area.sum() < _LEAST_SIGNIFICANCE * total_error or area[strongest] <= 0:
+        return Verdict.NO_SIGNAL, f"the light of all lines is {area.sum():.3g} +- {total_error:.2g}"
+    if held:
+        return Verdict.AT_A_BOUND, f"{', '.join(held)} at the end of the allowed range"
+    width, width_error = fit["width_eV"], fit.error("width_eV")
+    energies = [i for i, name in enumerate(fit.names) if name.startswith("energy")]
+    doubtful = [fit.names[i] for i in energies if fit.errors[i] > 0.5 * width] + (
+        ["width_eV"] if width_error > width else []
+    )
+    if condition < 1.0 - _MOST_CORRELATION or doubtful or z < 2.0:
+        named = ", ".join(doubtful) or "a combination of the parameters"
+        return Verdict.ILL_DETERMINED, f"the spectrum hardly determines {named}"
+    excess = fit.chi2_per_dof * dof - dof
+    if excess > 5.0 * np.sqrt(2.2 * dof):
+        return Verdict.POOR_FIT, f"residuals exceed the noise: chi2/dof {fit.chi2_per_dof:.2f}"
+    return Verdict.CONVERGED, f"chi2/dof {fit.chi2_per_dof:.2f}"
+
+
+def _without_values(
+    model: FitModel,
+    verdict: Verdict,
+    reason: str,
+    window_eV: tuple[float, float],
+    *,
+    lines: int | None = None,
+) -> SpectrumFit:
+    number = lines or (1 if model.lines == "auto" else model.lines)
+    names = model.table(number).names
+    nothing = np.full(len(names), np.nan)
+    return SpectrumFit(
+        names=names,
+        values=nothing,
+        errors=nothing,
+        covariance=np.full((len(names), len(names)), np.nan),
+        chi2_per_dof=np.nan,
+        verdict=verdict,
+        reason=reason,
+        lines=number,
+        window_eV=window_eV,
+    )
