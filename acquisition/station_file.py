@@ -1,0 +1,239 @@
+"""The station file: which instruments a laboratory has, where they answer, what they may do.
+
+An instrument whose section is missing is not there, and an axis that needs it is refused. Units
+are written with every quantity and are the end of the field's name here (acquisition.quantity).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from acquisition.config_model import ConfigModel, ExistingFile, LocalPath, OneOrMore, Zone
+from acquisition.quantity import NotNegative, Positive, Quantity
+
+__all__ = [
+    "BiasConfig",
+    "CameraConfig",
+    "CryostatConfig",
+    "CryostatZone",
+    "DiskConfig",
+    "Grating",
+    "InstrumentConfig",
+    "PolarizerConfig",
+    "ShutterConfig",
+    "SimulationConfig",
+    "SpectrographConfig",
+    "StationConfig",
+    "StationHead",
+]
+
+Address = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(sim://\w+|(tcp|ws)://[^\s/:]+:\d+(/\S*)?|serial:///\S+|visa://\S+)$"
+    ),
+]
+BusAddress = Annotated[int, Field(ge=0, le=15)]
+Sign = Literal[1, -1]
+SensorInput = Literal["A", "B", "C", "D"]
+
+
+class InstrumentConfig(ConfigModel):
+    """Where an instrument answers. `simulated` marks a simulator behind a real address."""
+
+    address: Address
+    simulated: bool = False
+
+    @property
+    def is_simulated(self) -> bool:
+        return self.simulated or self.address.startswith("sim://")
+
+
+class CryostatZone(Zone):
+    """Controller settings up to a temperature; PID values that are None stay as they are.
+
+    settling_s: what a step usually needs there beyond its ramp; for the price only.
+    """
+
+    heater_range: Literal["low", "medium", "high"]
+    proportional: float | None = Field(None, ge=0.1, le=1000)
+    integral: float | None = Field(None, ge=0.1, le=1000)
+    derivative: float | None = Field(None, ge=0, le=200)
+    settling_s: NotNegative = 0.0
+
+
+class CryostatConfig(InstrumentConfig):
+    """trip_K: above it the controller itself switches every heater off (TLIMIT).
+
+    cooling_K_per_min: how fast the cryostat cools without heat; for the price only.
+    """
+
+    model: Literal["lakeshore336"]
+    control_sensor: SensorInput = "A"
+    sample_sensor: SensorInput = "B"
+    output: Literal[1, 2] = 1
+    min_K: Positive
+    max_K: Positive
+    trip_K: Positive
+    ramp_K_per_min: Annotated[Quantity, Field(ge=0.1, le=100)] = 10.0
+    cooling_K_per_min: Positive = 3.0
+    pacing_s: NotNegative = 0.05
+    monitor_interval_s: Positive = 2.0
+    zone: OneOrMore[CryostatZone]
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> "CryostatConfig":
+        if not self.min_K < self.max_K < self.trip_K:
+            raise PydanticCustomError(
+                "limits",
+                "{allowed}",
+                {"allowed": "min below max below trip"},
+            )
+        return self
+
+
+class Grating(ConfigModel):
+    """One place of the turret; zero-order mirrors have 0 grooves."""
+
+    number: int = Field(ge=0)
+    grooves_per_mm: int = Field(ge=0, le=4000)
+
+
+class SpectrographConfig(InstrumentConfig):
+    """The two times are what a move usually takes; for the price only."""
+
+    model: Literal["horiba-icl"]
+    mono_index: int = Field(0, ge=0)
+    min_nm: NotNegative
+    max_nm: Positive
+    grating: Annotated[tuple[Grating, ...], Field(min_length=1)]
+    centre_move_s: NotNegative = 5.0
+    grating_move_s: NotNegative = 30.0
+    monitor_interval_s: Positive = 60.0
+
+
+class CameraConfig(InstrumentConfig):
+    """rows: (first, number) binned on the chip into one spectrum; None: the whole chip.
+
+    A warmer detector than max_detector_C is an interlock.
+    """
+
+    model: Literal["horiba-icl"]
+    ccd_index: int = Field(0, ge=0)
+    pixels: int = Field(ge=1, le=20_000)
+    rows: tuple[int, int] | None = None
+    gain: int = Field(0, ge=0)
+    speed: int = Field(0, ge=0)
+    electrons_per_count: float = Field(gt=0)
+    read_noise_electrons: float = Field(ge=0)
+    offset_counts: float
+    saturation_counts: int = Field(gt=0)
+    readout_s: NotNegative
+    min_exposure_s: Positive = 0.001
+    max_exposure_s: Positive = 3600.0
+    max_detector_C: Quantity = -50.0
+    has_shutter: bool = True
+    monitor_interval_s: Positive = 10.0
+
+
+class PolarizerConfig(InstrumentConfig):
+    """rotates: which element sits on the stage; a half-wave plate turns light by twice its angle.
+
+    zero_deg: mechanical angle at polarization 0; sense: -1 where the stage turns the other way.
+    overshoot_deg: every angle is approached from below by this much, against backlash.
+    """
+
+    model: Literal["ell14"]
+    bus_address: BusAddress = 0
+    rotates: Literal["analyser", "half-wave plate"]
+    zero_deg: Quantity = 0.0
+    sense: Sign = 1
+    overshoot_deg: NotNegative = 2.0
+    tolerance_deg: Positive = 0.1
+    speed_deg_per_s: Positive = 40.0
+
+    def mechanical_deg(self, angle_deg: float) -> float:
+        """Return the stage angle, 0 to 360, that passes this polarization angle."""
+        turned = angle_deg if self.rotates == "analyser" else angle_deg / 2
+        return (self.zero_deg + self.sense * turned) % 360.0
+
+
+class ShutterConfig(InstrumentConfig):
+    """The laser shutter, a two-position slider."""
+
+    model: Literal["ell6"]
+    bus_address: BusAddress = 1
+    open_position: Literal[0, 1] = 1
+    move_s: NotNegative = 0.6
+
+
+class BiasConfig(InstrumentConfig):
+    """polarity: sign of the field for a positive voltage, as the sample is wired.
+
+    current_limit_A is what the supply never exceeds; leakage above current_trip_A ends the run.
+    """
+
+    model: Literal["keithley2410"]
+    max_voltage_V: Annotated[Quantity, Field(gt=0, le=1100)]
+    current_limit_A: Annotated[Quantity, Field(gt=0, le=0.02)]
+    current_trip_A: Positive
+    series_ohm: NotNegative
+    sweep_slew_V_per_s: Positive = 5.0
+    emergency_slew_V_per_s: Positive = 50.0
+    polarity: Sign = 1
+    monitor_interval_s: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _safe_order(self) -> "BiasConfig":
+        if self.emergency_slew_V_per_s < self.sweep_slew_V_per_s:
+            raise PydanticCustomError(
+                "slew", "{allowed}", {"allowed": "emergency_slew not below sweep_slew"}
+            )
+        if self.current_trip_A > self.current_limit_A:
+            raise PydanticCustomError(
+                "current", "{allowed}", {"allowed": "current_trip not above current_limit"}
+            )
+        return self
+
+
+class SimulationConfig(ConfigModel):
+    """Only read where an instrument is simulated.
+
+    scale: seconds of experiment per second of life, of simulators in another process.
+    truth: parameters of the simulated world that differ from its defaults.
+    replay: measured spectra that the camera shows instead of the nanocrystal.
+    """
+
+    seed: int = Field(1, ge=0)
+    scale: float = Field(1.0, gt=0)
+    truth: dict[str, object] = Field(default_factory=dict)
+    replay: ExistingFile | None = None
+
+
+class DiskConfig(ConfigModel):
+    """A run starts only with margin x its size + reserve free."""
+
+    margin: float = Field(2.5, ge=1)
+    reserve_GB: float = Field(1.0, ge=0)
+
+
+class StationHead(ConfigModel):
+    """runs: the folder, on a local disk, that gets one folder per run."""
+
+    name: str = Field(min_length=1)
+    runs: LocalPath
+
+
+class StationConfig(ConfigModel):
+    """A whole station file."""
+
+    station: StationHead
+    cryostat: CryostatConfig | None = None
+    spectrograph: SpectrographConfig | None = None
+    camera: CameraConfig
+    polarizer: PolarizerConfig | None = None
+    shutter: ShutterConfig | None = None
+    bias: BiasConfig | None = None
+    simulation: SimulationConfig = SimulationConfig.model_validate({})
+    disk: DiskConfig = DiskConfig.model_validate({})

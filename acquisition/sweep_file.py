@@ -1,0 +1,204 @@
+"""The sweep file: one experiment on one nanocrystal, from sample card to what happens at the end.
+
+Exposure, spectrograph and fit may be tables over temperature: their rows hold up to and including
+`up_to`, the last row has none.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from acquisition.axis_config import AxisConfig, AxisQuantity
+from acquisition.config_model import ConfigModel, ExistingFile, OneOrMore, Zone
+from acquisition.quantity import NotNegative, Positive, Quantity
+
+__all__ = [
+    "BackgroundConfig",
+    "EndConfig",
+    "ExposureZone",
+    "FitConfig",
+    "FitZone",
+    "LimitsConfig",
+    "NanocrystalConfig",
+    "OpticsConfig",
+    "SampleConfig",
+    "SpectrographZone",
+    "SweepConfig",
+    "SweepHead",
+]
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class SweepHead(ConfigModel):
+    """seed: of random orders. station: the station file, unless the command names another."""
+
+    name: Name
+    user: Name
+    seed: int = Field(0, ge=0)
+    station: ExistingFile | None = None
+    note: str = ""
+
+
+class SampleConfig(ConfigModel):
+    """The sample card.
+
+    position_um: place of the nanocrystal between coplanar electrodes, 0 in mid-gap.
+    max_field_kV_per_cm: what the sample bears anywhere; gas: what surrounds the electrodes.
+    """
+
+    name: Name
+    material: Name
+    electrodes: Literal["none", "parallel plate", "coplanar"] = "none"
+    gap_um: Positive | None = None
+    position_um: Quantity = 0.0
+    max_field_kV_per_cm: Positive | None = None
+    gas: Literal["vacuum", "helium", "unknown"] = "unknown"
+    substrate: str = ""
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _electrodes_are_complete(self) -> "SampleConfig":
+        if self.electrodes != "none" and (self.gap_um is None or self.max_field_kV_per_cm is None):
+            raise _allowed("electrodes with gap and max_field")
+        reach_um = (self.gap_um or 0.0) / 2
+        if self.electrodes == "coplanar" and not abs(self.position_um) < reach_um:
+            raise _allowed(f"a position between the electrodes, within +-{reach_um:g} um")
+        return self
+
+
+class NanocrystalConfig(ConfigModel):
+    """The emitter and where it is found again."""
+
+    id: Name
+    x_um: Quantity | None = None
+    y_um: Quantity | None = None
+    z_um: Quantity | None = None
+
+
+class SpectrographZone(Zone):
+    grating: int = Field(ge=0)
+    centre_nm: Positive
+
+
+class OpticsConfig(ConfigModel):
+    laser_wavelength_nm: Positive
+    laser_power_W: NotNegative
+    filters: tuple[str, ...] = ()
+    slit_um: Positive
+    objective: Name
+    numerical_aperture: float = Field(gt=0, le=1.7)
+    spectrograph: OneOrMore[SpectrographZone]
+
+
+class ExposureZone(Zone):
+    """A fixed time, or the time that brings the brightest pixel to target_counts.
+
+    target_counts: above the offset. cap_s and least_s: bounds of the chosen time.
+    """
+
+    time_s: Positive | None = None
+    target_counts: float | None = Field(None, gt=0)
+    cap_s: Positive | None = None
+    least_s: Positive = 0.01
+    frames: int = Field(1, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> "ExposureZone":
+        targeted = self.target_counts is not None and self.cap_s is not None
+        fixed = self.target_counts is None and self.cap_s is None
+        if not (fixed if self.time_s is not None else targeted):
+            raise _allowed("either time, or target_counts with cap")
+        if self.cap_s is not None and self.least_s > self.cap_s:
+            raise _allowed(f"least not above cap, {self.cap_s:g} s")
+        return self
+
+    @property
+    def longest_s(self) -> float:
+        """The longest time that one frame may take."""
+        longest = self.cap_s if self.time_s is None else self.time_s
+        assert longest is not None  # noqa: S101 - validated above
+        return longest
+
+
+class BackgroundConfig(ConfigModel):
+    """Detector-dark and laser-blocked rows, matched in exposure, ROI, gain, speed and optics.
+
+    every_temperatures: again after so many temperatures; 0: never. on_change: whenever exposure
+    or spectrograph become what they have not been since the last background.
+    """
+
+    kinds: tuple[Literal["dark", "blocked"], ...] = ("dark", "blocked")
+    at_start: bool = True
+    every_temperatures: int = Field(0, ge=0)
+    on_change: bool = True
+    frames: int = Field(3, ge=1, le=10_000)
+
+    @field_validator("kinds")
+    @classmethod
+    def _once_each(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(kinds)) != len(kinds):
+            raise _allowed("each kind once")
+        return kinds
+
+
+class FitZone(Zone):
+    """lines: of the exciton, or "auto" to let the data decide; window_eV: what is fitted."""
+
+    lines: Literal[1, 2, 3, "auto"] = "auto"
+    shape: Literal["gauss", "lorentz"] = "gauss"
+    window_eV: tuple[Positive, Positive]
+
+    @field_validator("window_eV")
+    @classmethod
+    def _low_to_high(cls, window: tuple[float, float]) -> tuple[float, float]:
+        if not window[0] < window[1]:
+            raise _allowed("the lower energy first")
+        return window
+
+
+class FitConfig(ConfigModel):
+    """model: what is fitted to every spectrum; laws: what to the results of the sweep."""
+
+    model: OneOrMore[FitZone]
+    laws: tuple[Literal["parabola", "cos2"], ...] = ()
+
+
+class EndConfig(ConfigModel):
+    """What the cryostat does when the sweep is complete; bias and laser are always made safe."""
+
+    cryostat: Literal["hold", "cool to base", "heater off"] = "hold"
+
+
+class LimitsConfig(ConfigModel):
+    """retries: further attempts at a point whose conditions did not hold, before it is flagged.
+
+    saturation_fraction: of the camera's full scale, above which a frame counts as saturated.
+    """
+
+    retries: int = Field(2, ge=0, le=20)
+    saturation_fraction: float = Field(0.9, gt=0, le=1)
+
+
+class SweepConfig(ConfigModel):
+    """A whole sweep file; `[[axis]]` from the outermost to the innermost."""
+
+    sweep: SweepHead
+    sample: SampleConfig
+    nanocrystal: NanocrystalConfig
+    optics: OpticsConfig
+    axis: Annotated[tuple[AxisConfig, ...], Field(min_length=1)]
+    exposure: OneOrMore[ExposureZone]
+    background: BackgroundConfig = BackgroundConfig.model_validate({})
+    fit: FitConfig | None = None
+    end: EndConfig = EndConfig.model_validate({})
+    limits: LimitsConfig = LimitsConfig.model_validate({})
+
+    def axis_of(self, quantity: AxisQuantity) -> AxisConfig | None:
+        """Return the axis of that quantity, None if it is not swept."""
+        return next((axis for axis in self.axis if axis.quantity is quantity), None)
+
+
+def _allowed(text: str) -> PydanticCustomError:
+    return PydanticCustomError("rule", "{allowed}", {"allowed": text})
