@@ -42,9 +42,8 @@ CREATE TABLE segment(number INTEGER PRIMARY KEY, start_s REAL NOT NULL, utc REAL
 CREATE TABLE attempt(id INTEGER PRIMARY KEY, point INTEGER NOT NULL REFERENCES plan,
     state TEXT NOT NULL, segment INTEGER NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL,
     exposure_s REAL NOT NULL, calibration INTEGER NOT NULL, flags TEXT NOT NULL, note TEXT NOT NULL,
-    crc32 INTEGER NOT NULL, readings BLOB NOT NULL);
-CREATE TABLE frames(attempt INTEGER PRIMARY KEY REFERENCES attempt,
-    start_s BLOB NOT NULL, counts BLOB NOT NULL);
+    crc32 INTEGER NOT NULL, readings BLOB NOT NULL, frame_start BLOB NOT NULL,
+    counts BLOB NOT NULL);
 CREATE TABLE accepted(point INTEGER PRIMARY KEY REFERENCES plan,
     attempt INTEGER NOT NULL REFERENCES attempt);
 CREATE TABLE stream(id INTEGER PRIMARY KEY, channel TEXT NOT NULL, unit TEXT NOT NULL,
@@ -94,7 +93,7 @@ class StoredAttempt:
 
 
 class AttemptRows:
-    """Attempts of one run as rows of the tables attempt and frames, and back."""
+    """Attempts of one run as rows of the table attempt, and back."""
 
     def __init__(self, meta: RunMeta) -> None:
         self._pixels = meta.pixels
@@ -104,14 +103,14 @@ class AttemptRows:
         self._missing = dict.fromkeys(self._names, nan)
         self._readings = Struct(f"<{len(self._names)}d")
 
-    def encode(self, attempt: Attempt) -> tuple[tuple[object, ...], tuple[object, object]]:
-        """Return the columns of table attempt and of table frames, the attempt's id left out.
+    def encode(self, attempt: Attempt) -> tuple[object, ...]:
+        """Return the columns of the attempt, its id left out; the long ones come last.
 
         Raises ValueError where the attempt has not the shape that was frozen with the run.
         """
         counts, start = self._checked(attempt)
         readings = self.readings_row(attempt)
-        row = (
+        return (
             attempt.point,
             attempt.state.value,
             attempt.segment,
@@ -123,11 +122,12 @@ class AttemptRows:
             attempt.note,
             row_crc32(counts, start, readings),
             readings,
+            start,
+            counts,
         )
-        return row, (start, counts)
 
     def decode(self, row: Sequence[Any]) -> StoredAttempt:
-        """Return the attempt of a row: id, is_accepted, the columns of attempt, of frames."""
+        """Return the attempt of a row: its id, the id accepted for its point, its columns."""
         key, accepted, point, state, segment, start_s, end_s, exposure_s, *rest = row
         calibration, flags, note, crc, readings, frame_start, counts = rest
         attempt = Attempt(

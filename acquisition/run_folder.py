@@ -45,10 +45,9 @@ FINAL_SUFFIX = ".nxs"
 _LOCK = ".writer"
 # Windows locks bytes, not files: this one lies far behind the holder's pid, which stays readable
 _LOCKED_BYTE = 1 << 20
-_NETWORK = frozenset(
-    ("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs")
-    + ("nfs4", "smb3", "smbfs", "vboxsf", "fuse.ceph", "fuse.davfs", "fuse.glusterfs")
-    + ("fuse.rclone", "fuse.s3fs", "fuse.sshfs")
+_NETWORK = re.compile(
+    r"9p|afs|beegfs|ceph|cifs|davfs|glusterfs|gpfs|lustre|ncpfs|nfs4?|smb3|smbfs|vboxsf"
+    r"|fuse\.(ceph|davfs|glusterfs|rclone|s3fs|sshfs)"
 )
 _DRIVE_REMOTE = 4  # GetDriveTypeW, winbase.h
 
@@ -111,7 +110,7 @@ def network_filesystem(folder: Path, mounts: str | None = None) -> str | None:
         table = Path("/proc/self/mounts")
         mounts = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
     kind = _mount_type(folder.resolve(), mounts)
-    return kind if kind in _NETWORK else None
+    return kind if kind and _NETWORK.fullmatch(kind) else None
 
 
 def disk_needed_bytes(table: PointTable, pixels: int, bytes_per_pixel: int = 4) -> int:

@@ -55,9 +55,9 @@ class RunMeta:
 
     def spectrum(self, attempt: Attempt) -> NDArray[Any]:
         """Return the frames added up, shape (pixels,): as delivered for one frame, else as i8."""
-        if len(attempt.counts) == 1:
-            return attempt.counts[0]
-        return np.sum(attempt.counts, axis=0, dtype=np.int64)
+        counts: NDArray[Any] = attempt.counts
+        total: NDArray[Any] = counts[0] if len(counts) == 1 else counts.sum(axis=0, dtype=np.int64)
+        return total
 
     def to_rows(self) -> dict[str, str]:
         """Return the fields as key -> JSON."""
