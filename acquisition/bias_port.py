@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from acquisition.bias_core import (
-    AT_ZERO_V,
     BiasCore,
     BiasRules,
     BiasState,
@@ -29,6 +28,7 @@ TICK_S = 0.1  # of a ramp
 SILENCE_TO_TRIP_S = 2.0  # without one good measurement while a voltage is on
 AGREEMENT_V = 0.5  # between the two readings that fix where a ramp starts
 CAPACITANCE_TEST_V = 2.0
+ZERO_MARGIN_S = 30.0  # beyond twice the time of the ramp, before a way to zero counts as stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class BiasStatus:
     @property
     def is_settled(self) -> bool:
         return self.state is BiasState.AT_TARGET
+
+    @property
+    def is_moving(self) -> bool:
+        return self.state in (BiasState.RAMPING, BiasState.SAFING)
 
     @property
     def is_zero(self) -> bool:
@@ -73,6 +77,18 @@ class BiasPort(Protocol):
 
     def safe(self, *, emergency: bool = False) -> None:
         """Begin the way to 0 V and off."""
+        ...
+
+    def measure(self) -> BiasStatus:
+        """Measure the terminals now and return the status."""
+        ...
+
+    def bring_to_zero(self) -> None:
+        """Ramp whatever voltage is really there to 0 V and switch off."""
+        ...
+
+    def confirm_zero(self) -> None:
+        """Read back that the output is off; raise DeviceError if it is not."""
         ...
 
     def close(self) -> None: ...
@@ -118,7 +134,10 @@ class LocalBiasPort:
         logger.warning("bias: found %.3f V at the terminals, ramping to zero", level_V)
         self._take_over(level_V)
         self.safe()
+        deadline_s = self._clock.now() + ZERO_MARGIN_S + 2.0 * abs(level_V) / self._slew_V_per_s
         while not self.status().is_zero:
+            if self._clock.now() > deadline_s:
+                raise DeviceError(self._supply.name, f"does not come to zero: {self.status()}")
             self._clock.wait(TICK_S)
             self.advance()
 
@@ -162,6 +181,10 @@ class LocalBiasPort:
 
     def safe(self, *, emergency: bool = False) -> None:
         self._core.safe(self._clock.now(), emergency=emergency)
+
+    def confirm_zero(self) -> None:
+        if self._supply.is_output_on():
+            raise DeviceError(self._supply.name, "the output is still on")
 
     def close(self) -> None:
         self._supply.close()
@@ -207,16 +230,14 @@ class LocalBiasPort:
     def _switch_off(self, reason: str) -> None:
         self._supply.set_level(0.0)
         self._supply.switch_output(False)
-        if self._supply.is_output_on():
-            raise DeviceError(self._supply.name, f"still on after switching off ({reason})")
+        self.confirm_zero()
         logger.info("bias: output off: %s", reason)
 
     def _measure_capacitance(self) -> None:
         """Learn C from the currents of a small ramp up and down, at the slew of the sweep."""
-        slew = self._core.rules.sweep_slew_V_per_s
         rise_A = self._ramp_current_A(min(CAPACITANCE_TEST_V, self._core.rules.max_voltage_V))
         fall_A = self._ramp_current_A(0.0)
-        capacitance_F = max(0.0, (rise_A - fall_A) / (2.0 * slew))
+        capacitance_F = max(0.0, (rise_A - fall_A) / (2.0 * self._slew_V_per_s))
         self._core.rules = replace(self._core.rules, capacitance_F=capacitance_F)
 
     def _ramp_current_A(self, voltage_V: float) -> float:
@@ -229,6 +250,10 @@ class LocalBiasPort:
             self.advance()
             currents.append(self.status().current_A)
         return sum(currents) / max(1, len(currents))
+
+    @property
+    def _slew_V_per_s(self) -> float:
+        return self._core.rules.sweep_slew_V_per_s
 
     @property
     def trip_reason(self) -> str:
@@ -244,7 +269,3 @@ def _terminals(measured: BiasMeasurement) -> Terminals:
         measured.voltage_V, measured.current_A, measured.in_compliance, measured.over_voltage
     )
 
-
-def is_near_zero(voltage_V: float) -> bool:
-    """Return whether the voltage is low enough to switch off and to open the chamber."""
-    return abs(voltage_V) < AT_ZERO_V

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
@@ -28,12 +29,14 @@ class Monitors:
     """Polls what is due, remembers the latest reading of each channel, and keeps the streams."""
 
     def __init__(self, monitors: Iterable[Monitor]) -> None:
-        self._due = [[0.0, monitor] for monitor in monitors]
+        self._monitors = tuple(monitors)
+        self._due_s = [0.0] * len(self._monitors)
         self.latest: dict[str, Reading] = {}
         self._times: dict[str, list[float]] = {}
         self._values: dict[str, list[float]] = {}
         self._failing: set[str] = set()
         self._next_s = 0.0
+        self._extremes: dict[str, tuple[float, float]] = {}
 
     @property
     def next_due_s(self) -> float:
@@ -44,25 +47,35 @@ class Monitors:
         """Read every channel that is due. A reading that fails is absent, never the last one."""
         if now < self._next_s:
             return
-        for entry in self._due:
-            if entry[0] <= now:
-                monitor = entry[1]
-                assert isinstance(monitor, Monitor)  # noqa: S101
+        for place, monitor in enumerate(self._monitors):
+            if self._due_s[place] <= now:
                 self._read(monitor)
-                entry[0] = now + monitor.period_s
-        self._next_s = min((float(entry[0]) for entry in self._due), default=float("inf"))
+                self._due_s[place] = now + monitor.period_s
+        self._next_s = min(self._due_s, default=float("inf"))
 
     def read_now(self, now: float) -> Mapping[str, Reading]:
         """Read every channel whatever its period and return the latest readings."""
-        for entry in self._due:
-            entry[0] = now
+        self._due_s = [now] * len(self._monitors)
         self._next_s = now
         self.poll(now)
         return self.latest
 
-    def take_batches(self, to_run_time: Callable[[float], float]) -> tuple[StreamBatch, ...]:
-        """Return and forget the readings since the last call."""
-        batches = tuple(
+    def value(self, channel: str) -> float:
+        """Return the latest value, NaN if there is none or it is not good."""
+        reading = self.latest.get(channel)
+        return reading.value if reading is not None and reading.is_good else float("nan")
+
+    def mark(self) -> None:
+        """Begin to collect extremes anew."""
+        self._extremes.clear()
+
+    def extremes(self, channel: str) -> tuple[float, float]:
+        """Return the lowest and highest value since mark(); NaN if one reading was not good."""
+        return self._extremes.get(channel, (float("inf"), float("-inf")))
+
+    def batches(self, to_run_time: Callable[[float], float]) -> tuple[StreamBatch, ...]:
+        """Return the readings since forget_batches()."""
+        return tuple(
             StreamBatch(
                 channel,
                 self.latest[channel].unit,
@@ -72,9 +85,11 @@ class Monitors:
             for channel, times in self._times.items()
             if times
         )
+
+    def forget_batches(self) -> None:
+        """Forget the readings: they are stored."""
         self._times.clear()
         self._values.clear()
-        return batches
 
     def _read(self, monitor: Monitor) -> None:
         try:
@@ -87,7 +102,12 @@ class Monitors:
         self._failing.discard(monitor.name)
         for channel, reading in readings.items():
             self.latest[channel] = reading
+            value = reading.value if reading.is_good else float("nan")
             self._times.setdefault(channel, []).append(reading.time_s)
-            self._values.setdefault(channel, []).append(
-                reading.value if reading.is_good else float("nan")
+            self._values.setdefault(channel, []).append(value)
+            low, high = self.extremes(channel)
+            # compared such that a NaN, once in, stays in
+            self._extremes[channel] = (
+                low if isnan(low) or low <= value else value,
+                high if isnan(high) or high >= value else value,
             )

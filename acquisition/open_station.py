@@ -1,0 +1,193 @@
+"""From the station file to open instruments: which driver, at which address, with which settings.
+
+Opening changes nothing on any instrument; a wrong instrument at an address is refused.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast
+
+from acquisition.bias_core import BiasRules
+from acquisition.bias_port import LocalBiasPort
+from acquisition.electrodes import voltage_limit
+from acquisition.station import Station
+from acquisition.station_file import (
+    BiasConfig,
+    CameraConfig,
+    CryostatConfig,
+    InstrumentConfig,
+    PolarizerConfig,
+    ShutterConfig,
+    SpectrographConfig,
+    StationConfig,
+)
+from acquisition.sweep_file import SampleConfig
+from drivers.clock import Clock
+from drivers.connections import Connections
+from drivers.errors import StateError
+from drivers.registry import model
+from drivers.roles import (
+    BiasSettings,
+    BiasSupply,
+    Camera,
+    Device,
+    RotationStage,
+    Shutter,
+    Spectrograph,
+    TemperatureController,
+)
+
+__all__ = ["open_bias", "open_station"]
+
+logger = logging.getLogger(__name__)
+
+HEATER_RANGES = {"low": 1, "medium": 2, "high": 3}
+PROTECTION_STEPS_V = (20.0, 40.0, 100.0, 200.0, 300.0, 400.0, 500.0)
+
+
+def open_station(
+    config: StationConfig,
+    sample: SampleConfig,
+    connections: Connections,
+    clock: Clock,
+    *,
+    largest_voltage_V: float | None,
+) -> Station:
+    """Open every instrument of the station file.
+
+    largest_voltage_V: of the run, which fixes the supply's range; None leaves the supply alone.
+    Raises DeviceError, AddressError, LookupError.
+    """
+    try:
+        return Station(
+            camera=cast("Camera", _open(connections, "camera", config.camera, _camera(config))),
+            cryostat=cast(
+                "TemperatureController | None",
+                _open_if(connections, "cryostat", config.cryostat, _cryostat),
+            ),
+            spectrograph=cast(
+                "Spectrograph | None",
+                _open_if(connections, "spectrograph", config.spectrograph, _spectrograph),
+            ),
+            polarizer=cast(
+                "RotationStage | None",
+                _open_if(connections, "polarizer", config.polarizer, _polarizer),
+            ),
+            shutter=cast(
+                "Shutter | None", _open_if(connections, "shutter", config.shutter, _shutter)
+            ),
+            bias=(
+                open_bias(config.bias, sample, connections, clock, largest_voltage_V)
+                if config.bias is not None and largest_voltage_V is not None
+                else None
+            ),
+            closers=(connections.close,),
+        )
+    except BaseException:
+        connections.close()
+        raise
+
+
+def open_bias(
+    config: BiasConfig,
+    sample: SampleConfig,
+    connections: Connections,
+    clock: Clock,
+    largest_voltage_V: float,
+) -> LocalBiasPort:
+    """Open the supply behind a port that knows the sample's limit.
+
+    The range, the current limit and the protection follow from the largest voltage of the run and
+    the sample's limit; they are set when the port is armed.
+    """
+    limit = voltage_limit(sample, config)
+    if largest_voltage_V > limit.voltage_V:
+        raise StateError(
+            "bias", f"{largest_voltage_V} V is beyond the limit of {limit.voltage_V} V: {limit.reason}"
+        )
+    supply = _open(connections, "bias", config, {"max_voltage_V": config.max_voltage_V})
+    rules = BiasRules(
+        max_voltage_V=max(largest_voltage_V, 1.0),
+        current_trip_A=config.current_trip_A,
+        sweep_slew_V_per_s=config.sweep_slew_V_per_s,
+        emergency_slew_V_per_s=config.emergency_slew_V_per_s,
+    )
+    settings = BiasSettings(
+        max_voltage_V=rules.max_voltage_V,
+        current_limit_A=config.current_limit_A,
+        protection_V=_protection_V(rules.max_voltage_V),
+    )
+    return LocalBiasPort(
+        cast("BiasSupply", supply), clock, rules, settings, series_ohm=config.series_ohm
+    )
+
+
+def _protection_V(largest_V: float) -> float | None:
+    """Return the lowest protection step that the run doesn't reach, None above the last step."""
+    return next((step for step in PROTECTION_STEPS_V if step > 1.05 * largest_V), None)
+
+
+def _open_if(
+    connections: Connections,
+    name: str,
+    config: InstrumentConfig | None,
+    settings: Any,
+) -> Device | None:
+    return None if config is None else _open(connections, name, config, settings(config))
+
+
+def _open(
+    connections: Connections, name: str, config: InstrumentConfig, settings: Mapping[str, object]
+) -> Device:
+    kind = model(config.model).config
+    known = {field.name for field in fields(kind)}
+    wanted = {**settings, "serial": config.serial, **config.options}
+    driver_config = kind(**{key: value for key, value in wanted.items() if key in known})
+    device = connections.connect(name, config.model, config.address, driver_config)
+    logger.info("%s: %s", name, device.identify())
+    return device
+
+
+def _cryostat(config: CryostatConfig) -> dict[str, object]:
+    return {
+        "pacing_s": config.pacing_s,
+        "control_input": config.control_sensor,
+        "sample_input": config.sample_sensor,
+        "output": config.output,
+        "max_temperature_K": config.max_K,
+        "ramp_K_per_min": config.ramp_K_per_min,
+        "heater_ranges": tuple(
+            (zone.up_to_K, HEATER_RANGES[zone.heater_range]) for zone in config.zone
+        ),
+    }
+
+
+def _spectrograph(config: SpectrographConfig) -> dict[str, object]:
+    return {
+        "index": config.mono_index,
+        "min_wavelength_nm": config.min_nm,
+        "max_wavelength_nm": config.max_nm,
+        "gratings": tuple(grating.number for grating in config.grating),
+    }
+
+
+def _camera(config: StationConfig) -> dict[str, object]:
+    camera: CameraConfig = config.camera
+    mono = config.spectrograph.mono_index if config.spectrograph is not None else 0
+    return {
+        "index": camera.ccd_index,
+        "monochromator_index": mono,
+        "frame_readout_s": camera.readout_s,
+    }
+
+
+def _polarizer(config: PolarizerConfig) -> dict[str, object]:
+    return {"bus_address": f"{config.bus_address:X}", "tolerance_deg": config.tolerance_deg}
+
+
+def _shutter(config: ShutterConfig) -> dict[str, object]:
+    return {
+        "bus_address": f"{config.bus_address:X}",
+        "open_is_forward": config.open_position == 1,
+    }

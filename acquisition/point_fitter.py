@@ -1,0 +1,156 @@
+"""From a run's files to what the fit needs: model, detector noise, background, by row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.config_model import at_temperature
+from acquisition.journal import JournalReader
+from acquisition.journal_rows import StoredAttempt
+from acquisition.point_table import Point, PointKind
+from acquisition.record import FitRow
+from acquisition.station_file import CameraConfig
+from acquisition.sweep_file import FitConfig, SweepConfig
+from analysis.frame_series import PointFit, fit_frames
+from analysis.spectrum_fit import DetectorNoise, FitModel
+
+__all__ = ["FIT_VERSION", "PointFitter", "detector_noise", "fit_model", "model_name", "open_fitter"]
+
+FIT_VERSION = "1"  # of the code that turns counts into parameters; raise it when results change
+
+
+def fit_model(config: FitConfig, temperature_K: float | None) -> FitModel:
+    """Return the model that the sweep file schedules for this temperature."""
+    zone = at_temperature(config.model, temperature_K)
+    return FitModel(lines=zone.lines, shape=zone.shape, window_eV=zone.window_eV)
+
+
+def model_name(config: FitConfig) -> str:
+    """Return the name under which the fits of this configuration are stored."""
+    zones = [
+        f"{zone.lines} {zone.shape}" + (f" up to {zone.up_to_K:g} K" if zone.up_to_K < 1e9 else "")
+        for zone in config.model
+    ]
+    return "exciton: " + ", ".join(zones)
+
+
+def detector_noise(camera: CameraConfig) -> DetectorNoise:
+    return DetectorNoise(
+        gain_e_per_count=camera.electrons_per_count,
+        read_noise_e=camera.read_noise_electrons,
+        offset_counts=camera.offset_counts,
+        saturation_counts=camera.saturation_counts,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """What makes a background belong to a spectrum."""
+
+    exposure_s: float
+    grating: int
+    centre_nm: float
+
+
+class PointFitter:
+    """Fits accepted attempts of one journal, each with its matching background."""
+
+    def __init__(self, reader: JournalReader, sweep: SweepConfig, camera: CameraConfig) -> None:
+        if sweep.fit is None:
+            raise ValueError("the sweep file has no [fit]")
+        self.model = model_name(sweep.fit)
+        self._config = sweep.fit
+        self._noise = detector_noise(camera)
+        self._reader = reader
+        self._points = reader.table().points
+        self._axes = {k: c.value for k, c in reader.calibrations().items()}
+        self._backgrounds: dict[_Match, NDArray[np.float64]] = {}
+
+    def backlog(self) -> tuple[int, ...]:
+        """Return the accepted attempts without this fit, newest first."""
+        return self._reader.fit_backlog(self.model, FIT_VERSION)
+
+    def fit(self, key: int) -> FitRow:
+        """Fit one attempt. Raises ValueError for an axis that is none."""
+        stored = self._reader.attempt(key)
+        point = self._points[stored.attempt.point]
+        fit = fit_frames(
+            self._wavelength_nm(stored),
+            stored.attempt.counts,
+            model=fit_model(self._config, point.temperature_K),
+            noise=self._noise,
+            background=self._background(point, stored.attempt.exposure_s),
+        )
+        return fit_row(key, point.index, self.model, fit)
+
+    def failed(self, key: int, reason: str) -> FitRow:
+        """Return the row that records a fit that died, so that it is not tried for ever."""
+        point = self._reader.attempt(key).attempt.point
+        return FitRow(
+            point=point,
+            attempt=key,
+            model=self.model,
+            version=FIT_VERSION,
+            verdict="failed",
+            reason=reason,
+            names=(),
+            values=np.empty(0),
+            errors=np.empty(0),
+            covariance=np.empty((0, 0)),
+            chi2_per_dof=float("nan"),
+        )
+
+    def _wavelength_nm(self, stored: StoredAttempt) -> NDArray[np.float64]:
+        calibration = stored.attempt.calibration
+        if calibration not in self._axes:
+            self._axes = {k: c.value for k, c in self._reader.calibrations().items()}
+        return self._axes[calibration]
+
+    def _background(self, point: Point, exposure_s: float) -> NDArray[np.float64] | None:
+        match = _Match(exposure_s, point.grating, point.centre_nm)
+        if match not in self._backgrounds:
+            found = self._find_background(match)
+            if found is None:
+                return None
+            self._backgrounds[match] = found
+        return self._backgrounds[match]
+
+    def _find_background(self, match: _Match) -> NDArray[np.float64] | None:
+        """Return the mean laser-blocked frame, else the mean dark one, that matches."""
+        accepted = self._reader.accepted()
+        for kind in (PointKind.BLOCKED, PointKind.DARK):
+            for point in self._points:
+                if point.kind is not kind or point.index not in accepted:
+                    continue
+                attempt = self._reader.attempt(accepted[point.index]).attempt
+                if _Match(attempt.exposure_s, point.grating, point.centre_nm) == match:
+                    mean: NDArray[np.float64] = np.median(attempt.counts, axis=0)
+                    return mean
+        return None
+
+
+def fit_row(key: int, point: int, model: str, fit: PointFit) -> FitRow:
+    """Return the fit of one attempt as the journal stores it."""
+    excluded = f"; {len(fit.excluded)} frames left out" if fit.excluded else ""
+    return FitRow(
+        point=point,
+        attempt=key,
+        model=model,
+        version=FIT_VERSION,
+        verdict=fit.verdict.value,
+        reason=fit.reason + excluded,
+        names=fit.names,
+        values=fit.values,
+        errors=fit.errors,
+        covariance=fit.covariance,
+        chi2_per_dof=fit.chi2_per_dof,
+    )
+
+
+def open_fitter(folder: Path) -> PointFitter:
+    """Open the journal of a run for reading and return what fits its points."""
+    reader = JournalReader(folder)
+    sweep, station = configuration_of(reader.meta)
+    return PointFitter(reader, sweep, station.camera)

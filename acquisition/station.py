@@ -1,0 +1,50 @@
+"""The instruments of a run, by role. A laboratory without one of them leaves it out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from acquisition.bias_port import BiasPort
+from drivers.roles import (
+    Camera,
+    Device,
+    RotationStage,
+    Shutter,
+    Spectrograph,
+    TemperatureController,
+)
+
+__all__ = ["Station"]
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """The open instruments. Only the engine's thread talks to them."""
+
+    camera: Camera
+    cryostat: TemperatureController | None = None
+    spectrograph: Spectrograph | None = None
+    polarizer: RotationStage | None = None
+    shutter: Shutter | None = None
+    bias: BiasPort | None = None
+    closers: tuple[Callable[[], None], ...] = ()
+
+    def devices(self) -> Iterator[Device]:
+        """Yield every instrument that is there; the supply hides behind its port."""
+        for device in (
+            self.camera,
+            self.cryostat,
+            self.spectrograph,
+            self.polarizer,
+            self.shutter,
+        ):
+            if device is not None:
+                yield device
+
+    def close(self) -> None:
+        """Let go of every line; nothing changes on any instrument."""
+        for device in self.devices():
+            device.close()
+        if self.bias is not None:
+            self.bias.close()
+        for closer in self.closers:
+            closer()

@@ -1,0 +1,133 @@
+"""Waiting with open eyes: whatever the engine waits for, everything else stays alive.
+
+Each tick lets the clock pass, takes the step of a bias ramp that is due, polls the monitors that
+are due, checks the interlocks as levels and takes the commands. Nothing else in the engine waits.
+"""
+
+from collections.abc import Callable, Sequence
+
+from acquisition.bias_port import BiasPort
+from acquisition.commands import Command, CommandQueue, Verb
+from acquisition.interlocks import Interlock, Trip, first_trip
+from acquisition.monitors import Monitors
+from drivers.clock import Clock
+
+__all__ = ["InterlockTripped", "StopRequested", "Vigil"]
+
+RAMP_TICK_S = 0.1
+PAUSE_TICK_S = 0.5
+_BIAS = Interlock("leakage_A")  # judged by the bias' own core
+
+
+class StopRequested(Exception):  # noqa: N818 - a request, not an error
+    """Someone wants the run to end."""
+
+
+class InterlockTripped(Exception):  # noqa: N818 - the field's word
+    """A level that must hold does not."""
+
+    def __init__(self, trip: Trip) -> None:
+        super().__init__(trip.reason)
+        self.trip = trip
+
+
+class Vigil:
+    """The engine's only way to wait.
+
+    note: called with each note or pause, from within a tick.
+    after_tick: called once per tick, for work that must not wait for the next point.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        monitors: Monitors,
+        interlocks: Sequence[Interlock],
+        commands: CommandQueue,
+        *,
+        bias: BiasPort | None = None,
+        note: Callable[[Command], None] = lambda _: None,
+        after_tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.clock = clock
+        self.monitors = monitors
+        self._interlocks = tuple(interlocks)
+        self._commands = commands
+        self._bias = bias
+        self._note = note
+        self._after_tick = after_tick
+        self._stop_text: str | None = None
+        self.is_pause_wanted = False
+        self.awaited = ""
+        self.awaited_since_s = clock.now()
+
+    def until(self, awaited: str, done: Callable[[], bool], *, poll_s: float) -> None:
+        """Tick until done; raises InterlockTripped, StopRequested (only for 'stop now')."""
+        self._awaiting(awaited)
+        while not done():
+            self.tick(poll_s)
+
+    def pass_time(self, awaited: str, seconds: float) -> None:
+        """Tick for that long."""
+        end_s = self.clock.now() + seconds
+        self._awaiting(awaited)
+        while (left_s := end_s - self.clock.now()) > 0:
+            self.tick(left_s)
+
+    def tick(self, seconds: float) -> None:
+        """Let at most that much time pass, less if a monitor or a ramp step is due."""
+        now = self.clock.now()
+        wait_s = min(seconds, self.monitors.next_due_s - now)
+        if self._bias is not None and self._bias.status().is_moving:
+            wait_s = min(wait_s, RAMP_TICK_S)
+        self.clock.wait(wait_s)
+        self.look()
+
+    def look(self) -> None:
+        """Do everything of a tick but wait."""
+        now = self.clock.now()
+        if self._bias is not None:
+            self._bias.advance()
+        self.monitors.poll(now)
+        self.check_levels()
+        self._take_commands()
+        self._after_tick()
+
+    def gate(self) -> None:
+        """The only place where a pause or a stop after the point takes effect."""
+        self.look()
+        if self._stop_text is not None:
+            raise StopRequested(self._stop_text)
+
+    def wait_while_paused(self) -> None:
+        self._awaiting("paused: waiting for resume")
+        while self.is_pause_wanted:
+            self.tick(PAUSE_TICK_S)
+            if self._stop_text is not None:
+                raise StopRequested(self._stop_text)
+
+    def check_levels(self) -> None:
+        """Raise InterlockTripped unless every level holds."""
+        if self._bias is not None and (reason := self._bias.status().trip_reason):
+            raise InterlockTripped(Trip(_BIAS, f"bias: {reason}"))
+        trip = first_trip(self._interlocks, self.monitors.latest, self.clock.now())
+        if trip is not None:
+            raise InterlockTripped(trip)
+
+    def _awaiting(self, awaited: str) -> None:
+        self.awaited, self.awaited_since_s = awaited, self.clock.now()
+
+    def _take_commands(self) -> None:
+        while (command := self._commands.take()) is not None:
+            self._note(command)
+            match command.verb:
+                case Verb.PAUSE:
+                    self.is_pause_wanted = True
+                case Verb.RESUME:
+                    self.is_pause_wanted = False
+                case Verb.STOP_AFTER_POINT:
+                    self._stop_text = command.text or "asked to stop after the point"
+                case Verb.STOP_NOW:
+                    raise StopRequested(command.text or "asked to stop now")
+                case Verb.NOTE:
+                    pass
