@@ -98,6 +98,7 @@ class AttemptRows:
     def __init__(self, meta: RunMeta) -> None:
         self._pixels = meta.pixels
         self._dtype = meta.dtype
+        self.units = dict(meta.readings)  # of the readings, in the order in which they are stored
         self._names = tuple(meta.readings)
         self._known = frozenset(self._names)
         self._missing = dict.fromkeys(self._names, nan)
