@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import drivers
 from drivers.clock import Clock
@@ -20,8 +20,9 @@ from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 
 __all__ = ["Model", "known_models", "model", "register"]
 
-Line = Any  # what the instruments at one address share: a Line, a bus, a websocket client
+Line = Any  # an instrument's end of a link: a Line, a bus, a websocket client
 Driver = Callable[[str, Any, Clock, Any], Device]
+DriverClass = TypeVar("DriverClass", bound=Driver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Model:
     """How to drive one instrument model.
 
     config: a frozen dataclass, every field with a default, units in the names.
-    line: makes what all instruments at one address share, from (name, link, clock, config).
+    line: makes the instrument's end of a link from (name, link, clock, config); if `shared`, one
+    for all instruments at the same address.
     driver: makes the instrument from (name, line, clock, config).
     serial: the factory setting, used where an address is a serial port.
     """
@@ -40,6 +42,7 @@ class Model:
     framing: Framing
     line: Callable[[str, Link, Clock, Any], Line]
     driver: Driver
+    shared: bool = False
     serial: SerialFormat = EIGHT_N_ONE
 
 
@@ -53,14 +56,15 @@ def register(
     config: type,
     framing: Framing,
     line: Callable[[str, Link, Clock, Any], Line],
+    shared: bool = False,
     serial: SerialFormat = EIGHT_N_ONE,
-) -> Callable[[type], type]:
+) -> Callable[[DriverClass], DriverClass]:
     """Register the decorated driver class under "vendor.model". Raises ValueError if taken."""
 
-    def add(driver: Any) -> Any:
+    def add(driver: DriverClass) -> DriverClass:
         if name in _models:
             raise ValueError(f"instrument model {name!r} is registered twice")
-        _models[name] = Model(name, role, config, framing, line, driver, serial)
+        _models[name] = Model(name, role, config, framing, line, driver, shared, serial)
         return driver
 
     return add

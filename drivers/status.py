@@ -46,7 +46,7 @@ class Status:
         if not self.done:
             try:
                 finished = self._advance()
-            except Exception as error:  # noqa: BLE001 - kept and raised by check()
+            except Exception as error:  # kept, and raised by check()
                 self._exception, finished = error, True
             if finished:
                 self._finish()

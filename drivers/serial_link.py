@@ -1,0 +1,58 @@
+"""Instruments on a serial port."""
+
+from time import monotonic
+
+from drivers.link import Framing
+from drivers.serial_format import EIGHT_N_ONE, SerialFormat
+from drivers.stream_link import StreamLink
+
+__all__ = ["SerialLink"]
+
+SLICE_S = 0.02  # the port's own timeout, set once
+WRITE_TIMEOUT_S = 0.5
+
+
+class SerialLink(StreamLink):
+    """A serial port, opened at once and for ourselves alone. Raises LinkClosed.
+
+    Everything is set when the port is opened and never again: a pseudo-terminal accepts 7 data
+    bits or parity then, but fails at any later change, even of a timeout.
+    """
+
+    def __init__(self, port: str, framing: Framing, serial: SerialFormat = EIGHT_N_ONE) -> None:
+        super().__init__(f"serial://{port}", framing)
+        self._name = port
+        self._format = serial
+        self.open()
+
+    def _connect(self) -> None:
+        from serial import Serial  # noqa: PLC0415 - only who has a serial port pays for it
+
+        self._port = Serial(
+            self._name,
+            baudrate=self._format.baud_rate,
+            bytesize=self._format.data_bits,
+            parity=self._format.parity,
+            stopbits=self._format.stop_bits,
+            timeout=SLICE_S,
+            write_timeout=WRITE_TIMEOUT_S,
+            exclusive=True,
+        )
+
+    def _disconnect(self) -> None:
+        self._port.close()
+
+    def _write(self, message: bytes) -> None:
+        self._port.write(message)
+
+    def _read(self, timeout_s: float) -> bytes:
+        deadline = monotonic() + timeout_s
+        while True:
+            waiting = self._port.in_waiting
+            if waiting or monotonic() < deadline:
+                # Sleeps in the system for one slice at most, until the first byte is there
+                arrived: bytes = self._port.read(waiting or 1)
+                if arrived:
+                    return arrived
+            if monotonic() >= deadline:
+                return b""
