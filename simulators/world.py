@@ -1,0 +1,187 @@
+"""One simulated laboratory, moved by time alone.
+
+The plant and the controllers' firmware run on a fixed grid of steps; light is collected piecewise
+between the moments at which something changes. Neither depends on how `advance` is sliced, so one
+seed and one sequence of commands give one trace.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.bias_circuit import BiasCircuit, BiasLogEntry
+from simulators.ccd import Camera
+from simulators.cryostat import Cryostat
+from simulators.emitter import Nanocrystal, Setting, TrueLine, Window, electrons_on
+from simulators.field import field_kV_per_cm
+from simulators.optics import Optics
+from simulators.replay import Replay
+from simulators.truth import Truth
+
+__all__ = ["World"]
+
+Firmware = Callable[[float, float], None]
+CLOCK_TOLERANCE_S = 1e-9
+
+
+class World:
+    """Everything physical: cryostat, bias, optics, camera and the nanocrystal.
+
+    Cores call `advance` before they touch anything. `truth`, `log` and the true_* methods are for
+    checkers; no instrument reports them.
+    """
+
+    def __init__(self, truth: Truth, seed: int, replay: Replay | None = None) -> None:
+        streams = np.random.SeedSequence(seed).spawn(4)
+        self.truth = truth
+        self.now = 0.0
+        self.cryostat = Cryostat(truth.cryostat, streams[0].spawn(3))
+        self.bias = BiasCircuit(truth.bias, streams[1], self._clock, self._collect_light)
+        self.optics = Optics(truth.optics, truth.camera, self._collect_light)
+        self.camera = Camera(
+            truth.camera,
+            streams[2],
+            self._clock,
+            self._collect_light,
+            gap_voltage_V=self.bias.gap_voltage_V,
+            replay=replay,
+        )
+        self._nanocrystal = Nanocrystal(
+            truth.nanocrystal,
+            truth.optics.numerical_aperture,
+            streams[3],
+            truth.cryostat.start_K,
+        )
+        self._firmware: list[Firmware] = []
+        self._actions: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._steps = 0
+        self._next_step_s = truth.cryostat.step_s
+        self._light_until_s = 0.0
+        self._dose_before_step = 0.0
+        self._window: Window | None = None
+
+    def advance(self, now: float) -> None:
+        """Bring everything to `now`. Raises ValueError when that lies in the past."""
+        if now < self.now - CLOCK_TOLERANCE_S:
+            raise ValueError(f"world: cannot go back from {self.now} s to {now} s")
+        while True:
+            action_s = self._actions[0][0] if self._actions else inf
+            moment = min(self._next_step_s, self.camera.boundary_s, action_s)
+            if moment > now:
+                break
+            self.now = max(self.now, moment)
+            self._pass(moment)
+        self.now = max(self.now, now)
+
+    def every_step(self, firmware: Firmware) -> None:
+        """Call firmware(now, dt) after each step of the plant: a controller's own loop."""
+        self._firmware.append(firmware)
+
+    def at(self, time_s: float, action: Callable[[], None]) -> None:
+        """Do something at exactly that time, such as a shutter that opens or a stage that moves.
+
+        Raises ValueError for a time in the past.
+        """
+        if time_s < self.now:
+            raise ValueError(f"world: {time_s} s is before {self.now} s")
+        heappush(self._actions, (time_s, next(self._order), action))
+
+    def field_kV_per_cm(self) -> float:
+        """Return the nominal applied field at the nanocrystal."""
+        return field_kV_per_cm(self.truth.electrodes, self.bias.gap_voltage_V())
+
+    @property
+    def log(self) -> list[BiasLogEntry]:
+        """What the bias supply truly did: (time_s, programmed_V, terminal_V, event)."""
+        return self.bias.log
+
+    @property
+    def dose_s(self) -> float:
+        """Light absorbed by the nanocrystal, in s of standard power."""
+        self._collect_light()
+        return self._nanocrystal.dose_s
+
+    def true_lines(self) -> list[TrueLine]:
+        """Return every zero-phonon line at the present state, without fluctuations."""
+        return self._nanocrystal.true_lines(self._setting(excitation=self.optics.laser_power))
+
+    def true_axes(self) -> NDArray[np.float64]:
+        """Return the dipoles of X1-X3 as columns, in the frame of the analyser's zero."""
+        return self._nanocrystal.axes.copy()
+
+    def true_electrons_per_s(self) -> NDArray[np.float64]:
+        """Return what each column expects from the bright neutral state, without fluctuations."""
+        setting = self._setting(excitation=self.optics.laser_power)
+        window = self._present_window()
+        return electrons_on(window, [self._nanocrystal.steady(setting, window)])
+
+    def _clock(self) -> float:
+        return self.now
+
+    def _pass(self, moment: float) -> None:
+        if self._actions and self._actions[0][0] <= moment:
+            heappop(self._actions)[2]()
+        elif self.camera.boundary_s <= moment:
+            self._collect_light()
+            self.camera.pass_boundary()
+        else:
+            self._step()
+
+    def _step(self) -> None:
+        dt = self.truth.cryostat.step_s
+        self._collect_light()
+        dose_s = self._nanocrystal.dose_s
+        self.cryostat.step((dose_s - self._dose_before_step) / dt)
+        self._dose_before_step = dose_s
+        sample_K = self.cryostat.true_sample_K
+        self._nanocrystal.transition.follow(sample_K)
+        self.bias.step(sample_K)
+        self._steps += 1
+        self._next_step_s = (self._steps + 1) * dt
+        for firmware in self._firmware:
+            firmware(self.now, dt)
+
+    def _collect_light(self) -> None:
+        """Bring light and dose to now, with the state that held since the last time."""
+        duration_s = self.now - self._light_until_s
+        if duration_s <= 0.0:
+            return
+        self._light_until_s = self.now
+        excitation = self.optics.excitation
+        if not self.camera.is_collecting:
+            if excitation > 0.0:
+                self._nanocrystal.absorb(duration_s * excitation)
+            return
+        window = self._present_window()
+        setting = self._setting(excitation)
+        portions = self._nanocrystal.shine(duration_s, setting, window) if excitation > 0.0 else []
+        optics = self.truth.optics
+        even_e_per_px_s = optics.stray_e_per_px_s + excitation * optics.laser_scatter_e_per_px_s
+        self.camera.collect(portions, window, duration_s * even_e_per_px_s)
+
+    def _setting(self, excitation: float) -> Setting:
+        return Setting(
+            temperature_K=self.cryostat.true_sample_K,
+            field_kV_per_cm=self.field_kV_per_cm(),
+            analyser_deg=self.optics.analyser_deg(),
+            excitation=excitation,
+            transmission=self.optics.transmission(),
+        )
+
+    def _present_window(self) -> Window:
+        edges_eV = self.optics.edges_eV()
+        if self._window is None or self._window.edges_eV is not edges_eV:
+            optics = self.truth.optics
+            self._window = Window(
+                edges_eV,
+                self.truth.profile,
+                self.truth.camera.pixel_um,
+                optics.ripple,
+                optics.ripple_period_meV,
+            )
+        return self._window
