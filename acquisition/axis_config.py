@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from acquisition.axis_points import read_points
 from acquisition.config_model import ConfigModel
 from acquisition.quantity import NotNegative, Positive, parse_quantity
+from acquisition.refusal import refusal
 from acquisition.settle import OnTimeout, SettleCriterion
 
 __all__ = ["AXIS_KINDS", "AxisConfig", "AxisKind", "AxisQuantity", "Order", "SettleConfig"]
@@ -146,9 +147,9 @@ class AxisConfig(ConfigModel):
     def _unit_of_the_quantity(cls, unit: str, info: ValidationInfo) -> str:
         kind = _kind(info)
         if kind is not None and kind.unit:
-            _in_kind_unit(1.0, unit, kind)
+            _check_unit(unit, kind)
         elif unit:
-            raise PydanticCustomError("unit", "{allowed}", {"allowed": "no unit: it only counts"})
+            raise refusal("no unit: this axis only counts")
         return unit
 
     @field_validator("points", mode="before")
@@ -168,7 +169,7 @@ class AxisConfig(ConfigModel):
         kind = _kind(info)
         if order is Order.RETURN_TO_ZERO and kind is not None and not kind.can_return_to_zero:
             others = ", ".join(o.value for o in Order if o is not Order.RETURN_TO_ZERO)
-            raise PydanticCustomError("order", "{allowed}", {"allowed": f"one of {others}"})
+            raise refusal(f"one of {others}", order.value)
         return order
 
     @field_validator("settle", mode="before")
@@ -183,6 +184,13 @@ class AxisConfig(ConfigModel):
 def _kind(info: ValidationInfo) -> AxisKind | None:
     quantity = info.data.get("quantity")
     return AXIS_KINDS[quantity] if quantity else None
+
+
+def _check_unit(unit: str, kind: AxisKind) -> None:
+    try:
+        _in_kind_unit(1.0, unit, kind)
+    except PydanticCustomError as error:
+        raise refusal(f'a unit that converts to {kind.unit}, such as "{kind.unit}"') from error
 
 
 def _in_kind_unit(value: float, unit: str, kind: AxisKind) -> float:

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from math import isfinite
 
-from pydantic_core import PydanticCustomError
-
 from acquisition.quantity import parse_quantity
+from acquisition.refusal import refusal
 
 __all__ = ["read_points"]
 
@@ -29,26 +28,26 @@ _FORMS = (
 def read_points(written: object, unit: str) -> tuple[float, ...]:
     """Return the values in that unit, in the order in which they are written.
 
-    Raises PydanticCustomError for every other form, an empty axis, a value that is not finite or
+    Raises a refusal for every other form, an empty axis, a value that is not finite or
     occurs twice, and a step that misses the end.
     """
     values = tuple(_round(value) for value in _values(written, unit))
     if not values:
-        raise _refusal("at least one value")
+        raise refusal("at least one value")
     if len(values) > LONGEST_AXIS:
-        raise _refusal(f"at most {LONGEST_AXIS} values")
+        raise refusal(f"at most {LONGEST_AXIS} values")
     if not all(isfinite(value) for value in values):
-        raise _refusal("finite values only")
+        raise refusal("finite values only")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise _refusal(f"every value once, but {twice[0]:g} occurs twice: repeat by a repeat axis")
+        raise refusal(f"every value once, but {twice[0]:g} occurs twice: repeat by a repeat axis")
     return values
 
 
 def _values(written: object, unit: str) -> Iterable[float]:
     match written:
         case bool():
-            raise _refusal(_FORMS)
+            raise refusal(_FORMS)
         case int() if unit == "":
             return (float(index) for index in range(written))
         case str():
@@ -58,7 +57,7 @@ def _values(written: object, unit: str) -> Iterable[float]:
         case {"start": start, "stop": stop, "step": step, **rest} if not rest:
             return _range(_value(start, unit), _value(stop, unit), _value(step, unit))
         case _:
-            raise _refusal(_FORMS)
+            raise refusal(_FORMS)
 
 
 def _value(written: object, unit: str) -> float:
@@ -71,7 +70,7 @@ def _segments(text: str) -> Iterable[float]:
     for segment in text.split(","):
         match = _SEGMENT.fullmatch(segment)
         if match is None:
-            raise _refusal(_FORMS)
+            raise refusal(_FORMS)
         first, last, step = match.groups()
         if last is None:
             yield float(first)
@@ -81,21 +80,17 @@ def _segments(text: str) -> Iterable[float]:
 
 def _range(start: float, stop: float, step: float) -> Iterable[float]:
     if not all(isfinite(value) for value in (start, stop, step)):
-        raise _refusal("finite values only")
+        raise refusal("finite values only")
     steps = (stop - start) / step if step else -1.0
     if steps < 0 or steps > LONGEST_AXIS:
-        raise _refusal(
+        raise refusal(
             f"a step that leads from {start:g} to {stop:g} in at most {LONGEST_AXIS} steps"
         )
     if abs(steps - round(steps)) > 1e-6:
-        raise _refusal(f"a step that ends at {stop:g}: {step:g} from {start:g} does not")
+        raise refusal(f"a step that ends at {stop:g}: {step:g} from {start:g} does not")
     return (start + index * step for index in range(round(steps) + 1))
 
 
 def _round(value: float) -> float:
     """Undo what adding steps does to a decimal: 0.30000000000000004 is 0.3, and -0 is 0."""
     return float(f"{value:.12g}") + 0.0
-
-
-def _refusal(allowed: str) -> PydanticCustomError:
-    return PydanticCustomError("points", "{allowed}", {"allowed": allowed})

@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
-from pydantic_core import PydanticCustomError
 
 from acquisition.quantity import Positive, key_of
+from acquisition.refusal import refusal
 
 __all__ = ["ConfigModel", "ExistingFile", "LocalPath", "OneOrMore", "Zone", "at_temperature"]
 
 
 class ConfigModel(BaseModel):
-    """A frozen section; keys that it does not know are mistakes."""
+    """A frozen section; keys that it does not know are mistakes.
+
+    independent_entries: keys of lists whose entries make sense without each other.
+    """
+
+    independent_entries: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=key_of, allow_inf_nan=False
@@ -40,9 +45,8 @@ def at_temperature(zones: Sequence[ZoneT], temperature_K: float | None) -> ZoneT
 def _zones_in_order(zones: tuple[ZoneT, ...]) -> tuple[ZoneT, ...]:
     ends = [zone.up_to_K for zone in zones]
     if sorted(set(ends)) != ends or ends[-1:] != [inf]:
-        raise PydanticCustomError(
-            "zones", "{allowed}", {"allowed": "up_to rising from row to row, and none in the last"}
-        )
+        found = ", ".join("none" if end == inf else f"{end:g} K" for end in ends)
+        raise refusal("up_to rising from row to row, and none in the last", found)
     return zones
 
 
@@ -61,9 +65,7 @@ def _beside_its_file(path: Path, info: ValidationInfo) -> Path:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise PydanticCustomError(
-            "file", "{allowed}", {"allowed": f"an existing file; {path} is not there"}
-        )
+        raise refusal("an existing file", str(path))
     return path
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from acquisition.refusal import refusal
+
 __all__ = [
     "NotNegative",
     "Positive",
@@ -86,11 +88,7 @@ NotNegative = Annotated[Quantity, Field(ge=0)]
 
 def _refusal(unit: str) -> PydanticCustomError:
     example = next((text for symbol, text in _UNITS.values() if symbol == unit), f"1 {unit}")
-    return PydanticCustomError(
-        "quantity",
-        "{allowed}",
-        {"allowed": f'a finite number with a unit that converts to {unit}, such as "{example}"'},
-    )
+    return refusal(f'a finite number with a unit that converts to {unit}, such as "{example}"')
 
 
 def _convert(value: float, written_unit: str, unit: str) -> float:

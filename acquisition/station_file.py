@@ -7,10 +7,10 @@ are written with every quantity and are the end of the field's name here (acquis
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
 
 from acquisition.config_model import ConfigModel, ExistingFile, LocalPath, OneOrMore, Zone
 from acquisition.quantity import NotNegative, Positive, Quantity
+from acquisition.refusal import refusal
 
 __all__ = [
     "BiasConfig",
@@ -40,10 +40,17 @@ SensorInput = Literal["A", "B", "C", "D"]
 
 
 class InstrumentConfig(ConfigModel):
-    """Where an instrument answers. `simulated` marks a simulator behind a real address."""
+    """Which instrument it is and where it answers.
 
+    model: as the drivers register it. serial: refuse any other one. simulated: marks a simulator
+    behind a real address. options: further settings of the model's own driver.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
     address: Address
+    serial: str = ""
     simulated: bool = False
+    options: dict[str, object] = Field(default_factory=dict)
 
     @property
     def is_simulated(self) -> bool:
@@ -69,7 +76,6 @@ class CryostatConfig(InstrumentConfig):
     cooling_K_per_min: how fast the cryostat cools without heat; for the price only.
     """
 
-    model: Literal["lakeshore336"]
     control_sensor: SensorInput = "A"
     sample_sensor: SensorInput = "B"
     output: Literal[1, 2] = 1
@@ -85,11 +91,8 @@ class CryostatConfig(InstrumentConfig):
     @model_validator(mode="after")
     def _limits_in_order(self) -> "CryostatConfig":
         if not self.min_K < self.max_K < self.trip_K:
-            raise PydanticCustomError(
-                "limits",
-                "{allowed}",
-                {"allowed": "min below max below trip"},
-            )
+            found = f"{self.min_K:g} K, {self.max_K:g} K, {self.trip_K:g} K"
+            raise refusal("min below max below trip", found)
         return self
 
 
@@ -103,7 +106,6 @@ class Grating(ConfigModel):
 class SpectrographConfig(InstrumentConfig):
     """The two times are what a move usually takes; for the price only."""
 
-    model: Literal["horiba-icl"]
     mono_index: int = Field(0, ge=0)
     min_nm: NotNegative
     max_nm: Positive
@@ -119,10 +121,9 @@ class CameraConfig(InstrumentConfig):
     A warmer detector than max_detector_C is an interlock.
     """
 
-    model: Literal["horiba-icl"]
     ccd_index: int = Field(0, ge=0)
     pixels: int = Field(ge=1, le=20_000)
-    rows: tuple[int, int] | None = None
+    rows: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] | None = None
     gain: int = Field(0, ge=0)
     speed: int = Field(0, ge=0)
     electrons_per_count: float = Field(gt=0)
@@ -144,7 +145,6 @@ class PolarizerConfig(InstrumentConfig):
     overshoot_deg: every angle is approached from below by this much, against backlash.
     """
 
-    model: Literal["ell14"]
     bus_address: BusAddress = 0
     rotates: Literal["analyser", "half-wave plate"]
     zero_deg: Quantity = 0.0
@@ -162,7 +162,6 @@ class PolarizerConfig(InstrumentConfig):
 class ShutterConfig(InstrumentConfig):
     """The laser shutter, a two-position slider."""
 
-    model: Literal["ell6"]
     bus_address: BusAddress = 1
     open_position: Literal[0, 1] = 1
     move_s: NotNegative = 0.6
@@ -174,7 +173,6 @@ class BiasConfig(InstrumentConfig):
     current_limit_A is what the supply never exceeds; leakage above current_trip_A ends the run.
     """
 
-    model: Literal["keithley2410"]
     max_voltage_V: Annotated[Quantity, Field(gt=0, le=1100)]
     current_limit_A: Annotated[Quantity, Field(gt=0, le=0.02)]
     current_trip_A: Positive
@@ -187,12 +185,14 @@ class BiasConfig(InstrumentConfig):
     @model_validator(mode="after")
     def _safe_order(self) -> "BiasConfig":
         if self.emergency_slew_V_per_s < self.sweep_slew_V_per_s:
-            raise PydanticCustomError(
-                "slew", "{allowed}", {"allowed": "emergency_slew not below sweep_slew"}
+            found = f"{self.emergency_slew_V_per_s:g} V/s"
+            raise refusal(
+                f"emergency_slew not below sweep_slew, {self.sweep_slew_V_per_s:g} V/s", found
             )
         if self.current_trip_A > self.current_limit_A:
-            raise PydanticCustomError(
-                "current", "{allowed}", {"allowed": "current_trip not above current_limit"}
+            found = f"{self.current_trip_A:g} A"
+            raise refusal(
+                f"current_trip not above current_limit, {self.current_limit_A:g} A", found
             )
         return self
 

@@ -4,14 +4,14 @@ Exposure, spectrograph and fit may be tables over temperature: their rows hold u
 `up_to`, the last row has none.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from acquisition.axis_config import AxisConfig, AxisQuantity
 from acquisition.config_model import ConfigModel, ExistingFile, OneOrMore, Zone
 from acquisition.quantity import NotNegative, Positive, Quantity
+from acquisition.refusal import refusal
 
 __all__ = [
     "BackgroundConfig",
@@ -45,6 +45,7 @@ class SampleConfig(ConfigModel):
     """The sample card.
 
     position_um: place of the nanocrystal between coplanar electrodes, 0 in mid-gap.
+    edge_radius_um: of coplanar electrodes, half their thickness; the field is highest there.
     max_field_kV_per_cm: what the sample bears anywhere; gas: what surrounds the electrodes.
     """
 
@@ -53,6 +54,7 @@ class SampleConfig(ConfigModel):
     electrodes: Literal["none", "parallel plate", "coplanar"] = "none"
     gap_um: Positive | None = None
     position_um: Quantity = 0.0
+    edge_radius_um: Positive | None = None
     max_field_kV_per_cm: Positive | None = None
     gas: Literal["vacuum", "helium", "unknown"] = "unknown"
     substrate: str = ""
@@ -61,11 +63,20 @@ class SampleConfig(ConfigModel):
     @model_validator(mode="after")
     def _electrodes_are_complete(self) -> "SampleConfig":
         if self.electrodes != "none" and (self.gap_um is None or self.max_field_kV_per_cm is None):
-            raise _allowed("electrodes with gap and max_field")
-        reach_um = (self.gap_um or 0.0) / 2
-        if self.electrodes == "coplanar" and not abs(self.position_um) < reach_um:
-            raise _allowed(f"a position between the electrodes, within +-{reach_um:g} um")
+            raise refusal("gap and max_field with every electrodes but none", self.electrodes)
+        if self.electrodes == "coplanar":
+            self._lies_between_coplanar_edges(self.gap_um or 0.0)
         return self
+
+    def _lies_between_coplanar_edges(self, gap_um: float) -> None:
+        if self.edge_radius_um is None or not self.edge_radius_um < gap_um / 2:
+            found = "none" if self.edge_radius_um is None else f"{self.edge_radius_um:g} um"
+            raise refusal(f"edge_radius with coplanar electrodes, below {gap_um / 2:g} um", found)
+        reach_um = gap_um / 2 - self.edge_radius_um
+        if not abs(self.position_um) <= reach_um:
+            raise refusal(
+                f"position within +-{reach_um:g} um of mid-gap", f"{self.position_um:g} um"
+            )
 
 
 class NanocrystalConfig(ConfigModel):
@@ -109,9 +120,15 @@ class ExposureZone(Zone):
         targeted = self.target_counts is not None and self.cap_s is not None
         fixed = self.target_counts is None and self.cap_s is None
         if not (fixed if self.time_s is not None else targeted):
-            raise _allowed("either time, or target_counts with cap")
+            given = (
+                ("time", self.time_s),
+                ("target_counts", self.target_counts),
+                ("cap", self.cap_s),
+            )
+            found = " and ".join(name for name, value in given if value is not None) or "nothing"
+            raise refusal("either time, or target_counts with cap", found)
         if self.cap_s is not None and self.least_s > self.cap_s:
-            raise _allowed(f"least not above cap, {self.cap_s:g} s")
+            raise refusal(f"least not above cap, {self.cap_s:g} s", f"{self.least_s:g} s")
         return self
 
     @property
@@ -120,6 +137,11 @@ class ExposureZone(Zone):
         longest = self.cap_s if self.time_s is None else self.time_s
         assert longest is not None  # noqa: S101 - validated above
         return longest
+
+    @property
+    def possible_s(self) -> tuple[float, ...]:
+        """The exposure, or the shortest and the longest where it is chosen later."""
+        return (self.longest_s,) if self.time_s is not None else (self.least_s, self.longest_s)
 
 
 class BackgroundConfig(ConfigModel):
@@ -139,7 +161,7 @@ class BackgroundConfig(ConfigModel):
     @classmethod
     def _once_each(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(kinds)) != len(kinds):
-            raise _allowed("each kind once")
+            raise refusal("each kind once")
         return kinds
 
 
@@ -154,7 +176,7 @@ class FitZone(Zone):
     @classmethod
     def _low_to_high(cls, window: tuple[float, float]) -> tuple[float, float]:
         if not window[0] < window[1]:
-            raise _allowed("the lower energy first")
+            raise refusal("the lower energy first")
         return window
 
 
@@ -184,6 +206,8 @@ class LimitsConfig(ConfigModel):
 class SweepConfig(ConfigModel):
     """A whole sweep file; `[[axis]]` from the outermost to the innermost."""
 
+    independent_entries: ClassVar[frozenset[str]] = frozenset({"axis"})
+
     sweep: SweepHead
     sample: SampleConfig
     nanocrystal: NanocrystalConfig
@@ -198,7 +222,3 @@ class SweepConfig(ConfigModel):
     def axis_of(self, quantity: AxisQuantity) -> AxisConfig | None:
         """Return the axis of that quantity, None if it is not swept."""
         return next((axis for axis in self.axis if axis.quantity is quantity), None)
-
-
-def _allowed(text: str) -> PydanticCustomError:
-    return PydanticCustomError("rule", "{allowed}", {"allowed": text})
