@@ -1,0 +1,175 @@
+"""The SCPI dialect of the Keithley 2400 series: texts and numbers, no I/O.
+
+Used by the driver and by everything else that must bring a supply to zero without it.
+Source: Series 2400 SourceMeter User's Manual, sections 3, 14, 15, 18 and appendix B.
+
+- Numbers go out with fixed digits: `%g` has six and would send 1000.004 V as 1000.
+- What is not finite, or is the instrument's own not-a-number +9.91E37, is refused in both ways.
+- Over-voltage protection exists in steps up to 500 V; a value between two steps takes the lower.
+- :OUTP:INT:TRIP? reads the other way round: 1 means that the output is allowed.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import IntFlag
+from math import isfinite
+
+__all__ = [
+    "BOOLEAN",
+    "CURRENT_RANGES_A",
+    "ERROR",
+    "MAX_VOLTAGE_V",
+    "MEASUREMENT",
+    "NUMBER",
+    "PROTECTION_STEPS_V",
+    "SOURCE_RANGES_V",
+    "ErrorEntry",
+    "Measurement",
+    "MeasurementStatus",
+    "current_range_A",
+    "format_current",
+    "format_voltage",
+    "max_current_A",
+    "parse_error",
+    "parse_measurement",
+    "parse_number",
+    "parse_protection",
+    "protection_step",
+    "source_range_V",
+    "source_resolution_V",
+]
+
+SOURCE_RANGES_V = (0.2, 2.0, 20.0, 1000.0)
+MAX_VOLTAGE_V = 1100.0
+CURRENT_RANGES_A = (1e-6, 1e-5, 1e-4, 1e-3, 2e-2, 1e-1, 1.0)
+PROTECTION_STEPS_V = (20.0, 40.0, 100.0, 200.0, 300.0, 400.0, 500.0)
+LOWEST_LIMIT_OF_RANGE = 1e-3  # the current limit is at least this part of the measure range
+NOT_A_NUMBER = 9.9e37
+
+NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[Ee][+-]?\d+)?"
+BOOLEAN = "[01]"
+# :READ? with VOLT,CURR,RES,TIME,STAT, and :SENS:CURR:PROT:TRIP? in the same message
+MEASUREMENT = re.compile(rf"{NUMBER}(?:,{NUMBER}){{4}};{BOOLEAN}")
+ERROR = re.compile(r'([+-]?\d+),"([^"]*)"')
+
+
+class MeasurementStatus(IntFlag):
+    """Bits of the status element of a reading."""
+
+    OVERFLOW = 1 << 0
+    COMPLIANCE = 1 << 3
+    OVER_VOLTAGE = 1 << 4
+    RANGE_COMPLIANCE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One reading of the terminals."""
+
+    voltage_V: float
+    current_A: float
+    status: MeasurementStatus
+    is_limiting: bool  # the current limit holds the voltage down
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEntry:
+    """One entry of the error queue; code 0 is the end of it."""
+
+    code: int
+    text: str
+
+
+def format_voltage(voltage_V: float) -> str:
+    """Return a voltage with microvolts. Raises ValueError if it is not finite."""
+    return f"{_finite(voltage_V):.6f}"
+
+
+def format_current(current_A: float) -> str:
+    """Return a current with seven significant digits. Raises ValueError if it is not finite."""
+    return f"{_finite(current_A):.6E}"
+
+
+def parse_number(text: str) -> float:
+    """Return the number. Raises ValueError for anything else, and for not-a-number."""
+    if re.fullmatch(NUMBER, text) is None:
+        raise ValueError(f"{text!r} is not a number")
+    number = float(text)
+    if abs(number) >= NOT_A_NUMBER:
+        raise ValueError(f"{text!r} is the instrument's not-a-number")
+    return number
+
+
+def parse_measurement(text: str) -> Measurement:
+    """Return the reading of `:READ?;:SENS:CURR:PROT:TRIP?`. Raises ValueError.
+
+    The resistance may be not-a-number: nobody asked for it.
+    """
+    if MEASUREMENT.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a reading of five elements and a trip flag")
+    elements, tripped = text.split(";")
+    voltage, current, _, _, status = elements.split(",")
+    bits = MeasurementStatus(int(parse_number(status)))
+    limiting = MeasurementStatus.COMPLIANCE | MeasurementStatus.RANGE_COMPLIANCE
+    return Measurement(
+        parse_number(voltage), parse_number(current), bits, tripped == "1" or bool(bits & limiting)
+    )
+
+
+def parse_error(text: str) -> ErrorEntry:
+    """Return one answer to :SYST:ERR?. Raises ValueError."""
+    match = ERROR.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an error entry")
+    return ErrorEntry(int(match[1]), match[2])
+
+
+def parse_protection(text: str) -> float | None:
+    """Return the over-voltage protection in V, None where there is none. Raises ValueError."""
+    if text.upper().startswith("NONE"):
+        return None
+    if re.fullmatch(NUMBER, text) is None:
+        raise ValueError(f"{text!r} is neither a number nor NONE")
+    voltage_V = abs(float(text))
+    return voltage_V if voltage_V <= PROTECTION_STEPS_V[-1] else None
+
+
+def source_range_V(max_voltage_V: float) -> float:
+    """Return the smallest source range that holds a voltage. Raises ValueError above 1100 V."""
+    voltage_V = abs(_finite(max_voltage_V))
+    if voltage_V > MAX_VOLTAGE_V:
+        raise ValueError(f"{max_voltage_V} V: the source ends at {MAX_VOLTAGE_V} V")
+    return next((r for r in SOURCE_RANGES_V if voltage_V <= r), SOURCE_RANGES_V[-1])
+
+
+def source_resolution_V(source_range: float) -> float:
+    """Return the step of the programmed level in a source range: 5e-5 of it, 50 mV at 1000 V."""
+    return 5e-5 * source_range
+
+
+def current_range_A(limit_A: float) -> float:
+    """Return the smallest measure range that holds a current limit.
+
+    Raises ValueError for a limit that is not positive, above 1 A, or below 0.1 % of any range.
+    """
+    if not CURRENT_RANGES_A[0] * LOWEST_LIMIT_OF_RANGE <= limit_A <= CURRENT_RANGES_A[-1]:
+        raise ValueError(f"current limit {limit_A} A: allowed 1 nA to {CURRENT_RANGES_A[-1]} A")
+    return next(r for r in CURRENT_RANGES_A if limit_A <= r)
+
+
+def max_current_A(source_range: float) -> float:
+    """Return the largest current limit in a source range: 22 W at most."""
+    return 0.02 if source_range > 20.0 else 1.0
+
+
+def protection_step(voltage_V: float | None) -> float | None:
+    """Return the lowest protection step that lets a voltage through, None above the last."""
+    if voltage_V is None:
+        return None
+    return next((step for step in PROTECTION_STEPS_V if step >= abs(_finite(voltage_V))), None)
+
+
+def _finite(value: float) -> float:
+    if not isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    return value
