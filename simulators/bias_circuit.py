@@ -20,6 +20,8 @@ from simulators.truth import BiasTruth
 __all__ = ["BiasCircuit", "BiasLogEntry", "OffState", "leakage_ohm"]
 
 BOLTZMANN_EV_PER_K = 8.617333e-5
+REFERENCE_K = 5.5  # until the first step of the plant
+ARC_S = 1e-3  # an arc pulls the gap down at once
 
 BiasLogEntry = tuple[float, float, float, str]  # time s, programmed V, terminal V, event
 
@@ -88,7 +90,10 @@ def _time_to_reach(start_V: float, goal_V: float, towards_V: float, time_s: floa
 
 
 class BiasCircuit:
-    """Supply terminals and gap. All voltages carry the supply's sign, before the wiring."""
+    """Supply terminals and gap. All voltages carry the supply's sign, before the wiring.
+
+    Faults: breakdown_V (None: never), fail_insulation, and ignite for an arc out of nowhere.
+    """
 
     def __init__(
         self,
@@ -107,9 +112,11 @@ class BiasCircuit:
         self.range_V = 20.0
         self.off_state = OffState.NORMAL
         self.is_arcing = False
+        self.breakdown_V = truth.breakdown_V
+        self._fault_ohm = inf
         self.log: list[BiasLogEntry] = []
-        self._intact = _Circuit(truth.series_ohm, truth.leakage_cold_ohm, truth.cable_F)
-        self._circuit = self._intact
+        self._temperature_K = REFERENCE_K
+        self._circuit = self._present_circuit()
         self._source = self._present_source()
         self._anchor_s = 0.0
         self._anchor_V = 0.0
@@ -140,8 +147,9 @@ class BiasCircuit:
         self._source = self._present_source()
         if spike_V:
             self._send_spike(spike_V)
-        if self.is_arcing and abs(self._source.voltage_V) < self._truth.arc_holding_V:
-            self._extinguish()
+        if abs(self._source.voltage_V) < self._truth.arc_holding_V:
+            self.is_arcing = False
+            self._circuit = self._present_circuit()
         self._note(event)
 
     def gap_voltage_V(self) -> float:
@@ -172,15 +180,24 @@ class BiasCircuit:
         drop_V = source.limit_A * self._truth.series_ohm
         return source.is_connected and wanted_V > drop_V * (1.0 + 1e-9)
 
+    def ignite(self) -> None:
+        """Strike an arc across the gap now; it burns while the source holds it."""
+        self._before_change()
+        self._anchor(self._clock())
+        self._strike()
+
+    def fail_insulation(self, resistance_ohm: float) -> None:
+        """Put a resistance across the gap from now on; inf takes it away."""
+        self._before_change()
+        self._anchor(self._clock())
+        self._fault_ohm = resistance_ohm
+        self._circuit = self._present_circuit()
+
     def step(self, temperature_K: float) -> None:
         """Follow the temperature of the gap, and break down where the voltage is too high."""
-        self._intact = replace(self._intact, gap_ohm=leakage_ohm(self._truth, temperature_K))
-        if self._anchor_V == 0.0 and self._source.voltage_V == 0.0:
-            self._circuit = self._intact
-            return
-        self._anchor(self._clock())
-        if not self.is_arcing:
-            self._circuit = self._intact
+        self._temperature_K = temperature_K
+        if self._anchor_V != 0.0 or self._source.voltage_V != 0.0:
+            self._anchor(self._clock())
 
     def _gap_V(self, now: float) -> float:
         return self._circuit.gap_after(self._anchor_V, self._source, now - self._anchor_s)
@@ -188,20 +205,23 @@ class BiasCircuit:
     def _anchor(self, now: float) -> None:
         self._anchor_V = self._gap_V(now)
         self._anchor_s = now
-        limit_V = self._truth.breakdown_V
+        limit_V = self.breakdown_V
         if limit_V is not None and abs(self._anchor_V) > limit_V and not self.is_arcing:
-            self._ignite()
+            self._strike()
+        self._circuit = self._present_circuit()
 
-    def _ignite(self) -> None:
+    def _strike(self) -> None:
         self._note("breakdown")
         self.is_arcing = True
-        self._circuit = replace(self._intact, gap_ohm=self._truth.arc_ohm)
-        self._anchor_V = self._circuit.gap_after(self._anchor_V, self._source, 1e-3)
+        self._circuit = self._present_circuit()
+        self._anchor_V = self._circuit.gap_after(self._anchor_V, self._source, ARC_S)
         self._note("arc")
 
-    def _extinguish(self) -> None:
-        self.is_arcing = False
-        self._circuit = self._intact
+    def _present_circuit(self) -> _Circuit:
+        truth = self._truth
+        intact_ohm = truth.arc_ohm if self.is_arcing else leakage_ohm(truth, self._temperature_K)
+        gap_ohm = 1.0 / (1.0 / intact_ohm + 1.0 / self._fault_ohm)
+        return _Circuit(truth.series_ohm, gap_ohm, truth.cable_F)
 
     def _present_source(self) -> _Source:
         if self.output_on:

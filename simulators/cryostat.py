@@ -19,6 +19,7 @@ ELECTRONIC_J_PER_KG_K2 = 0.695e-3 / 0.063546
 GAS_CONSTANT_J_PER_KG_K = 8.314463 / 0.063546
 TABLE_STEP_K = 0.25
 TABLE_TOP_K = 500.0
+LOWEST_K, HIGHEST_K = 0.5, TABLE_TOP_K - 1.0
 TOLERANCE_K = 1e-7
 
 
@@ -63,20 +64,17 @@ def _cell(temperature_K: float) -> tuple[int, float, float]:
     return cell, temperature_K - cell * TABLE_STEP_K, slope
 
 
-def _implicit_step(
-    start_K: float, mass_kg: float, gain_J: float, loss_J_per_K: float, guess_K: float
-) -> float:
-    """Solve m (h(T) - h(start)) = gain - loss T for T, by Newton's method."""
-    target = mass_kg * copper_enthalpy_J_per_kg(start_K) + gain_J
+def _implicit_step(target_J: float, mass_kg: float, loss_J_per_K: float, guess_K: float) -> float:
+    """Solve m h(T) + loss T = target for T, by Newton's method."""
     T = guess_K
     for _ in range(60):
         cell, part, slope = _cell(T)
         capacity = CAPACITY[cell]
         enthalpy = ENTHALPY[cell] + part * (capacity + 0.5 * slope * part)
-        change = (mass_kg * enthalpy + loss_J_per_K * T - target) / (
+        change = (mass_kg * enthalpy + loss_J_per_K * T - target_J) / (
             mass_kg * (capacity + slope * part) + loss_J_per_K
         )
-        T = min(max(T - change, 0.5), TABLE_TOP_K - 1.0)
+        T = min(max(T - change, LOWEST_K), HIGHEST_K)
         if -TOLERANCE_K < change < TOLERANCE_K:
             break
     return T
@@ -85,7 +83,8 @@ def _implicit_step(
 class Cryostat:
     """What the temperature controller sees and heats.
 
-    heater_W is the power the controller asks for. Faults: helium_ok, sensor_open, heater_open.
+    heater_W is the power the controller asks for. Faults: helium_ok, sensor_open, heater_open,
+    and disturbance_W, heat from elsewhere on the sample stage.
     """
 
     def __init__(self, truth: CryostatTruth, streams: list[np.random.SeedSequence]) -> None:
@@ -94,12 +93,15 @@ class Cryostat:
         self.helium_ok = True
         self.sensor_open = False
         self.heater_open = False
+        self.disturbance_W = 0.0
         self._drift_noise = Normals(streams[0])
         self._control_noise = Normals(streams[1])
         self._sample_noise = Normals(streams[2])
         self._stage_K = truth.start_K
         self._cold_K = min(truth.start_K, truth.cold_base_K + 0.5)
         self._sample_K = truth.start_K
+        self._stage_J = truth.sample_stage_kg * copper_enthalpy_J_per_kg(self._stage_K)
+        self._cold_J = truth.cold_stage_kg * copper_enthalpy_J_per_kg(self._cold_K)
         self._drift_K = 0.0
         self._control_error = 0.0
         self._sample_error = 0.0
@@ -161,11 +163,8 @@ class Cryostat:
         self._sample_error = next(self._sample_noise)
 
     def stored_J(self) -> float:
-        """Return the enthalpy of both stages, for the balance of energy."""
-        truth = self._truth
-        return truth.sample_stage_kg * copper_enthalpy_J_per_kg(
-            self._stage_K
-        ) + truth.cold_stage_kg * copper_enthalpy_J_per_kg(self._cold_K)
+        """Return the heat in both stages, for the balance of energy."""
+        return self._stage_J + self._cold_J
 
     def _delivered_W(self) -> float:
         return 0.0 if self.heater_open else self.heater_W
@@ -174,19 +173,17 @@ class Cryostat:
         before_K = self._stage_K
         link_J_per_K = dt * truth.link_W_per_K * before_K / (before_K + truth.link_scale_K)
         inward_J = dt * (
-            self._delivered_W() + truth.sample_heat_load_W + laser_power * truth.laser_heat_W
+            self._delivered_W()
+            + self.disturbance_W
+            + truth.sample_heat_load_W
+            + laser_power * truth.laser_heat_W
         )
-        stage_K = _implicit_step(
-            before_K,
-            truth.sample_stage_kg,
-            inward_J + link_J_per_K * self._cold_K,
-            link_J_per_K,
-            before_K,
-        )
-        through_J = link_J_per_K * (stage_K - self._cold_K)
-        self.absorbed_J += inward_J
+        target_J = self._stage_J + inward_J + link_J_per_K * self._cold_K
+        stage_K = _implicit_step(target_J, truth.sample_stage_kg, link_J_per_K, before_K)
+        self._stage_J = target_J - link_J_per_K * stage_K
         self._stage_K = stage_K
-        self._step_cold_stage(truth, dt, through_J)
+        self.absorbed_J += inward_J
+        self._step_cold_stage(truth, dt, link_J_per_K * (stage_K - self._cold_K))
         return stage_K
 
     def _step_cold_stage(self, truth: CryostatTruth, dt: float, through_J: float) -> None:
@@ -202,12 +199,8 @@ class Cryostat:
             warmth = (truth.ambient_K - cold_K) / truth.ambient_K
             load_J += dt * truth.warm_leak_W * warmth
             cool_J_per_K = 0.0
-        new_K = _implicit_step(
-            cold_K,
-            truth.cold_stage_kg,
-            load_J + through_J + cool_J_per_K * base_K,
-            cool_J_per_K,
-            cold_K,
-        )
-        self.absorbed_J += load_J - cool_J_per_K * (new_K - base_K)
+        target_J = self._cold_J + load_J + through_J + cool_J_per_K * base_K
+        new_K = _implicit_step(target_J, truth.cold_stage_kg, cool_J_per_K, cold_K)
+        self._cold_J = target_J - cool_J_per_K * new_K
         self._cold_K = new_K
+        self.absorbed_J += load_J - cool_J_per_K * (new_K - base_K)

@@ -7,7 +7,7 @@ centroid at 5.5 K and zero applied field unless a name says eV.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, expm1
+from math import exp, expm1, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,8 @@ __all__ = [
 
 BOLTZMANN_MEV_PER_K = 0.0861733
 REFERENCE_K = 5.5
-TEMPERATURE_TOLERANCE_K = 0.05  # widths and replicas are rebuilt beyond; energies always follow
+# Widths, splittings and replicas are computed anew beyond these; energies follow always.
+TEMPERATURE_TOLERANCE = (0.05, 0.001)  # K, and share of T: below 0.2 % of the width
 FIELD_TOLERANCE_KV_PER_CM = 1.0
 UEV = 1e-3
 
@@ -238,8 +239,9 @@ class _Spectra:
 
     def serves(self, setting: Setting, window: Window) -> bool:
         """Return whether widths, splittings and replicas are still right."""
+        near_K = max(TEMPERATURE_TOLERANCE[0], TEMPERATURE_TOLERANCE[1] * self.temperature_K)
         return (
-            abs(setting.temperature_K - self.temperature_K) <= TEMPERATURE_TOLERANCE_K
+            abs(setting.temperature_K - self.temperature_K) <= near_K
             and abs(setting.field_kV_per_cm - self.field_kV_per_cm) <= FIELD_TOLERANCE_KV_PER_CM
             and window is self.window
         )
@@ -272,6 +274,7 @@ class Nanocrystal:
         self._aperture = numerical_aperture
         self._fluctuations = Fluctuations(truth.fluctuations, wandering)
         self._spectra: _Spectra | None = None
+        self._passing_at: tuple[float, list[float]] = (nan, [])
 
     @property
     def dose_s(self) -> float:
@@ -407,16 +410,23 @@ class Nanocrystal:
     def _neutral_rates(self, setting: Setting) -> list[float]:
         """Return e-/s of X1-X3 and B1-B3 through the analyser."""
         exciton, biexciton = self._pulses(setting)
-        open_to = passed(self.axes, setting.analyser_deg, self._aperture)
+        passing = self._passing(setting.analyser_deg)
         populations = self._populations(setting)
-        rates = [exciton * float(open_to[i]) * populations[i] for i in range(3)]
-        yield_ = self.truth.biexciton_yield * biexciton / 3.0
-        return rates + [yield_ * float(open_to[i]) for i in range(3)]
+        each = self.truth.biexciton_yield * biexciton / 3.0
+        return [exciton * passing[i] * populations[i] for i in range(3)] + [
+            each * passing[i] for i in range(3)
+        ]
 
     def _charged_rate(self, setting: Setting) -> float:
         exciton, _ = self._pulses(setting)
-        open_to = passed(self.axes, setting.analyser_deg, self._aperture)
-        return self.truth.trion_rate_ratio * exciton * float(open_to.mean())
+        passing = self._passing(setting.analyser_deg)
+        return self.truth.trion_rate_ratio * exciton * sum(passing) / 3.0
+
+    def _passing(self, analyser_deg: float) -> list[float]:
+        if self._passing_at[0] != analyser_deg:
+            shares = passed(self.axes, analyser_deg, self._aperture).tolist()
+            self._passing_at = (analyser_deg, shares)
+        return self._passing_at[1]
 
     def _pulses(self, setting: Setting) -> tuple[float, float]:
         """Return e-/s of exciton and biexciton, the standard power being rate_e_per_s."""

@@ -67,7 +67,7 @@ class CryostatTruth(_Checked):
     ambient_K: float = number(295.0, "K", 270.0, 320.0)
     heater_ohm: float = number(25.0, "ohm", 1.0, 1e3)
     sample_lag_s: float = number(0.5, "s", 0.0, 1e3)  # from the stage to the sample, at 0 K
-    sample_lag_s_per_K: float = number(0.1, "s/K", 0.0, 10.0)
+    sample_lag_s_per_K: float = number(0.8, "s/K", 0.0, 10.0)
     sensor_offset_K: float = number(0.02, "K", -2.0, 2.0)  # control sensor minus stage
     sensor_offset_K_per_K: float = number(0.0015, "K/K", -0.05, 0.05)
     sensor_offset_K_per_W: float = number(0.01, "K/W", -1.0, 1.0)  # it sits by the heater

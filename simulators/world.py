@@ -39,6 +39,7 @@ class World:
         streams = np.random.SeedSequence(seed).spawn(4)
         self.truth = truth
         self.now = 0.0
+        self._replay = replay
         self.cryostat = Cryostat(truth.cryostat, streams[0].spawn(3))
         self.bias = BiasCircuit(truth.bias, streams[1], self._clock, self._collect_light)
         self.optics = Optics(truth.optics, truth.camera, self._collect_light)
@@ -91,6 +92,12 @@ class World:
             raise ValueError(f"world: {time_s} s is before {self.now} s")
         heappush(self._actions, (time_s, next(self._order), action))
 
+    def wavelengths_nm(self) -> NDArray[np.float64]:
+        """Return the wavelength of each pixel as the spectrograph reports it."""
+        if self._replay is not None:
+            return self._replay.wavelength_nm
+        return self.optics.nominal_wavelengths_nm()
+
     def field_kV_per_cm(self) -> float:
         """Return the nominal applied field at the nanocrystal."""
         return field_kV_per_cm(self.truth.electrodes, self.bias.gap_voltage_V())
@@ -102,9 +109,9 @@ class World:
 
     @property
     def dose_s(self) -> float:
-        """Light absorbed by the nanocrystal, in s of standard power."""
-        self._collect_light()
-        return self._nanocrystal.dose_s
+        """Light absorbed by the nanocrystal, in s of standard power; for checkers."""
+        pending_s = self.now - self._light_until_s
+        return self._nanocrystal.dose_s + pending_s * self.optics.excitation
 
     def true_lines(self) -> list[TrueLine]:
         """Return every zero-phonon line at the present state, without fluctuations."""
@@ -115,7 +122,10 @@ class World:
         return self._nanocrystal.axes.copy()
 
     def true_electrons_per_s(self) -> NDArray[np.float64]:
-        """Return what each column expects from the bright neutral state, without fluctuations."""
+        """Return what each column expects from the bright neutral state, without fluctuations.
+
+        Summed over all rows; dark, stray light and offset are not in it.
+        """
         setting = self._setting(excitation=self.optics.laser_power)
         window = self._present_window()
         return electrons_on(window, [self._nanocrystal.steady(setting, window)])
