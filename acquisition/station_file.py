@@ -116,14 +116,14 @@ class SpectrographConfig(InstrumentConfig):
 
 
 class CameraConfig(InstrumentConfig):
-    """rows: (first, number) binned on the chip into one spectrum; None: the whole chip.
+    """rows: (first, number) binned on the chip into one spectrum.
 
     A warmer detector than max_detector_C is an interlock.
     """
 
     ccd_index: int = Field(0, ge=0)
     pixels: int = Field(ge=1, le=20_000)
-    rows: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] | None = None
+    rows: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
     gain: int = Field(0, ge=0)
     speed: int = Field(0, ge=0)
     electrons_per_count: float = Field(gt=0)

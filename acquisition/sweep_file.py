@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from acquisition.axis_config import AxisConfig, AxisQuantity
-from acquisition.config_model import ConfigModel, ExistingFile, OneOrMore, Zone
+from acquisition.config_model import ConfigModel, LocalPath, OneOrMore, Zone
 from acquisition.quantity import NotNegative, Positive, Quantity
 from acquisition.refusal import refusal
 
@@ -37,7 +37,7 @@ class SweepHead(ConfigModel):
     name: Name
     user: Name
     seed: int = Field(0, ge=0)
-    station: ExistingFile | None = None
+    station: LocalPath | None = None
     note: str = ""
 
 

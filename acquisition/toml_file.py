@@ -26,11 +26,20 @@ LONGEST_FOUND = 80
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[ModelT]):
-    """The content has only the sections named sound; all of them if there are no problems."""
+    """A file's content, without what is faulty.
+
+    sound: sections without a mistake. present: those that the content has at all, so also lists
+    of which some entries are sound.
+    """
 
     content: ModelT
     sound: frozenset[str]
     problems: tuple[Problem, ...]
+    text: str = ""
+
+    @property
+    def present(self) -> frozenset[str]:
+        return frozenset(vars(self.content))
 
 
 def read_toml(path: Path, model: type[ModelT]) -> Parsed[ModelT]:
@@ -56,7 +65,7 @@ def parse_toml(text: str, model: type[ModelT], *, file: str, folder: Path) -> Pa
         errors = [details for details in error.errors() if not _is_echo(details)]
         problems = tuple(_problem(details, document, model, file) for details in errors)
         return _sound_part(model, document, errors, problems, context)
-    return Parsed(content, frozenset(model.model_fields), ())
+    return Parsed(content, frozenset(model.model_fields), (), text)
 
 
 def _nothing(model: type[ModelT], problem: Problem) -> Parsed[ModelT]:
