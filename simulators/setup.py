@@ -1,0 +1,62 @@
+"""The whole simulated laboratory: one world and the instruments that look at it."""
+
+from dataclasses import dataclass, field
+
+from simulators.core import InstrumentCore
+from simulators.elliptec import ElliptecBus
+from simulators.elliptec_modules import ElliptecSettings
+from simulators.faults import Faults, Line
+from simulators.in_process import Framing, InProcessLink, Waiter
+from simulators.lakeshore import LakeShore336, LakeShoreSettings
+from simulators.replay import Replay
+from simulators.truth import Truth
+from simulators.world import World
+
+__all__ = ["SimulatedSetup", "SimulatorSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """What is disputed or differs from unit to unit, per instrument."""
+
+    cryostat: LakeShoreSettings = field(default_factory=LakeShoreSettings)
+    elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
+
+
+class SimulatedSetup:
+    """World, cores and lines. Ports: cryostat, bias, elliptec (stage and shutter), icl.
+
+    `cores` are the instruments themselves, for checkers; shells talk to `lines`, where the faults
+    are. Everything lives on when a shell goes.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        seed: int,
+        replay: Replay | None = None,
+        settings: SimulatorSettings | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        settings = settings or SimulatorSettings()
+        self.world = World(truth, seed, replay)
+        self.faults = faults or Faults()
+        self.cryostat = LakeShore336(self.world, settings.cryostat)
+        self.elliptec = ElliptecBus(self.world, seed, settings.elliptec)
+        self.cores: dict[str, InstrumentCore] = {
+            "cryostat": self.cryostat,
+            "elliptec": self.elliptec,
+        }
+        self.lines = {port: Line(port, core, self.faults) for port, core in self.cores.items()}
+
+    def link(self, port: str, clock: Waiter, framing: Framing) -> InProcessLink:
+        """Return a link into this process. Raises LookupError for an unknown port."""
+        return InProcessLink(self.line(port), clock, framing)
+
+    def line(self, port: str) -> Line:
+        """Return the line at a port. Raises LookupError for an unknown one."""
+        if port not in self.lines:
+            raise LookupError(
+                f"no simulated instrument {port!r}; there are {', '.join(self.lines)}"
+            )
+        return self.lines[port]
