@@ -232,7 +232,7 @@ class JournalReader:
         Covers plan, attempts (raw counts, readings, run times), what was accepted, calibrations,
         monitor streams and events; not fits, wall clock, uuid, versions and places.
         """
-        queries = (
+        return self._sha256(
             "SELECT point,setpoints FROM plan ORDER BY point",
             f"SELECT id,{_ATTEMPT_COLUMNS} FROM attempt ORDER BY id",  # noqa: S608
             "SELECT point,attempt FROM accepted ORDER BY point",
@@ -240,6 +240,16 @@ class JournalReader:
             "SELECT id,channel,unit,time_s,value FROM stream ORDER BY id",
             "SELECT id,time_s,level,code,text,details FROM event ORDER BY id",
         )
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of everything in the journal, byte for byte what a view shows."""
+        tables = ("meta", "plan", "segment", "attempt", "accepted", "stream", "event")
+        return self._sha256(
+            *(f"SELECT * FROM {table} ORDER BY 1" for table in (*tables, "calibration")),  # noqa: S608
+            "SELECT * FROM fit ORDER BY attempt,model,version",
+        )
+
+    def _sha256(self, *queries: str) -> str:
         sha = hashlib.sha256()
         for query in queries:
             sha.update(b"\0table\0")
@@ -294,6 +304,7 @@ class Journal(JournalReader):
         """
         refuse_network_drive(folder)
         _check_indices(table)
+        table = PointTable.from_json(table.to_json())  # as it will be read back: 1 becomes 1.0
         journal, unfinished = folder / JOURNAL, folder / (JOURNAL + ".tmp")
         if journal.exists():
             raise StorageError(f"{journal}: exists already; a run never reuses a folder")
@@ -399,6 +410,7 @@ class Journal(JournalReader):
         axes: the axes of the grown array, where the rows do not fit into the present one.
         """
         table = PointTable(axes or self._table.axes, (*self._table.points, *points))
+        table = PointTable.from_json(table.to_json())
         _check_indices(table)
         with self._transaction() as db:
             db.executemany(_PUT_PLAN, map(_plan_row, table.points[len(self._table.points) :]))

@@ -11,12 +11,12 @@ from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
 
 __all__ = ["AXIS_NAMES", "RunArray"]
 
-# setpoint field of Point -> name in a file; "_set" as NeXus has it
+# setpoint field of Point -> name in a file; readings carry their unit in the name, axes don't
 AXIS_NAMES: Mapping[str, str] = {
-    "temperature_K": "temperature_set",
-    "field_kV_per_cm": "electric_field_set",
-    "voltage_V": "voltage_set",
-    "angle_deg": "polarizer_angle_set",
+    "temperature_K": "temperature",
+    "field_kV_per_cm": "electric_field",
+    "voltage_V": "voltage",
+    "angle_deg": "polarization_angle",
     "repeat": "repeat",
     "index": "point",
 }
