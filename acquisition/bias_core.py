@@ -243,8 +243,10 @@ class BiasCore:
         if step <= 0.0:
             return Keep()
         self._ramp_V_per_s = self._slew if distance > 0 else -self._slew
-        self.level_V = self.target_V if step == abs(distance) else self.level_V + (
-            step if distance > 0 else -step
+        self.level_V = (
+            self.target_V
+            if step == abs(distance)
+            else self.level_V + (step if distance > 0 else -step)
         )
         return SetLevel(self.level_V)
 

@@ -61,8 +61,10 @@ class BiasStatus:
 class BiasPort(Protocol):
     """What the engine may do with the bias."""
 
-    def arm(self) -> None:
-        """Bring whatever is on to zero, fix ranges and limits, switch on at 0 V."""
+    def arm(self) -> float:
+        """Bring whatever is on to zero, fix ranges and limits, switch on at 0 V.
+
+        Returns the capacitance in F of cable and gap, measured on a small ramp."""
         ...
 
     def ask(self, voltage_V: float) -> None:
@@ -83,8 +85,10 @@ class BiasPort(Protocol):
         """Measure the terminals now and return the status."""
         ...
 
-    def bring_to_zero(self) -> None:
-        """Ramp whatever voltage is really there to 0 V and switch off."""
+    def bring_to_zero(self) -> float | None:
+        """Ramp whatever voltage is really there to 0 V and switch off.
+
+        Returns the voltage that was found, None if the output was off."""
         ...
 
     def confirm_zero(self) -> None:
@@ -115,21 +119,22 @@ class LocalBiasPort:
         self._next_tick_s = 0.0
         self._last_good_s = 0.0
 
-    def arm(self) -> None:
+    def arm(self) -> float:
         self.bring_to_zero()
         self._supply.configure(self._settings)
         self._supply.set_level(0.0)
         self._supply.switch_output(True)
         self._take_over(self._agreed_level_V())
         self._measure_capacitance()
+        return self._core.rules.capacitance_F
 
-    def bring_to_zero(self) -> None:
+    def bring_to_zero(self) -> float | None:
         """Ramp a voltage that is really there to 0 V and switch off; nothing if the output is off.
 
         The start of the ramp is what two agreeing measurements say, never what we remember.
         """
         if not self._supply.is_output_on():
-            return
+            return None
         level_V = self._agreed_level_V()
         logger.warning("bias: found %.3f V at the terminals, ramping to zero", level_V)
         self._take_over(level_V)
@@ -140,6 +145,7 @@ class LocalBiasPort:
                 raise DeviceError(self._supply.name, f"does not come to zero: {self.status()}")
             self._clock.wait(TICK_S)
             self.advance()
+        return level_V
 
     def ask(self, voltage_V: float) -> None:
         self._core.ask(voltage_V, self._clock.now())
@@ -259,13 +265,8 @@ class LocalBiasPort:
     def trip_reason(self) -> str:
         return self._core.trip_reason
 
-    @property
-    def capacitance_F(self) -> float:
-        return self._core.rules.capacitance_F
-
 
 def _terminals(measured: BiasMeasurement) -> Terminals:
     return Terminals(
         measured.voltage_V, measured.current_A, measured.in_compliance, measured.over_voltage
     )
-

@@ -98,7 +98,6 @@ class Engine:
         policy: EnginePolicy,
         followers: Sequence[Follower] = (),
         recover: Callable[[DeviceError], None] | None = None,
-        remaining_s: Callable[[Sequence[Point]], float] = lambda _: 0.0,
     ) -> None:
         self._run = run
         self._station = station
@@ -114,14 +113,13 @@ class Engine:
         self._policy = policy
         self._followers = list(followers)
         self._recover = recover
-        self._remaining_s = remaining_s
+        self._left_s = 0.0
         self._exposer = Exposer(station, detector, vigil)
         self._moving: set[Mover] = set()
         self._skipped: dict[str, float] = {}
         self._state = EngineState.IDLE
         self._point = -1
         self._done = self._total = 0
-        self._left: Sequence[Point] = ()
         self._latest_fit = ""
         self._flagged = 0
         self._outcome: Outcome | None = None
@@ -135,11 +133,13 @@ class Engine:
         points: Sequence[Point],
         *,
         done: int = 0,
+        prices_s: Sequence[float] = (),
         prepare: Callable[[], None] = lambda: None,
     ) -> Outcome:
         """Measure these rows in order and end in the safe state.
 
-        done: rows of the run that were accepted before, for the progress only.
+        done: rows of the run that were accepted before; prices_s: expected time of each row; both
+        for the progress only.
         prepare: arming, homing, reference; under the same protection as the rows.
         """
         self._done, self._total = done, done + len(points)
@@ -148,7 +148,7 @@ class Engine:
             self._enter(EngineState.PREPARING)
             prepare()
             self._vigil.look()
-            self._measure_all(points)
+            self._measure_all(points, prices_s)
             self._go_to_end_temperature()
             reason, text = self._completed()
             heater_off = self._policy.heater_off_at_end
@@ -175,7 +175,7 @@ class Engine:
             awaited=self._vigil.awaited,
             awaited_since_s=self._run_time.of(self._vigil.awaited_since_s),
             time_s=self._run_time.now(),
-            remaining_s=self._remaining_s(self._left),
+            remaining_s=self._left_s,
             readings={c: r.value for c, r in tuple(self._vigil.monitors.latest.items())},
             latest_fit=self._latest_fit,
             finish=outcome.reason if outcome else None,
@@ -207,13 +207,13 @@ class Engine:
 
     # -- rows --------------------------------------------------------------------------------
 
-    def _measure_all(self, points: Sequence[Point]) -> None:
+    def _measure_all(self, points: Sequence[Point], prices_s: Sequence[float]) -> None:
+        self._left_s = sum(prices_s)
         for place, point in enumerate(points):
-            self._left = points[place:]
             following = points[place + 1] if place + 1 < len(points) else None
             if not self._is_skipped(point):
                 self._measure(point, following)
-        self._left = ()
+            self._left_s -= prices_s[place] if prices_s else 0.0
 
     def _go_to_end_temperature(self) -> None:
         if self._policy.end_temperature_K is not None:
@@ -425,7 +425,9 @@ class Engine:
         self._enter(EngineState.FINISHING)
         emergency = reason in (FinishReason.INTERLOCK, FinishReason.FAILED)
         safe = make_safe(self._station, self.clock, emergency=emergency, heater_off=heater_off)
-        level = Level.INFO if reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else Level.ERROR
+        level = (
+            Level.INFO if reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else Level.ERROR
+        )
         self._log.event(level, "finished", f"{reason.value}: {text}", reason=reason.value)
         self._log.event(
             Level.INFO if safe.safety is Safety.CONFIRMED else Level.ERROR, "safe state", str(safe)

@@ -148,6 +148,7 @@ def peak_rate(exposed: Exposed, exposure_s: float, detector: DetectorSetup) -> f
 
 
 def _stack(frames: tuple[Frame, ...]) -> NDArray[np.int32] | NDArray[np.uint16]:
-    if len(frames) == 1:
-        return np.atleast_2d(frames[0].counts)
-    return np.stack([frame.counts for frame in frames])
+    stacked: NDArray[np.int32] | NDArray[np.uint16] = (
+        frames[0].counts[np.newaxis] if len(frames) == 1 else np.stack([f.counts for f in frames])
+    )
+    return stacked

@@ -45,7 +45,9 @@ def row_from_json(line: str) -> FitRow:
         values=np.array(fields["values"], dtype=float),
         errors=np.array(fields["errors"], dtype=float),
         covariance=np.array(fields["covariance"], dtype=float).reshape(len(names), len(names)),
-        chi2_per_dof=float("nan") if fields["chi2_per_dof"] is None else float(fields["chi2_per_dof"]),  # type: ignore[arg-type]
+        chi2_per_dof=float("nan")
+        if fields["chi2_per_dof"] is None
+        else float(fields["chi2_per_dof"]),  # type: ignore[arg-type]
     )
 
 

@@ -102,9 +102,9 @@ def open_bias(
     the sample's limit; they are set when the port is armed.
     """
     limit = voltage_limit(sample, config)
-    if largest_voltage_V > limit.voltage_V:
+    if largest_voltage_V > limit.volts:
         raise StateError(
-            "bias", f"{largest_voltage_V} V is beyond the limit of {limit.voltage_V} V: {limit.reason}"
+            "bias", f"{largest_voltage_V} V is beyond the limit of {limit.volts} V: {limit.reason}"
         )
     supply = _open(connections, "bias", config, {"max_voltage_V": config.max_voltage_V})
     rules = BiasRules(

@@ -11,6 +11,7 @@ from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
 from acquisition.point_table import Point, PointKind
 from acquisition.record import FitRow
+from acquisition.run_configuration import configuration_of
 from acquisition.station_file import CameraConfig
 from acquisition.sweep_file import FitConfig, SweepConfig
 from analysis.frame_series import PointFit, fit_frames
@@ -152,5 +153,5 @@ def fit_row(key: int, point: int, model: str, fit: PointFit) -> FitRow:
 def open_fitter(folder: Path) -> PointFitter:
     """Open the journal of a run for reading and return what fits its points."""
     reader = JournalReader(folder)
-    sweep, station = configuration_of(reader.meta)
-    return PointFitter(reader, sweep, station.camera)
+    configuration = configuration_of(reader.meta)
+    return PointFitter(reader, configuration.sweep, configuration.station.camera)

@@ -46,9 +46,7 @@ class RunLog:
         """Commit the attempt with everything that was collected. Raises StorageError."""
         events, fits = tuple(self._events), tuple(self._fits)
         batches = self._monitors.batches(self._run_time.of)
-        key = self._journal.put(
-            attempt, accept=accept, events=events, streams=batches, fits=fits
-        )
+        key = self._journal.put(attempt, accept=accept, events=events, streams=batches, fits=fits)
         self._stored(len(events), len(fits))
         return key
 

@@ -33,6 +33,8 @@ class RunMeta:
     sweep_toml: str
     station_toml: str
     app_version: str
+    sweep_folder: str = "."  # where relative paths in the sweep file start
+    station_folder: str = "."
     python: str = ""
     host: str = ""
     operator: str = ""

@@ -23,7 +23,9 @@ class Change:
     sigmas: float
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.before:.5g} before, {self.now:.5g} now ({self.sigmas:.1f} sigma)"
+        return (
+            f"{self.what}: {self.before:.5g} before, {self.now:.5g} now ({self.sigmas:.1f} sigma)"
+        )
 
 
 def compare(before: Attempt, now: Attempt, *, electrons_per_count: float) -> tuple[Change, ...]:

@@ -104,11 +104,15 @@ class Grating(ConfigModel):
 
 
 class SpectrographConfig(InstrumentConfig):
-    """The two times are what a move usually takes; for the price only."""
+    """wavelengths: in which medium the instrument's own calibration is meant.
+
+    The two times are what a move usually takes; for the price only.
+    """
 
     mono_index: int = Field(0, ge=0)
     min_nm: NotNegative
     max_nm: Positive
+    wavelengths: Literal["air", "vacuum"] = "air"
     grating: Annotated[tuple[Grating, ...], Field(min_length=1)]
     centre_move_s: NotNegative = 5.0
     grating_move_s: NotNegative = 30.0

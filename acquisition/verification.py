@@ -85,7 +85,9 @@ class Verifier:
             found.append(self._temperature(point.temperature_K, readings))
         if point.voltage_V is not None:
             deviation_V = readings["gap_voltage_V"] - point.voltage_V
-            found.append(_beyond("bias", "gap voltage", deviation_V, self._tolerances.voltage_V, "V"))
+            found.append(
+                _beyond("bias", "gap voltage", deviation_V, self._tolerances.voltage_V, "V")
+            )
         if point.angle_deg is not None:
             turned_deg = (readings["angle_deg"] - point.angle_deg + 180.0) % 360.0 - 180.0
             found.append(

@@ -32,11 +32,7 @@ class InterlockTripped(Exception):  # noqa: N818 - the field's word
 
 
 class Vigil:
-    """The engine's only way to wait.
-
-    note: called with each note or pause, from within a tick.
-    after_tick: called once per tick, for work that must not wait for the next point.
-    """
+    """The engine's only way to wait."""
 
     def __init__(
         self,
@@ -46,20 +42,24 @@ class Vigil:
         commands: CommandQueue,
         *,
         bias: BiasPort | None = None,
-        note: Callable[[Command], None] = lambda _: None,
-        after_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock
         self.monitors = monitors
         self._interlocks = tuple(interlocks)
         self._commands = commands
         self._bias = bias
-        self._note = note
-        self._after_tick = after_tick
+        self._note: Callable[[Command], None] = lambda _: None
+        self._every_tick: tuple[Callable[[], None], ...] = ()
         self._stop_text: str | None = None
         self.is_pause_wanted = False
         self.awaited = ""
         self.awaited_since_s = clock.now()
+
+    def attend(
+        self, *, note: Callable[[Command], None], every_tick: Sequence[Callable[[], None]]
+    ) -> None:
+        """Say who hears of each command, and what else is done once per tick."""
+        self._note, self._every_tick = note, tuple(every_tick)
 
     def until(self, awaited: str, done: Callable[[], bool], *, poll_s: float) -> None:
         """Tick until done; raises InterlockTripped, StopRequested (only for 'stop now')."""
@@ -91,7 +91,8 @@ class Vigil:
         self.monitors.poll(now)
         self.check_levels()
         self._take_commands()
-        self._after_tick()
+        for attend in self._every_tick:
+            attend()
 
     def gate(self) -> None:
         """The only place where a pause or a stop after the point takes effect."""

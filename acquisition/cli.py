@@ -1,0 +1,328 @@
+"""The command line: one door to the engine, and a composition root."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from acquisition.commands import Command, Verb
+from acquisition.config_error import ConfigError
+from acquisition.storage_errors import StorageError
+from drivers.errors import DeviceError
+
+if TYPE_CHECKING:
+    from acquisition.doors import Ended, Watcher
+    from acquisition.station_file import StationConfig
+    from drivers.addresses import Opener
+    from drivers.clock import VirtualClock
+    from drivers.link import Framing, Link
+    from simulators.replay import Replay
+    from simulators.setup import SimulatedSetup
+
+__all__ = ["app", "main"]
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_STOPPED = 3
+
+app = typer.Typer(
+    help="Single-nanocrystal photoluminescence: sweeps, storage, live fits, simulated instruments.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+SweepFile = Annotated[Path, typer.Argument(help="sweep file (TOML)", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(help="folder of a run", show_default=False)]
+StationFile = Annotated[
+    Path | None, typer.Option("--station", help="station file; else the one the sweep names")
+]
+Fit = Annotated[bool, typer.Option("--fit/--no-fit", help="fit while the run goes on")]
+Final = Annotated[bool, typer.Option("--final/--no-final", help="build the final file at the end")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="show the wire")]
+
+
+@app.command()
+def check(sweep: SweepFile, station: StationFile = None, as_json: AsJson = False) -> None:
+    """Report every mistake of both files, and what the sweep costs. Touches no instrument."""
+    from acquisition.check import check as check_files  # noqa: PLC0415 - keeps the start fast
+
+    with _told():
+        result = check_files(sweep, station)
+    if as_json:
+        print(result.to_json())
+        return
+    for label, text in result.lines():
+        out.print(f"{label:>12}  {text}", markup=False)
+
+
+@app.command()
+def run(
+    sweep: SweepFile,
+    station: StationFile = None,
+    fit: Fit = True,
+    final: Final = True,
+    seed: Annotated[
+        int | None, typer.Option(help="seed of the simulated world, instead of the station's")
+    ] = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure a sweep into a new run folder; safe at the end, resumable whatever happens."""
+    from acquisition.doors import start  # noqa: PLC0415 - keeps the start fast
+    from acquisition.run import RunOptions  # noqa: PLC0415
+
+    _log_to_stderr(verbose=verbose)
+    with _told(), _watcher() as watcher:
+        ended = start(
+            sweep,
+            station,
+            _in_process,
+            options=RunOptions(live_fit=fit),
+            watcher=watcher,
+            seed=seed,
+            final=final,
+        )
+    _conclude(ended, as_json=as_json)
+
+
+@app.command()
+def resume(
+    folder: RunFolder,
+    station: StationFile = None,
+    fit: Fit = True,
+    final: Final = True,
+    accept_changed: Annotated[
+        bool, typer.Option("--accept-changed", help="go on although the reference differs")
+    ] = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure what a stopped, failed or killed run lacks. Repeating it is harmless."""
+    from acquisition.doors import go_on  # noqa: PLC0415 - keeps the start fast
+    from acquisition.run import RunOptions  # noqa: PLC0415
+
+    _log_to_stderr(verbose=verbose)
+    with _told(), _watcher() as watcher:
+        ended = go_on(
+            folder,
+            station,
+            _in_process,
+            options=RunOptions(live_fit=fit, accept_changed=accept_changed),
+            watcher=watcher,
+            final=final,
+        )
+    _conclude(ended, as_json=as_json)
+
+
+@app.command()
+def show(
+    folder: RunFolder,
+    table: Annotated[bool, typer.Option("--table", help="one line per point")] = False,
+    digest: Annotated[
+        bool, typer.Option("--digest", help="checksum of plan, attempts, streams and events")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run holds, whether it is running, ended or broken off."""
+    from acquisition.summary import print_summary, summarise  # noqa: PLC0415
+
+    with _told():
+        summary = summarise(folder, with_digest=digest)
+    if as_json:
+        print(json.dumps(summary.to_dict()))
+    else:
+        print_summary(summary, out, with_table=table)
+
+
+@app.command()
+def fit(folder: RunFolder) -> None:
+    """Fit every accepted point that has no fit yet."""
+    from acquisition.fit_run import fit_run  # noqa: PLC0415 - keeps the start fast
+
+    with _told():
+        count = fit_run(folder, out)
+    out.print(f"{count} points fitted")
+
+
+@app.command()
+def finalise(folder: RunFolder) -> None:
+    """Build the final file of a run, also of one that was broken off."""
+    from acquisition.final_file import build_final  # noqa: PLC0415 - keeps the start fast
+
+    with _told():
+        out.print(str(build_final(folder)))
+
+
+@app.command()
+def note(folder: RunFolder, text: Annotated[str, typer.Argument(help="what to write")]) -> None:
+    """Write a timestamped note into a running run."""
+    _post(folder, Command(Verb.NOTE, text, "command line"))
+
+
+@app.command()
+def pause(folder: RunFolder) -> None:
+    """Pause a running run at its next gate: light blocked, setpoints held."""
+    _post(folder, Command(Verb.PAUSE, sender="command line"))
+
+
+@app.command("continue")
+def go_on_paused(folder: RunFolder) -> None:
+    """Let a paused run go on."""
+    _post(folder, Command(Verb.RESUME, sender="command line"))
+
+
+@app.command()
+def stop(
+    folder: RunFolder,
+    now: Annotated[bool, typer.Option("--now", help="abort the exposure")] = False,
+) -> None:
+    """Stop a running run after its point, in the safe state."""
+    verb = Verb.STOP_NOW if now else Verb.STOP_AFTER_POINT
+    _post(folder, Command(verb, "stopped from the command line", "command line"))
+
+
+@app.command()
+def simulate(
+    station: Annotated[
+        Path | None, typer.Option("--station", help="station file whose instruments to simulate")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="write the station file here, not to stdout")
+    ] = None,
+    scale: Annotated[float, typer.Option(help="seconds of experiment per second", min=0.01)] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="seed of the world")] = None,
+    supply_log: Annotated[
+        Path | None, typer.Option(help="the simulated supply's own log (JSON lines)")
+    ] = None,
+) -> None:
+    """Serve simulated instruments on this machine only, until Ctrl-C."""
+    from acquisition.serving import serve_station  # noqa: PLC0415 - keeps the start fast
+
+    with _told():
+        serve_station(
+            station,
+            _simulated_setup,
+            write=write,
+            scale=scale,
+            seed=seed,
+            supply_log=supply_log,
+            say=err.print,
+        )
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _in_process(station: "StationConfig", clock: "VirtualClock") -> "Opener":
+    """Open sim:// addresses in the simulated setup of this process."""
+    setup = _simulated_setup(station)
+
+    def open_sim(address: str, framing: "Framing", _: object) -> "Link":
+        return setup.link(address.removeprefix("sim://"), clock, framing)
+
+    return open_sim
+
+
+def _simulated_setup(station: "StationConfig") -> "SimulatedSetup":
+    """Build the world that this station file describes, with what [simulation] says otherwise."""
+    from acquisition.simulated_truth import truth_of  # noqa: PLC0415
+    from simulators.setup import SimulatedSetup  # noqa: PLC0415 - only where it is wanted
+    from simulators.truth import truth_from_mapping  # noqa: PLC0415
+
+    replay = _replay(station.simulation.replay)
+    truth = truth_from_mapping(truth_of(station, pixels=replay.pixels if replay else None))
+    return SimulatedSetup(truth, station.simulation.seed, replay=replay)
+
+
+def _replay(path: Path | None) -> "Replay | None":
+    """Read measured spectra that the camera shows instead of the nanocrystal."""
+    if path is None:
+        return None
+    import numpy as np  # noqa: PLC0415 - only where it is wanted
+
+    from analysis.readers import read_bias_zip  # noqa: PLC0415
+    from simulators.replay import Replay  # noqa: PLC0415
+
+    series = read_bias_zip(path)
+    counts = np.rint(series.counts).astype(np.int32)
+    if not np.array_equal(counts, series.counts):
+        raise ValueError(f"{path}: counts are not whole numbers, a camera can't show them")
+    return Replay(series.voltage_V, counts, series.wavelength_nm)
+
+
+def _post(folder: Path, command: Command) -> None:
+    from acquisition.inbox import post  # noqa: PLC0415 - keeps the start fast
+    from acquisition.run_folder import JOURNAL  # noqa: PLC0415
+
+    if not (folder / JOURNAL).exists():
+        err.print(f"{folder}: holds no run")
+        raise typer.Exit(EXIT_FAILED)
+    post(folder, command)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in one line what went wrong, and exit with the code that a script can rely on."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            err.print(str(problem), markup=False)
+        raise typer.Exit(EXIT_CONFIG) from None
+    except (DeviceError, StorageError, OSError, LookupError, ValueError) as error:
+        err.print(f"{type(error).__name__}: {error}", markup=False)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+@contextmanager
+def _watcher() -> Iterator["Watcher"]:
+    from acquisition.doors import Watcher  # noqa: PLC0415 - keeps the start fast
+    from acquisition.progress import RunProgress  # noqa: PLC0415
+
+    with RunProgress(err) as progress:
+        yield Watcher(say=_say, show=progress.show)
+
+
+def _say(text: str) -> None:
+    err.print(text, markup=False)
+
+
+def _conclude(ended: "Ended", *, as_json: bool) -> None:
+    outcome = ended.outcome
+    document = {
+        "folder": str(ended.folder),
+        "finish": outcome.reason.value,
+        "text": outcome.text,
+        "safe": str(outcome.safe),
+        "safe_confirmed": not outcome.safe.failed,
+        "final": str(ended.final) if ended.final else None,
+    }
+    if as_json:
+        print(json.dumps(document))
+    else:
+        out.print(f"{outcome.reason.value}: {outcome.text}", markup=False)
+        out.print(f"safe state: {outcome.safe}", markup=False)
+        out.print(f"run folder: {ended.folder}", markup=False)
+        if ended.final:
+            out.print(f"final file: {ended.final}", markup=False)
+    if not ended.is_complete:
+        if not as_json:
+            out.print(f"resume with: cryoscan resume {ended.folder}", markup=False)
+        stopped = outcome.reason.value == "stopped"
+        raise typer.Exit(EXIT_STOPPED if stopped else EXIT_FAILED)
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    level = logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")

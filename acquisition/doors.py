@@ -1,0 +1,123 @@
+"""Starting and resuming a run: what the command line, a script and the window have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from acquisition.commands import CommandQueue
+from acquisition.config import Configuration, load, load_station
+from acquisition.engine import Outcome
+from acquisition.engine_status import EngineStatus, FinishReason
+from acquisition.execution import execute, interruptible
+from acquisition.expand import expand
+from acquisition.final_file import build_final
+from acquisition.journal import JournalReader
+from acquisition.laboratory import InProcess, open_laboratory
+from acquisition.run import Run, RunOptions, create_run
+from acquisition.run_configuration import configuration_of
+
+__all__ = ["Ended", "Watcher", "go_on", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """How a door follows a run: a word now and then, and a snapshot ten times a second."""
+
+    say: Callable[[str], None] = lambda _: None
+    show: Callable[[EngineStatus], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Where the run lies, how it ended, and its final file if that was built."""
+
+    folder: Path
+    outcome: Outcome
+    final: Path | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every planned point is accepted."""
+        complete = (FinishReason.COMPLETED, FinishReason.COMPLETED_WITH_FLAGS)
+        return self.outcome.reason in complete
+
+
+def start(
+    sweep_path: Path,
+    station_path: Path | None,
+    in_process: InProcess,
+    *,
+    options: RunOptions,
+    watcher: Watcher,
+    seed: int | None = None,
+    final: bool = True,
+) -> Ended:
+    """Check the files, create the run's folder, and measure the sweep.
+
+    in_process: builds simulated instruments for sim:// addresses. seed: of the simulated world,
+    instead of the station's. Raises ConfigError before any instrument is touched; DeviceError and
+    StorageError before anything is moved.
+    """
+    configuration = _seeded(load(sweep_path, station_path), seed)
+    table = expand(configuration.sweep, configuration.station)
+    laboratory = open_laboratory(configuration.station, in_process)
+    folder = create_run(configuration, table, laboratory.clock.utc())
+    watcher.say(f"run folder: {folder}")
+    commands = CommandQueue()
+    run = Run(
+        folder,
+        configuration,
+        clock=laboratory.clock,
+        connections=laboratory.connections,
+        commands=commands,
+        options=options,
+    )
+    return _execute(run, commands, watcher, final=final)
+
+
+def go_on(
+    folder: Path,
+    station_path: Path | None,
+    in_process: InProcess,
+    *,
+    options: RunOptions,
+    watcher: Watcher,
+    final: bool = True,
+) -> Ended:
+    """Measure what the run in this folder lacks; with another station file if one is named.
+
+    Raises as start does.
+    """
+    with JournalReader(folder) as reader:
+        configuration = configuration_of(reader.meta)
+    if station_path is not None:
+        configuration = replace(configuration, station=load_station(station_path))
+    laboratory = open_laboratory(configuration.station, in_process)
+    commands = CommandQueue()
+    run = Run(
+        folder,
+        configuration,
+        clock=laboratory.clock,
+        connections=laboratory.connections,
+        commands=commands,
+        options=options,
+    )
+    return _execute(run, commands, watcher, final=final)
+
+
+def _execute(run: Run, commands: CommandQueue, watcher: Watcher, *, final: bool) -> Ended:
+    with interruptible(commands, watcher.say):
+        outcome = execute(run, watcher.show)
+    ended = Ended(run.folder, outcome, None)
+    if final and ended.is_complete:
+        watcher.say("building the final file")
+        ended = replace(ended, final=build_final(run.folder))
+    return ended
+
+
+def _seeded(configuration: Configuration, seed: int | None) -> Configuration:
+    if seed is None:
+        return configuration
+    simulation = configuration.station.simulation.model_copy(update={"seed": seed})
+    station = configuration.station.model_copy(update={"simulation": simulation})
+    return replace(configuration, station=station)

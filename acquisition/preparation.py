@@ -1,0 +1,134 @@
+"""What happens between opening the instruments and the first row of a segment."""
+
+from acquisition.engine import Engine
+from acquisition.journal import Journal
+from acquisition.point_table import PointKind
+from acquisition.record import Attempt, Event, Level
+from acquisition.run_log import RunLog
+from acquisition.sample_change import compare
+from acquisition.segment import Segment
+from acquisition.station import Station
+from acquisition.vigil import StopRequested, Vigil
+from drivers.errors import StateError
+from drivers.roles import Setting
+from drivers.status import Status
+
+__all__ = ["Preparation", "release_broken_blocks"]
+
+POLL_S = 0.05
+
+
+def release_broken_blocks(journal: Journal, event_at: tuple[float, float]) -> None:
+    """Give back what was accepted in a block that was broken off: it is repeated as a whole.
+
+    event_at: run time and UTC of the events that say so.
+    """
+    accepted = journal.accepted()
+    blocks: dict[int, list[int]] = {}
+    for point in journal.table().points:
+        if point.repeats_block:
+            blocks.setdefault(point.block, []).append(point.index)
+    for block, points in blocks.items():
+        done = sum(point in accepted for point in points)
+        if 0 < done < len(points):
+            text = f"block {block} was broken off after {done} of {len(points)} points"
+            journal.release_block(block, Event(*event_at, Level.INFO, "block released", text))
+
+
+class Preparation:
+    """Arms and homes, and looks whether a resumed run still has the same sample."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        station: Station,
+        segment: Segment,
+        engine: Engine,
+        vigil: Vigil,
+        log: RunLog,
+        *,
+        electrons_per_count: float,
+        accept_changed: bool,
+    ) -> None:
+        self._journal = journal
+        self._station = station
+        self._segment = segment
+        self._engine = engine
+        self._vigil = vigil
+        self._log = log
+        self._electrons_per_count = electrons_per_count
+        self._accept_changed = accept_changed
+
+    def __call__(self) -> None:
+        """Run every step. Raises DeviceError, StopRequested."""
+        self._log.event(Level.INFO, "segment", f"segment {self._segment.number} begins")
+        self._close_shutter()
+        self._bring_bias_to_zero()
+        self._check_pixels()
+        self._note_instruments()
+        self._vigil.look()
+        self._arm_bias()
+        self._home_polarizer()
+        if self._segment.is_resumed:
+            self._look_at_reference()
+
+    def _close_shutter(self) -> None:
+        if self._station.shutter is not None:
+            self._until("laser shutter closes", self._station.shutter.set(False))
+
+    def _bring_bias_to_zero(self) -> None:
+        """First of all: what is really on the sample?"""
+        if self._station.bias is None:
+            return
+        found_V = self._station.bias.bring_to_zero()
+        if found_V is not None:
+            text = f"{found_V:.3f} V found at the terminals, brought to 0 V"
+            self._log.event(Level.WARNING, "bias found on", text)
+
+    def _check_pixels(self) -> None:
+        camera, expected = self._station.camera, self._journal.meta.pixels
+        if camera.pixels != expected:
+            raise StateError(
+                camera.name, f"has {camera.pixels} pixels, [camera] pixels says {expected}"
+            )
+
+    def _note_instruments(self) -> None:
+        for device in self._station.devices():
+            identity = device.identify()
+            settings: dict[str, Setting] = dict(device.settings())
+            text = f"{device.name}: {identity.manufacturer} {identity.model} {identity.serial}"
+            self._log.event(Level.INFO, "instrument", text, settings=settings)
+
+    def _arm_bias(self) -> None:
+        if self._station.bias is not None:
+            capacitance_F = self._station.bias.arm()
+            text = f"bias armed at 0 V; cable and gap have {capacitance_F:.3g} F"
+            self._log.event(Level.INFO, "bias armed", text)
+
+    def _home_polarizer(self) -> None:
+        polarizer = self._station.polarizer
+        needed = any(point.angle_deg is not None for point in self._journal.table().points)
+        if polarizer is not None and needed and not polarizer.is_homed:
+            self._until("polarizer homes", polarizer.home())
+
+    def _look_at_reference(self) -> None:
+        """Measure the last accepted sample row again; stop if it is not what it was."""
+        before = self._last_sample_attempt()
+        if before is None:
+            return
+        now = self._engine.reference(self._journal.table().points[before.point])
+        changes = compare(before, now, electrons_per_count=self._electrons_per_count)
+        text = "; ".join(map(str, changes)) or "agrees with what was measured there before"
+        self._log.event(Level.WARNING if changes else Level.INFO, "reference", text)
+        if changes and not self._accept_changed:
+            raise StopRequested(f"the sample has changed: {text}. Resume with --accept-changed")
+
+    def _last_sample_attempt(self) -> Attempt | None:
+        points = self._journal.table().points
+        accepted = self._journal.accepted()
+        keys = [key for p, key in accepted.items() if points[p].kind is PointKind.SAMPLE]
+        return self._journal.attempt(max(keys)).attempt if keys else None
+
+    def _until(self, awaited: str, status: Status) -> None:
+        self._vigil.until(awaited, status.poll, poll_s=POLL_S)
+        status.check()

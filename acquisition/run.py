@@ -1,0 +1,282 @@
+"""One run from the first point to the last; starting and resuming are the same thing.
+
+What is left to do follows from the journal: `resume` is `start` with a journal that is not empty.
+Everything here happens in one thread, which alone talks to the instruments.
+"""
+
+import logging
+import platform
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from acquisition.assembly import (
+    detector_setup,
+    interlocks_of,
+    monitors_of,
+    movers_of,
+    to_field,
+    to_polarization,
+    tolerances_of,
+)
+from acquisition.commands import CommandQueue
+from acquisition.config import Configuration
+from acquisition.engine import Engine, EnginePolicy, Follower, Outcome
+from acquisition.engine_status import EngineStatus
+from acquisition.exposure_choice import ExposureChoice
+from acquisition.fit_worker import FitWorker
+from acquisition.inbox import Inbox
+from acquisition.journal import Journal
+from acquisition.live_view import LiveView
+from acquisition.monitors import Monitors
+from acquisition.open_station import open_station
+from acquisition.point_fitter import open_fitter
+from acquisition.point_table import Point, PointTable
+from acquisition.preparation import Preparation, release_broken_blocks
+from acquisition.price import Tariff
+from acquisition.record import Attempt, FitRow
+from acquisition.recovery import recovery
+from acquisition.run_folder import create_run_folder
+from acquisition.run_log import RunLog
+from acquisition.run_meta import RunMeta
+from acquisition.segment import Segment
+from acquisition.station import Station
+from acquisition.verification import READING_UNITS, Verifier
+from acquisition.vigil import Vigil
+from acquisition.wavelength_calibration import WavelengthCalibrations
+from drivers.clock import Clock, RealClock
+from drivers.connections import Connections
+
+__all__ = ["Run", "RunOptions", "create_run"]
+
+logger = logging.getLogger(__name__)
+
+ROLES = ("cryostat", "spectrograph", "camera", "polarizer", "shutter", "bias")
+PACKAGES = ("numpy", "scipy", "h5py", "pymeasure")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a door decides about one execution.
+
+    live_fit: fit while the run goes on. accept_changed: resume although the reference differs.
+    fit_wait_s: longest wait for outstanding fits at the end.
+    """
+
+    live_fit: bool = True
+    accept_changed: bool = False
+    fit_wait_s: float = 10.0
+
+
+def create_run(configuration: Configuration, table: PointTable, created_utc: float) -> Path:
+    """Create the run's folder and its journal with the frozen plan; return the folder."""
+    meta = _meta(configuration, created_utc)
+    folder = create_run_folder(configuration.station.station.runs, meta)
+    Journal.create(folder, table, meta).close()
+    return folder
+
+
+class Run:
+    """One execution of the run in `folder`: its first segment or a resumed one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Configuration,
+        *,
+        clock: Clock,
+        connections: Connections,
+        commands: CommandQueue,
+        options: RunOptions,
+    ) -> None:
+        self.folder = folder
+        self._configuration = configuration
+        self._clock = clock
+        self._connections = connections
+        self._commands = commands
+        self._options = options
+        self._engine: Engine | None = None
+
+    def status(self) -> EngineStatus | None:
+        """Return a snapshot from any thread; None until the instruments are open."""
+        return None if self._engine is None else self._engine.status()
+
+    def execute(self) -> Outcome:
+        """Measure what the journal lacks and return how that ended. Call once, in any one thread.
+
+        Raises DeviceError or StorageError only before anything was moved.
+        """
+        journal = Journal.open(self.folder)
+        try:
+            station = open_station(
+                self._configuration.station,
+                self._configuration.sweep.sample,
+                self._connections,
+                self._clock,
+                largest_voltage_V=_largest_voltage_V(journal.table()),
+            )
+            try:
+                return self._measure(journal, station)
+            finally:
+                station.close()
+        finally:
+            journal.close()
+
+    def _measure(self, journal: Journal, station: Station) -> Outcome:
+        segment = Segment(journal, self._clock)
+        release_broken_blocks(journal, (segment.run_time.now(), self._clock.utc()))
+        live_view = LiveView(journal)
+        live_view.reconcile()
+        worker = self._fit_worker()
+        followers: list[Follower] = [_LiveViewFollower(live_view)]
+        if worker is not None:
+            followers.append(worker)
+        try:
+            outcome = self._run_engine(journal, station, segment, followers)
+            if worker is not None and (rows := worker.finish(self._options.fit_wait_s)):
+                journal.note(fits=rows)
+        finally:
+            if worker is not None:
+                worker.close()
+            live_view.close()
+        return outcome
+
+    def _fit_worker(self) -> FitWorker | None:
+        if not self._options.live_fit or self._configuration.sweep.fit is None:
+            return None
+        return FitWorker(self.folder, open_fitter(self.folder))
+
+    def _run_engine(
+        self,
+        journal: Journal,
+        station: Station,
+        segment: Segment,
+        followers: Sequence[Follower],
+    ) -> Outcome:
+        config, sweep = self._configuration.station, self._configuration.sweep
+        monitors = Monitors(monitors_of(station, config))
+        inbox = Inbox(self.folder, self._commands, RealClock())
+        vigil = Vigil(
+            self._clock, monitors, interlocks_of(station, config), self._commands, bias=station.bias
+        )
+        log = RunLog(journal, monitors, segment.run_time, self._clock.utc)
+        calibrations = WavelengthCalibrations(
+            journal, station.camera, segment.run_time, delivered_in=_medium(self._configuration)
+        )
+        verifier = Verifier(
+            station,
+            monitors,
+            tolerances_of(config, sweep),
+            to_field_kV_per_cm=to_field(config, sweep),
+            to_angle_deg=to_polarization(config),
+        )
+        engine = Engine(
+            run=self.folder.name,
+            station=station,
+            movers=movers_of(station, config, sweep, monitors, self._clock),
+            vigil=vigil,
+            verifier=verifier,
+            detector=detector_setup(config, sweep),
+            choice=ExposureChoice(shortest_s=config.camera.min_exposure_s),
+            log=log,
+            run_time=segment.run_time,
+            segment=segment.number,
+            calibration_of=calibrations.of,
+            policy=_policy(self._configuration, journal.table()),
+            followers=followers,
+            recover=recovery(station, vigil, log),
+        )
+        vigil.attend(note=engine.take_note, every_tick=(inbox.look, engine.collect_results))
+        self._engine = engine
+        points = journal.todo()
+        preparation = Preparation(
+            journal,
+            station,
+            segment,
+            engine,
+            vigil,
+            log,
+            electrons_per_count=config.camera.electrons_per_count,
+            accept_changed=self._options.accept_changed,
+        )
+        table = journal.table()
+        prices_s = [
+            price.total_s for price in Tariff(sweep, config).rows(replace(table, points=points))
+        ]
+        done = len(table.points) - len(points)
+        return engine.run(points, done=done, prices_s=prices_s, prepare=preparation)
+
+
+class _LiveViewFollower:
+    """Shows accepted attempts in live.h5."""
+
+    def __init__(self, view: LiveView) -> None:
+        self._view = view
+
+    def on_point(self, key: int, point: Point, attempt: Attempt, *, accepted: bool) -> None:
+        if accepted:
+            self._view.update(key, attempt)
+
+    def results(self) -> Sequence[FitRow]:
+        return ()
+
+
+def _meta(configuration: Configuration, created_utc: float) -> RunMeta:
+    sweep, station = configuration.sweep, configuration.station
+    return RunMeta(
+        title=sweep.sweep.name,
+        sample=sweep.sample.name,
+        run_uuid=uuid.uuid4().hex,
+        created_utc=created_utc,
+        pixels=station.camera.pixels,
+        counts_dtype="i4",
+        readings=READING_UNITS,
+        sweep_toml=configuration.sweep_text,
+        station_toml=configuration.station_text,
+        app_version=version("cryoscan"),
+        sweep_folder=str(configuration.folder.resolve()),
+        station_folder=str(configuration.station_folder.resolve()),
+        python=sys.version.split()[0],
+        host=f"{socket.gethostname()} ({platform.platform()})",
+        operator=sweep.sweep.user,
+        packages={name: version(name) for name in PACKAGES},
+        sample_card=_sample_card(configuration),
+        instruments={role: s.model for role in ROLES if (s := getattr(station, role)) is not None},
+        laser_nm=sweep.optics.laser_wavelength_nm,
+        laser_power_W=sweep.optics.laser_power_W,
+    )
+
+
+def _sample_card(configuration: Configuration) -> dict[str, str]:
+    sections = (configuration.sweep.sample, configuration.sweep.nanocrystal)
+    return {
+        key: str(value)
+        for section in sections
+        for key, value in section.model_dump().items()
+        if value not in (None, "")
+    }
+
+
+def _medium(configuration: Configuration) -> str:
+    spectrograph = configuration.station.spectrograph
+    return "vacuum" if spectrograph is None else spectrograph.wavelengths
+
+
+def _largest_voltage_V(table: PointTable) -> float | None:
+    voltages = [abs(point.voltage_V) for point in table.points if point.voltage_V is not None]
+    return max(voltages) if voltages else None
+
+
+def _policy(configuration: Configuration, table: PointTable) -> EnginePolicy:
+    end = configuration.sweep.end.cryostat
+    temperatures = [p.temperature_K for p in table.points if p.temperature_K is not None]
+    base_K = min(temperatures) if temperatures and end == "cool to base" else None
+    return EnginePolicy(
+        retries=configuration.sweep.limits.retries,
+        end_temperature_K=base_K,
+        heater_off_at_end=end == "heater off",
+    )

@@ -1,0 +1,29 @@
+"""What a simulated world must have in common with the station file that describes it."""
+
+from collections.abc import Mapping
+
+from acquisition.station_file import StationConfig
+
+__all__ = ["truth_of"]
+
+Truth = dict[str, object]
+
+
+def truth_of(station: StationConfig, *, pixels: int | None = None) -> Truth:
+    """Return the world: hardware as in the station file, [simulation] truth over it.
+
+    pixels: of a replayed camera, which has as many as its spectra.
+    """
+    hardware: Truth = {"camera": {"pixels": pixels or station.camera.pixels}}
+    if station.bias is not None:
+        hardware["bias"] = {"series_ohm": station.bias.series_ohm}
+    return _merged(hardware, station.simulation.truth)
+
+
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Truth:
+    merged: Truth = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        both = isinstance(lower, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(lower, value) if both else value  # type: ignore[arg-type]
+    return merged

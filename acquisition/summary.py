@@ -1,0 +1,189 @@
+"""A run in a few lines and one table, from its journal alone."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import isnan
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from acquisition.journal import JournalReader
+from acquisition.journal_rows import StoredAttempt
+from acquisition.point_table import Point
+from acquisition.record import Event, FitRow
+from acquisition.run_laws import law_texts
+
+__all__ = ["RunRow", "RunSummary", "print_summary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One accepted point: setpoints, readbacks, its fit."""
+
+    point: int
+    kind: str
+    temperature_K: float | None
+    field_kV_per_cm: float | None
+    voltage_V: float | None
+    angle_deg: float | None
+    exposure_s: float
+    frames: int
+    measured_temperature_K: float
+    measured_voltage_V: float
+    measured_angle_deg: float
+    peak_counts: int
+    flags: tuple[str, ...]
+    energy_eV: float | None
+    energy_error_eV: float | None
+    width_eV: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What happened in a run."""
+
+    folder: str
+    title: str
+    sample: str
+    planned: int
+    accepted: int
+    attempts: int
+    segments: int
+    duration_s: float
+    flagged: int
+    ended: str
+    safe: str
+    digest: str | None
+    laws: tuple[str, ...]
+    rows: tuple[RunRow, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
+    """Read the journal in this folder, running or ended. Raises StorageError."""
+    with JournalReader(folder) as reader:
+        points = reader.table().points
+        accepted = reader.accepted()
+        fits = {fit.attempt: fit for fit in reader.fits()}
+        attempts = [(points[point], reader.attempt(key)) for point, key in accepted.items()]
+        rows = tuple(_row(point, stored, fits.get(stored.id)) for point, stored in attempts)
+        progress = reader.progress()
+        events = [event for _, event in reader.events()]
+        return RunSummary(
+            folder=str(folder),
+            title=reader.meta.title,
+            sample=reader.meta.sample,
+            planned=progress.planned,
+            accepted=progress.accepted,
+            attempts=progress.attempts,
+            segments=len(reader.segments()),
+            duration_s=reader.last_time_s(),
+            flagged=sum(bool(row.flags) for row in rows),
+            ended=_last(events, "finished"),
+            safe=_last(events, "safe state"),
+            digest=reader.digest() if with_digest else None,
+            laws=law_texts(reader),
+            rows=rows,
+        )
+
+
+def print_summary(summary: RunSummary, console: Console, *, with_table: bool) -> None:
+    """Print the summary for a person."""
+    for label, text in _lines(summary):
+        console.print(f"{label:>12}  {text}", markup=False)
+    if with_table:
+        console.print(_table(summary.rows))
+
+
+def _lines(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    yield "run", summary.folder
+    yield "title", f"{summary.title}, sample {summary.sample}"
+    yield (
+        "points",
+        f"{summary.accepted} of {summary.planned} accepted in {summary.attempts} attempts and "
+        f"{summary.segments} segments, {summary.flagged} with flags",
+    )
+    yield "time", f"{summary.duration_s / 3600:.2f} h"
+    yield "ended", summary.ended
+    yield "safe state", summary.safe
+    if summary.digest:
+        yield "digest", summary.digest
+    for law in summary.laws:
+        yield "law", law
+
+
+def _table(rows: tuple[RunRow, ...]) -> Table:
+    table = Table(
+        "point",
+        "kind",
+        "T set",
+        "T (K)",
+        "V (V)",
+        "angle",
+        "t (s)",
+        "peak",
+        "E (eV)",
+        "fit",
+        "flags",
+    )
+    for row in rows:
+        energy = (
+            "" if row.energy_eV is None else f"{row.energy_eV:.6f} +- {row.energy_error_eV:.6f}"
+        )
+        table.add_row(
+            str(row.point),
+            row.kind,
+            _short(row.temperature_K),
+            _short(row.measured_temperature_K),
+            _short(row.measured_voltage_V),
+            _short(row.measured_angle_deg),
+            f"{row.frames} x {row.exposure_s:g}",
+            str(row.peak_counts),
+            energy,
+            row.verdict,
+            "; ".join(row.flags),
+        )
+    return table
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None or isnan(value) else f"{value:.6g}"
+
+
+def _row(point: Point, stored: StoredAttempt, fit: FitRow | None) -> RunRow:
+    attempt = stored.attempt
+    return RunRow(
+        point=point.index,
+        kind=point.kind.value,
+        temperature_K=point.temperature_K,
+        field_kV_per_cm=point.field_kV_per_cm,
+        voltage_V=point.voltage_V,
+        angle_deg=point.angle_deg,
+        exposure_s=attempt.exposure_s,
+        frames=len(attempt.counts),
+        measured_temperature_K=attempt.readings["temperature_K"],
+        measured_voltage_V=attempt.readings["gap_voltage_V"],
+        measured_angle_deg=attempt.readings["angle_deg"],
+        peak_counts=int(attempt.counts.max()),
+        flags=attempt.flags,
+        energy_eV=_fitted(fit, "energy_1_eV"),
+        energy_error_eV=_fitted(fit, "energy_1_eV", error=True),
+        width_eV=_fitted(fit, "width_eV"),
+        verdict="" if fit is None else fit.verdict,
+    )
+
+
+def _fitted(fit: FitRow | None, name: str, *, error: bool = False) -> float | None:
+    if fit is None or name not in fit.names:
+        return None
+    values = fit.errors if error else fit.values
+    return float(values[fit.names.index(name)])
+
+
+def _last(events: list[Event], code: str) -> str:
+    texts = [event.text for event in events if event.code == code]
+    return texts[-1] if texts else "still running, or the process died"

@@ -1,0 +1,50 @@
+"""The wavelength axis that belongs to each setting of the spectrograph."""
+
+import numpy as np
+
+from acquisition.journal import Journal
+from acquisition.journal_rows import Calibration
+from acquisition.point_table import Point
+from acquisition.run_time import RunTime
+from analysis.units import vacuum_from_air_nm
+from drivers.roles import Camera
+
+__all__ = ["WavelengthCalibrations"]
+
+
+class WavelengthCalibrations:
+    """Asks the camera once per setting and segment; stores the axis, always in vacuum.
+
+    delivered_in: "air" or "vacuum", what the instrument's own calibration means.
+    """
+
+    def __init__(
+        self, journal: Journal, camera: Camera, run_time: RunTime, *, delivered_in: str
+    ) -> None:
+        self._journal = journal
+        self._camera = camera
+        self._run_time = run_time
+        self._delivered_in = delivered_in
+        self._stored: dict[tuple[int, float], int] = {}
+
+    def of(self, point: Point) -> int:
+        """Return the journal's id of the axis in force; call with the spectrograph at rest."""
+        setting = (point.grating, point.centre_nm)
+        if setting not in self._stored:
+            self._stored[setting] = self._store(point)
+        return self._stored[setting]
+
+    def _store(self, point: Point) -> int:
+        delivered_nm = np.asarray(self._camera.wavelengths_nm(), dtype=np.float64)
+        in_air = self._delivered_in == "air"
+        vacuum_nm = np.asarray(vacuum_from_air_nm(delivered_nm) if in_air else delivered_nm)
+        details: dict[str, object] = {
+            "medium": "vacuum",
+            "delivered_in": self._delivered_in,
+            "grating": point.grating,
+            "centre_nm": point.centre_nm,
+            "source": self._camera.name,
+        }
+        return self._journal.calibrate(
+            Calibration("wavelength", self._run_time.now(), vacuum_nm, details)
+        )
