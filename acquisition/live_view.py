@@ -258,6 +258,7 @@ class _Layout:
     title: str
     array: RunArray
     groups: tuple[_Group, ...]
+    kinds: tuple[str, ...]  # of the background rows
     pixels: int
     has_wavelength: bool
 
@@ -271,12 +272,14 @@ class _Layout:
             shape = (len(other) + spare,)
             groups.append(_group("/entry/backgrounds", shape, array.backgrounds, other, meta))
         has_wavelength = len({(p.grating, p.centre_nm) for p in sample}) == 1
-        return cls(meta.title, array, tuple(groups), meta.pixels, has_wavelength)
+        kinds = (*(p.kind.value for p in other), *("" for _ in range(spare)))
+        return cls(meta.title, array, tuple(groups), kinds, meta.pixels, has_wavelength)
 
     @property
     def signature(self) -> str:
         groups = [(g.path, g.shape, g.datasets(), g.columns) for g in self.groups]
-        text = json.dumps([[asdict(a) for a in self.array.axes], groups, self.has_wavelength])
+        axes = [asdict(axis) for axis in self.array.axes]
+        text = json.dumps([axes, groups, self.kinds, self.has_wavelength])
         return hashlib.sha256(text.encode()).hexdigest()  # an attribute holds 64 kB at most
 
     def write(self, path: Path) -> None:
@@ -308,6 +311,7 @@ class _Layout:
                 target[name].attrs["units"] = axis.unit
         else:
             target["background"] = np.arange(group.shape[0])
+            target.create_dataset("kind", data=self.kinds, dtype=h5py.string_dtype())
         if last == "wavelength":
             _create_contiguous(target, last, (self.pixels,), "<f8")
             target[last].attrs["units"] = "nm"

@@ -143,7 +143,8 @@ def _data(run: _Run) -> Group:
     }
     setpoints = {} if array.is_grid else _setpoints(run, names)
     members = {"spectra": spectra, **axes, **spectral.fields(names), **columns, **setpoints}
-    return Group("NXdata", members, _plot(members, "spectra", (*names, spectral.name)))
+    attrs = _plot(members, "spectra", (*names, spectral.name))
+    return Group("NXdata", members, _with_readings(run, attrs))
 
 
 def _backgrounds(run: _Run) -> dict[str, Node]:
@@ -171,9 +172,8 @@ def _backgrounds(run: _Run) -> dict[str, Node]:
             for name, column in _columns(run, rows, len(rows)).items()
         },
     }
-    return {
-        "backgrounds": Group("NXdata", members, _plot(members, "spectra", ("background", "pixel")))
-    }
+    attrs = _plot(members, "spectra", ("background", "pixel"))
+    return {"backgrounds": Group("NXdata", members, _with_readings(run, attrs))}
 
 
 def _columns(run: _Run, rows: Mapping[int, int], size: int) -> dict[str, Field]:
@@ -557,6 +557,10 @@ def _plot(members: Mapping[str, Node], signal: str, axes: tuple[str, ...]) -> At
         if dims and name != signal and set(dims) <= set(axes):
             indices[f"{name}_indices"] = [axes.index(dim) for dim in dims]
     return {"signal": signal, "axes": list(axes), "interpretation": "spectrum", **indices}
+
+
+def _with_readings(run: _Run, attrs: Attributes) -> Attributes:
+    return {**attrs, "readings": [nexus_name(channel) for channel in run.meta.readings]}
 
 
 def _check_crc32(stored: StoredAttempt) -> None:
