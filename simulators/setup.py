@@ -7,6 +7,7 @@ from simulators.elliptec import ElliptecBus
 from simulators.elliptec_modules import ElliptecSettings
 from simulators.faults import Faults, Line
 from simulators.in_process import Framing, InProcessLink, Waiter
+from simulators.keithley import Keithley2410, KeithleySettings
 from simulators.lakeshore import LakeShore336, LakeShoreSettings
 from simulators.replay import Replay
 from simulators.truth import Truth
@@ -20,6 +21,7 @@ class SimulatorSettings:
     """What is disputed or differs from unit to unit, per instrument."""
 
     cryostat: LakeShoreSettings = field(default_factory=LakeShoreSettings)
+    bias: KeithleySettings = field(default_factory=KeithleySettings)
     elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
 
 
@@ -42,9 +44,11 @@ class SimulatedSetup:
         self.world = World(truth, seed, replay)
         self.faults = faults or Faults()
         self.cryostat = LakeShore336(self.world, settings.cryostat)
+        self.bias = Keithley2410(self.world, settings.bias)
         self.elliptec = ElliptecBus(self.world, seed, settings.elliptec)
         self.cores: dict[str, InstrumentCore] = {
             "cryostat": self.cryostat,
+            "bias": self.bias,
             "elliptec": self.elliptec,
         }
         self.lines = {port: Line(port, core, self.faults) for port, core in self.cores.items()}
