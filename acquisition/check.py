@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from acquisition.axis_config import AxisQuantity
 from acquisition.config import Configuration, load
 from acquisition.electrodes import VoltageLimit, voltage_limit
 from acquisition.expand import expand
@@ -97,10 +98,16 @@ def summarise(configuration: Configuration) -> CheckResult:
             for axis in sweep.axis
         ),
         price=cost,
-        voltage_limit=voltage_limit(sweep.sample, station.bias) if station.bias else None,
+        voltage_limit=_voltage_limit(configuration),
         disk_needed_bytes=round(needed),
         disk_free_bytes=free_bytes(station.station.runs),
     )
+
+
+def _voltage_limit(configuration: Configuration) -> VoltageLimit | None:
+    sweep, bias = configuration.sweep, configuration.station.bias
+    asked = sweep.axis_of(AxisQuantity.FIELD) or sweep.axis_of(AxisQuantity.BIAS)
+    return voltage_limit(sweep.sample, bias) if asked and bias else None
 
 
 def free_bytes(folder: Path) -> int:
@@ -118,7 +125,7 @@ def _span(seconds: float) -> str:
 
 
 def _limit_text(limit: VoltageLimit | None) -> str:
-    return "no supply" if limit is None else f"{limit.volts:g} V: {limit.reason}"
+    return "no voltage is asked for" if limit is None else f"{limit.volts:g} V: {limit.reason}"
 
 
 def _disk_text(result: CheckResult) -> str:

@@ -63,7 +63,8 @@ def _models(station: StationConfig) -> Iterator[Conflict]:
         try:
             model = registry.model(config.model)
         except LookupError as error:
-            yield f"{role}.model", f'"{config.model}"', str(error)
+            _, _, known_models = str(error).partition(": ")
+            yield f"{role}.model", f'"{config.model}"', f"a model that has a driver; {known_models}"
             continue
         if model.role is not ROLES[role]:
             yield f"{role}.model", f'"{config.model}"', f"a model that is a {ROLES[role].__name__}"

@@ -4,9 +4,10 @@ An instrument whose section is missing is not there, and an axis that needs it i
 are written with every quantity and are the end of the field's name here (acquisition.quantity).
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from acquisition.config_model import ConfigModel, ExistingFile, LocalPath, OneOrMore, Zone
 from acquisition.quantity import NotNegative, Positive, Quantity
@@ -28,12 +29,16 @@ __all__ = [
     "StationHead",
 ]
 
-Address = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(sim://\w+|(tcp|ws)://[^\s/:]+:\d+(/\S*)?|serial:///\S+|visa://\S+)$"
-    ),
-]
+ADDRESS = re.compile(r"sim://\w+|(tcp|ws)://[^\s/:]+:\d+(/\S*)?|(serial|visa)://\S+")
+
+
+def _address(text: str) -> str:
+    if not ADDRESS.fullmatch(text):
+        raise refusal("one of sim://NAME, tcp://HOST:PORT, ws://HOST:PORT, serial://, visa://")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
 BusAddress = Annotated[int, Field(ge=0, le=15)]
 Sign = Literal[1, -1]
 SensorInput = Literal["A", "B", "C", "D"]

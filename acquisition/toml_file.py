@@ -69,7 +69,7 @@ def parse_toml(text: str, model: type[ModelT], *, file: str, folder: Path) -> Pa
 
 
 def _nothing(model: type[ModelT], problem: Problem) -> Parsed[ModelT]:
-    return Parsed(model.model_construct(), frozenset(), (problem,))
+    return Parsed(_partial(model, {}), frozenset(), (problem,))
 
 
 def _is_echo(error: ErrorDetails) -> bool:
@@ -99,7 +99,7 @@ def _shown(value: object) -> str:
 
 def _known_keys(model: type[BaseModel], location: Location) -> str:
     *sections, key = location
-    keys = [name for name in _keys(_model_at(model, sections)) if name != key]
+    keys = _keys(_model_at(model, sections))
     meant = get_close_matches(str(key), keys, n=1)
     known = "one of " + ", ".join(keys)
     return f"{known}; did you mean {meant[0]}?" if meant else known
@@ -155,7 +155,15 @@ def _sound_part(
             values[name] = adapter.validate_python(sections[name], context=dict(context))
         elif name not in faulty and not field.is_required():
             values[name] = field.get_default(call_default_factory=True, validated_data=values)
-    return Parsed(model.model_construct(**values), frozenset(values) - faulty, problems)
+    return Parsed(_partial(model, values), frozenset(values) - faulty, problems)
+
+
+def _partial(model: type[ModelT], sections: Mapping[str, Any]) -> ModelT:
+    """Return a model that has these sections and, unlike model_construct's, no others."""
+    content = model.model_construct(**sections)
+    for name in model.model_fields.keys() - sections.keys():
+        vars(content).pop(name, None)
+    return content
 
 
 def _smallest_faulty_part(error: ErrorDetails, model: type[ConfigModel]) -> Location:
