@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Counts", "Optimum", "deviance_and_derivatives", "maximise_likelihood"]
+__all__ = ["Box", "Counts", "Optimum", "Slope", "maximise_likelihood", "slope_at"]
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[Array], tuple[Array, Array]]
@@ -64,21 +64,61 @@ class Optimum:
     evaluations: int
 
 
-def deviance_and_derivatives(
-    counts: Counts, expected: Array, jacobian: Array
-) -> tuple[Array, Array, Array]:
-    """Return deviance (infinite where the expectation is impossible), score and Fisher matrix."""
-    variance = expected + counts.shift
-    possible = ((variance > 0) | (counts.good == 0)).all(axis=1) & np.isfinite(expected).all(axis=1)
-    variance = np.where(variance > 0, variance, 1.0)
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """The likelihood about one place, for each spectrum.
+
+    curvature: what the next step divides by. It is the Fisher matrix where the model fits; where
+    it does not, pixels far above the model bend the likelihood more than expected on average, and
+    steps by the Fisher matrix alone would overshoot without end.
+    """
+
+    deviance: Array
+    score: Array
+    information: Array
+    curvature: Array
+
+    def replaced(self, other: Slope, where: NDArray[np.bool_]) -> Slope:
+        """Return this with the spectra marked taken from the other."""
+        return Slope(
+            np.where(where, other.deviance, self.deviance),
+            np.where(where[:, None], other.score, self.score),
+            np.where(where[:, None, None], other.information, self.information),
+            np.where(where[:, None, None], other.curvature, self.curvature),
+        )
+
+
+_CHI2_PER_PIXEL_OF_A_MISFIT = 2.0
+
+
+def slope_at(counts: Counts, expected: Array, jacobian: Array) -> Slope:
+    """Return deviance, score and matrices of each spectrum.
+
+    Below zero light the variance stays that of the dark pixel, and the deviance continues as the
+    parabola of the same slope: a model may dip there on its way, and a mean of 0 stays unbiased.
+    """
+    variance = np.maximum(expected, 0.0) + counts.shift
     observed = counts.electrons + counts.shift
-    terms = counts.good * (variance - observed * np.log(variance))
-    deviance = np.where(possible, 2.0 * terms.sum(axis=1), np.inf)
+    below = np.minimum(expected, 0.0)
+    terms = variance - observed * np.log(variance)
+    terms += below * (0.5 * below - counts.electrons) / counts.shift
+    deviance = 2.0 * (counts.good * terms).sum(axis=1)
     weight = counts.good / variance
-    residual = (weight * (counts.electrons - expected))[..., None]
-    score = (jacobian @ residual)[..., 0]
-    information = (jacobian * weight[:, None, :]) @ jacobian.transpose(0, 2, 1)
-    return deviance, score, information
+    residual = weight * (counts.electrons - expected)
+    score = (jacobian @ residual[..., None])[..., 0]
+    transposed = jacobian.transpose(0, 2, 1)
+    information = (jacobian * weight[:, None, :]) @ transposed
+    chi2 = (residual * (counts.electrons - expected)).sum(axis=1)
+    misfit = chi2 > _CHI2_PER_PIXEL_OF_A_MISFIT * counts.good.sum(axis=1)
+    curvature = information
+    if misfit.any():
+        observed_weight = weight * np.maximum(1.0, observed / variance)
+        curvature = np.where(
+            misfit[:, None, None],
+            (jacobian * observed_weight[:, None, :]) @ transposed,
+            information,
+        )
+    return Slope(np.where(np.isfinite(deviance), deviance, np.inf), score, information, curvature)
 
 
 def maximise_likelihood(evaluate: Evaluate, counts: Counts, *, start: Array, box: Box) -> Optimum:
@@ -89,51 +129,48 @@ def maximise_likelihood(evaluate: Evaluate, counts: Counts, *, start: Array, box
     """
     place = np.clip(start, box.lower, box.upper)
     expected, jacobian = evaluate(place)
-    deviance, score, information = deviance_and_derivatives(counts, expected, jacobian)
+    here = slope_at(counts, expected, jacobian)
     damping = np.full(len(place), 1e-3)
     converged = np.zeros(len(place), dtype=np.bool_)
-    lost = ~np.isfinite(deviance)
+    lost = ~np.isfinite(here.deviance)
     evaluations = 1
     for _ in range(_MOST_STEPS):
         if (converged | lost).all():
             break
-        step, distance2 = _step(score, information, place=place, box=box, damping=damping)
+        step, distance2 = _step(here, place=place, box=box, damping=damping)
         trial = np.clip(place + step, box.lower, box.upper)
         new_expected, jacobian = evaluate(trial)
+        there = slope_at(counts, new_expected, jacobian)
         evaluations += 1
-        new = deviance_and_derivatives(counts, new_expected, jacobian)
-        near = (distance2 < _DISTANCE2_AT_STOP) & (damping < 1.0)
-        better = (new[0] <= deviance) | (near & (new[0] <= deviance + _DISTANCE2_AT_STOP))
+        near = (distance2 < _DISTANCE2_AT_STOP) & (damping < 1.0) & ~lost
+        better = there.deviance <= here.deviance + np.where(near, _DISTANCE2_AT_STOP, 0.0)
         taken = better & ~converged & ~lost
         place = np.where(taken[:, None], trial, place)
         expected = np.where(taken[:, None], new_expected, expected)
-        deviance = np.where(taken, new[0], deviance)
-        score = np.where(taken[:, None], new[1], score)
-        information = np.where(taken[:, None, None], new[2], information)
-        converged |= near & ~lost
-        damping = np.clip(
-            np.where(better, 0.1 * damping, 10.0 * damping), _LEAST_DAMPING, _MOST_DAMPING
-        )
-        lost |= damping >= _MOST_DAMPING
-    return Optimum(place, deviance, score, information, expected, converged, evaluations)
+        here = here.replaced(there, taken)
+        converged |= near
+        damping = np.where(better, 0.1, 10.0) * damping
+        lost |= (damping > _MOST_DAMPING) & ~converged
+        damping = np.clip(damping, _LEAST_DAMPING, _MOST_DAMPING)
+    return Optimum(
+        place, here.deviance, here.score, here.information, expected, converged, evaluations
+    )
 
 
-def _step(
-    score: Array, information: Array, *, place: Array, box: Box, damping: Array
-) -> tuple[Array, Array]:
+def _step(here: Slope, *, place: Array, box: Box, damping: Array) -> tuple[Array, Array]:
     """Return the damped step and the squared distance to the optimum, bounds respected."""
+    score = here.score
     held = ((place <= box.lower) & (score <= 0)) | ((place >= box.upper) & (score >= 0))
     free = np.where(held, 0.0, 1.0)
-    scale = np.sqrt(np.einsum("fpp->fp", information))
+    scale = np.sqrt(np.einsum("fpp->fp", here.curvature))
     scale = np.where((scale > 0) & ~held, scale, 1.0)
     pull = free * score / scale
-    matrix = information / (scale[:, :, None] * scale[:, None, :])
+    matrix = here.curvature / (scale[:, :, None] * scale[:, None, :])
     matrix = matrix * free[:, :, None] * free[:, None, :]
     index = np.arange(matrix.shape[1])
     matrix[:, index, index] = 1.0 + damping[:, None]
     step = free * np.linalg.solve(matrix, pull[..., None])[..., 0]
     distance2 = (pull * step).sum(axis=1)
     step = step / scale
-    cap = box.largest_step(place)
-    excess = np.max(np.abs(step) / cap, axis=1)
+    excess = np.max(np.abs(step) / box.largest_step(place), axis=1)
     return step / np.maximum(excess, 1.0)[:, None], distance2

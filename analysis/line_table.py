@@ -76,13 +76,14 @@ class LineTable:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return expected counts per pixel and their derivatives.
 
-        parameters: shape (spectra, parameters); edges_eV: shape (pixels + 1,), rising or falling.
+        parameters: shape (spectra, parameters); edges_eV: shape (pixels + 1,), or with its own
+        window for each spectrum (spectra, pixels + 1); rising or falling.
         Result: shapes (spectra, pixels) and (spectra, parameters, pixels).
         """
-        direction = np.sign(edges_eV[-1] - edges_eV[0])
+        direction = float(np.sign(edges_eV.flat[edges_eV.shape[-1] - 1] - edges_eV.flat[0]))
         centre = parameters @ self._centre.T + self._offset
         width = (parameters @ self._width.T)[..., None]
-        place = (edges_eV - centre[..., None]) / width
+        place = (edges_eV[..., None, :] - centre[..., None]) / width
         below, density = self._cumulated(place)
         factors = np.concatenate([parameters, np.ones((len(parameters), 1))], axis=1)[
             :, self._factors
@@ -93,7 +94,7 @@ class LineTable:
         stretch = (-direction * area / width) * np.diff(density * place)
         jacobian = self._centre.T @ slope + self._width.T @ stretch
         jacobian += self._area_derivatives(factors) @ part
-        powers = self._background_basis(edges_eV.size - 1)
+        powers = self._background_basis(edges_eV.shape[-1] - 1)
         jacobian[:, self._first_background :, :] = powers
         counts = (area * part).sum(axis=1) + parameters[:, self._first_background :] @ powers
         return counts, jacobian

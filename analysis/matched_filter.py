@@ -7,18 +7,19 @@ lines the closed-form gain of a least-squares fit of that many equal Gaussians.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Candidates", "find_lines", "floor_of", "significance"]
+__all__ = ["Candidates", "find_lines", "floor_of", "kernel", "significance"]
 
 Array = NDArray[np.float64]
 
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 _WIDTHS_PX = (1.0, 1.6, 2.5, 4.0, 6.3, 10.0, 16.0, 25.0)  # sigma
-_MOST_PLACES = {1: 10**9, 2: 200, 3: 36}
+_MOST_PLACES = {1: 10**9, 2: 60, 3: 24}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,9 @@ def significance(spectrum: Array, deviation: Array) -> tuple[float, int, float]:
     """
     best = (-np.inf, 0, _SIGMAS_PER_FWHM)
     for sigma in _usable(spectrum.size):
-        kernel = _kernel(sigma)
-        z = np.convolve(spectrum, kernel, "same") / np.sqrt(
-            np.convolve(deviation**2, kernel**2, "same")
+        shape = kernel(sigma)
+        z = np.convolve(spectrum, shape, "same") / np.sqrt(
+            np.convolve(deviation**2, shape**2, "same")
         )
         peak = int(np.argmax(z))
         if z[peak] > best[0]:
@@ -58,65 +59,103 @@ def find_lines(spectrum: Array, lines: int) -> Candidates:
 
     spectrum: background removed, shape (pixels,).
     """
-    found = [_best_of_width(spectrum, lines, sigma) for sigma in _usable(spectrum.size)]
+    alone = [_best_of_width(spectrum, 1, sigma) for sigma in _usable(spectrum.size)]
+    single = max(alone, key=lambda candidates: candidates.gain)
+    if lines == 1:
+        return single
+    # Several lines are no wider than the one that covers them all.
+    narrow = [s for s in _usable(spectrum.size) if s * _SIGMAS_PER_FWHM <= single.fwhm_px * 1.001]
+    found = [_best_of_width(spectrum, lines, sigma) for sigma in narrow]
     return max(found, key=lambda candidates: candidates.gain)
 
 
 def _best_of_width(spectrum: Array, lines: int, sigma: float) -> Candidates:
-    kernel = _kernel(sigma)
-    projection = np.convolve(spectrum, kernel, "same")
+    projection = np.convolve(spectrum, kernel(sigma), "same")
     places = _places(projection, sigma, _MOST_PLACES[lines])
-    sets = np.array(list(combinations(places, lines)))
-    gain, height = _gain(projection[sets], _overlap(sets, sigma))
+    distance = places[:, None] - places
+    overlap = np.exp(-((distance / (2.0 * sigma)) ** 2))
+    sets = _sets(places.size, lines)
+    gain, height = _GAIN[lines](projection[places], overlap, sets)
     best = int(np.argmax(gain))
     norm = np.sqrt(2.0 * np.sqrt(np.pi) * sigma)  # area of a Gaussian of unit square integral
     return Candidates(
-        pixel=sets[best].astype(np.float64),
+        pixel=places[sets[:, best]].astype(np.float64),
         fwhm_px=sigma * _SIGMAS_PER_FWHM,
-        area=height[best] * norm,
+        area=height[:, best] * norm,
         gain=float(gain[best]),
     )
 
 
 def _places(projection: Array, sigma: float, most: int) -> NDArray[np.intp]:
-    """Return candidate pixels half a sigma apart; the strongest stretch if there are too many."""
+    """Return candidate pixels half a sigma apart; the strong stretch, thinned, if too many."""
     every = np.arange(0, projection.size, max(1, round(0.5 * sigma)))
     if every.size <= most:
         return every
     strong = every[projection[every] > 0.05 * projection.max()]
-    if strong.size <= most:
-        return strong if strong.size >= 3 else every[:most]
+    if strong.size < 3:
+        strong = every[:: -(-every.size // most)]
     return strong[:: -(-strong.size // most)]
 
 
-def _overlap(sets: NDArray[np.intp], sigma: float) -> Array:
-    distance = sets[:, :, None] - sets[:, None, :]
-    overlap: Array = np.exp(-((distance / (2.0 * sigma)) ** 2))
-    return overlap
+@lru_cache(maxsize=256)
+def _sets(places: int, lines: int) -> NDArray[np.intp]:
+    """Return every choice of so many lines, shape (lines, choices)."""
+    chosen = np.fromiter(
+        (i for choice in combinations(range(places), lines) for i in choice), dtype=np.intp
+    )
+    return np.ascontiguousarray(chosen.reshape(-1, lines).T)
 
 
-def _gain(projection: Array, overlap: Array) -> tuple[Array, Array]:
-    """Return the least-squares gain of each set and its heights; sets with a negative line lose."""
-    lines = projection.shape[1]
-    ridge = overlap + 1e-6 * np.eye(lines)
-    if lines == 1:
-        height = projection
-    elif lines == 2:
-        rho = ridge[:, 0, 1]
-        a, b = projection.T
-        height = np.stack([a - rho * b, b - rho * a], axis=1) / (1.0 + 1e-6 - rho**2)[:, None]
-    else:
-        height = np.linalg.solve(ridge, projection[..., None])[..., 0]
-    gain = (height * projection).sum(axis=1)
-    return np.where((height > 0).all(axis=1), gain, -np.inf), height
+# Gain of a least-squares fit of equal lines at each set of places, and their heights; a set with a
+# negative line, or with two at one place, loses.
+
+
+def _gain_of_one(projection: Array, _overlap: Array, sets: NDArray[np.intp]) -> tuple[Array, Array]:
+    height = projection[sets]
+    return np.where(height[0] > 0, height[0] ** 2, -np.inf), height
+
+
+def _gain_of_two(projection: Array, overlap: Array, sets: NDArray[np.intp]) -> tuple[Array, Array]:
+    a, b = projection[sets]
+    rho = overlap[sets[0], sets[1]]
+    height = np.stack([a - rho * b, b - rho * a]) / (1.0 + _RIDGE - rho**2)
+    return _where_positive(height, height[0] * a + height[1] * b), height
+
+
+def _gain_of_three(
+    projection: Array, overlap: Array, sets: NDArray[np.intp]
+) -> tuple[Array, Array]:
+    a, b, c = projection[sets]
+    r, s, t = overlap[sets[0], sets[1]], overlap[sets[0], sets[2]], overlap[sets[1], sets[2]]
+    determinant = 1.0 + _RIDGE + 2.0 * r * s * t - r**2 - s**2 - t**2
+    height = (
+        np.stack(
+            [
+                (1.0 - t**2) * a + (s * t - r) * b + (r * t - s) * c,
+                (s * t - r) * a + (1.0 - s**2) * b + (r * s - t) * c,
+                (r * t - s) * a + (r * s - t) * b + (1.0 - r**2) * c,
+            ]
+        )
+        / determinant
+    )
+    return _where_positive(height, height[0] * a + height[1] * b + height[2] * c), height
+
+
+_RIDGE = 1e-6
+_GAIN = {1: _gain_of_one, 2: _gain_of_two, 3: _gain_of_three}
+
+
+def _where_positive(height: Array, gain: Array) -> Array:
+    return np.where((height > 0).all(axis=0), gain, -np.inf)
 
 
 def _usable(pixels: int) -> list[float]:
-    return [sigma for sigma in _WIDTHS_PX if 6.0 * sigma <= pixels] or [1.0]
+    return [sigma for sigma in _WIDTHS_PX if 8.0 * sigma + 3.0 <= pixels]
 
 
-def _kernel(sigma: float) -> Array:
+def kernel(sigma: float) -> Array:
+    """Return a Gaussian of unit square sum, reaching 4 sigma to both sides; sigma in pixels."""
     reach = int(np.ceil(4.0 * sigma))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    normalised: Array = kernel / np.sqrt((kernel**2).sum())
+    gauss = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    normalised: Array = gauss / np.sqrt((gauss**2).sum())
     return normalised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -93,7 +94,9 @@ class SpectrumFit:
 
     names: energy_k_eV (rising), width_eV (FWHM), area_k_counts, background_k (counts per pixel).
     values, errors, covariance: NaN throughout where the verdict is NO_SIGNAL or FAILED.
-    errors hold photon and read noise alone; errors_with_misfit also what the model lacks.
+    errors hold photon and read noise alone, and where the model misses the spectrum by far more
+    than these, that miss too, as misfit_e electrons rms per pixel; errors_with_misfit always hold
+    what the model lacks. chi2_per_dof is against photon and read noise.
     splitting_claimed: whether more than one line is more than a description of the profile.
     gains: drop of the deviance by the second, third line where "auto" tried them.
     """
@@ -111,6 +114,7 @@ class SpectrumFit:
     deviance: float = np.nan
     pixels: int = 0
     evaluations: int = 0
+    misfit_e: float = 0.0
     gains: tuple[float, ...] = ()
 
     def __getitem__(self, name: str) -> float:
@@ -122,7 +126,9 @@ class SpectrumFit:
 
     @property
     def misfit_factor(self) -> float:
-        """By how much the residuals exceed the noise: sqrt(chi2/dof), not below 1."""
+        """By how much the residuals exceed the noise in the errors: sqrt(chi2/dof), or 1."""
+        if self.misfit_e:
+            return 1.0
         return float(np.sqrt(np.fmax(1.0, self.chi2_per_dof)))
 
     @property
@@ -145,6 +151,18 @@ class Window:
     @property
     def pixel_eV(self) -> float:
         return abs(float(self.edges_eV[-1] - self.edges_eV[0])) / (self.edges_eV.size - 1)
+
+    def pixel_eV_at(self, energy_eV: float) -> float:
+        """Return the width of the pixel at this energy."""
+        middle = 0.5 * (self.edges_eV[1:] + self.edges_eV[:-1])
+        return abs(float(np.diff(self.edges_eV)[np.argmin(np.abs(middle - energy_eV))]))
+
+    def only(self, spectra: NDArray[np.intp]) -> Window:
+        """Return some of the spectra."""
+        c = self.counts
+        return Window(
+            self.edges_eV, Counts(c.electrons[spectra], c.shift[spectra], c.good[spectra])
+        )
 
 
 def fit_spectrum(
@@ -170,15 +188,16 @@ def fit_spectrum(
     numbers = (1, 2, 3) if model.lines == "auto" else (model.lines,)
     fits = [_fit_lines(found, model, number, noise) for number in numbers]
     if len(fits) == 1:
-        return fits[0]
+        return _with_misfit(fits[0], found, model, noise)
     deviances = [fit.deviance for fit in fits]
-    gains = tuple(float(a - b) for a, b in zip(deviances, deviances[1:], strict=False))
+    gains = tuple(a - b for a, b in pairwise(deviances))
     sound = [fit for fit in fits if fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
-    return replace(min(sound or fits[:1], key=_bayesian_information), gains=gains)
+    chosen = min(sound or fits[:1], key=_bayesian_information)
+    return replace(_with_misfit(chosen, found, model, noise), gains=gains)
 
 
 def _bayesian_information(fit: SpectrumFit) -> float:
-    return fit.deviance + len(fit.names) * np.log(fit.pixels)
+    return fit.deviance + len(fit.names) * float(np.log(fit.pixels))
 
 
 def in_electrons(
@@ -240,6 +259,15 @@ def find_window(whole: Window, model: FitModel) -> Window | str:
     return _cut(searched, centre - 0.5 * span, centre + 0.5 * span) or searched
 
 
+def light_centre_eV(whole: Window, low_eV: float, high_eV: float, span_eV: float) -> float:
+    """Return where a window of this span holds the light of the mean spectrum evenly."""
+    searched = _cut(whole, low_eV, high_eV) or whole
+    spectrum, deviation = _mean_above_floor(searched)
+    _, peak, _ = significance(spectrum, deviation)
+    middle = 0.5 * (searched.edges_eV[1:] + searched.edges_eV[:-1])
+    return _centroid(middle, spectrum, start=float(middle[peak]), span=span_eV)
+
+
 def _mean_above_floor(window: Window) -> tuple[Array, Array]:
     """Return the mean of the spectra above its floor and the deviation of a pixel without line."""
     counts = window.counts
@@ -275,13 +303,59 @@ def _cut(window: Window, low_eV: float, high_eV: float) -> Window | None:
 
 
 def _fit_lines(window: Window, model: FitModel, lines: int, noise: DetectorNoise) -> SpectrumFit:
-    table = model.table(lines)
-    starts = start_values(window, model, lines)
+    fit, _ = _climb(window, model, lines, noise)
+    return fit
+
+
+_GROSS_MISFIT = 9.0  # chi2/dof above which photon weights would let the faintest pixels decide
+_PASSES_WITH_MISFIT = 2
+
+
+def _with_misfit(
+    fit: SpectrumFit, window: Window, model: FitModel, noise: DetectorNoise
+) -> SpectrumFit:
+    """Return the fit, repeated with what the model misses as noise where that is gross."""
+    if fit.chi2_per_dof < _GROSS_MISFIT or fit.verdict is Verdict.NO_SIGNAL:
+        return fit
+    _, residual = _climb(window, model, fit.lines, noise)
+    for _ in range(_PASSES_WITH_MISFIT):
+        counts = window.counts
+        misfit2 = float((counts.good * residual**2).sum() / counts.good.sum())
+        blurred = Counts(counts.electrons, counts.shift + misfit2, counts.good)
+        fit, residual = _climb(Window(window.edges_eV, blurred), model, fit.lines, noise)
+    return _as_poor(fit, residual, window, model, misfit_e=float(np.sqrt(misfit2)))
+
+
+def _as_poor(
+    fit: SpectrumFit, residual: Array, window: Window, model: FitModel, *, misfit_e: float
+) -> SpectrumFit:
+    """Return a fit with misfit as noise, its chi2 against photon noise alone and its verdict."""
+    if fit.verdict in (Verdict.FAILED, Verdict.NO_SIGNAL):
+        return fit
+    expected = window.counts.electrons[0] - residual
+    chi2 = pearson_chi2(expected, window.counts, 0) / max(1, fit.pixels - len(fit.names))
+    fit = replace(fit, chi2_per_dof=chi2, misfit_e=misfit_e)
+    if fit.verdict is not Verdict.CONVERGED:
+        return fit
+    reason = (
+        f"the model misses the spectrum by {misfit_e:.3g} electrons rms "
+        f"(chi2/dof {chi2:.3g}); the errors count that in"
+    )
+    return replace(fit, verdict=Verdict.POOR_FIT, reason=_with_claim(reason, fit, model))
+
+
+_GROSS_MISFIT = 9.0  # chi2/dof above which photon weights would let the faintest pixels decide
+_PASSES_WITH_MISFIT = 2
+
+
+def _climb(
+    window: Window, model: FitModel, lines: int, noise: DetectorNoise
+) -> tuple[SpectrumFit, Array]:
+    """Return the best fit of all starts and its residuals in electrons."""
+    table, starts = model.table(lines), start_values(window, model, lines)
+    counts = window.counts
     copies = Counts(
-        *(
-            np.repeat(a, len(starts), axis=0)
-            for a in (window.counts.electrons, window.counts.shift, window.counts.good)
-        )
+        *(np.repeat(a, len(starts), axis=0) for a in (counts.electrons, counts.shift, counts.good))
     )
     optimum = maximise_likelihood(
         lambda place: table.evaluate(place, window.edges_eV),
@@ -290,7 +364,8 @@ def _fit_lines(window: Window, model: FitModel, lines: int, noise: DetectorNoise
         box=box_of(window, model, table, noise, spectra=len(starts)),
     )
     best = int(np.argmin(np.where(optimum.converged, optimum.deviance, np.inf)))
-    return judged(optimum, best, window=window, model=model, lines=lines, noise=noise)
+    fit = judged(optimum, best, window=window, model=model, lines=lines, noise=noise)
+    return fit, counts.electrons[0] - optimum.expected[best]
 
 
 def start_values(window: Window, model: FitModel, lines: int) -> Array:
@@ -317,7 +392,7 @@ def _in_order(
     """Return start values in the order of the table, lines in rising energy."""
     rising = np.argsort(energy)
     floor = floor_of(window.counts.electrons.mean(axis=0))
-    value = {"width_eV": width, "background_0": max(floor, -0.5 * float(window.counts.shift.min()))}
+    value = {"width_eV": width, "background_0": floor}
     for k, i in enumerate(rising, start=1):
         value[f"energy_{k}_eV"] = float(energy[i])
         value[f"area_{k}_counts"] = float(area[i])
@@ -466,7 +541,7 @@ def inverse_information(information: Array, free: NDArray[np.bool_]) -> tuple[Ar
 def pearson_chi2(expected: Array, counts: Counts, spectrum: int) -> float:
     """Return the sum of squared residuals over their expected variance."""
     residual2 = (counts.electrons[spectrum] - expected) ** 2
-    variance = expected + counts.shift[spectrum]
+    variance = np.maximum(expected, 0.0) + counts.shift[spectrum]
     return float((counts.good[spectrum] * residual2 / variance).sum())
 
 

@@ -1,0 +1,209 @@
+"""Fit a whole series of spectra at once: some parameters shared by all, the rest its own for each.
+
+The parameters of spectrum f are p_f = c_f + D_f s + x_f: c_f given, s shared by all spectra, D_f what
+the sweep makes of them (a column of ones for a constant, cos 2t and sin 2t for a polarization, the
+field for a slope), x_f free for each spectrum. The normal equations are those of the single spectra; the
+own parameters are eliminated from them (Schur complement), so the cost grows linearly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fisher_scoring import Counts, Slope, slope_at
+
+__all__ = ["JointOptimum", "Sharing", "maximise_jointly"]
+
+Array = NDArray[np.float64]
+Evaluate = Callable[[Array], tuple[Array, Array]]
+
+_DISTANCE2_AT_STOP = 1e-4
+_MOST_STEPS = 80
+_LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Which parameters of the single spectrum are shared, and how.
+
+    design: shape (spectra, parameters, shared); own: indices of the parameters that each spectrum
+    has for itself; a parameter in neither keeps its value.
+    shared_names: of the columns of design.
+    """
+
+    design: Array
+    own: NDArray[np.intp]
+    shared_names: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        shared: Mapping[str, Array],
+        *,
+        own: Sequence[str],
+        spectra: int,
+    ) -> Sharing:
+        """Return the sharing in which each name of shared depends on its columns linearly.
+
+        shared: by parameter, columns of shape (spectra, k), or (spectra,) for a single one.
+        """
+        columns = {name: np.reshape(c, (spectra, -1)) for name, c in shared.items()}
+        size = sum(c.shape[1] for c in columns.values())
+        design = np.zeros((spectra, len(names), size))
+        shared_names: list[str] = []
+        for name, column in columns.items():
+            first = len(shared_names)
+            design[:, names.index(name), first : first + column.shape[1]] = column
+            several = column.shape[1] > 1
+            shared_names += [f"{name}[{k}]" if several else name for k in range(column.shape[1])]
+        return cls(design, np.array([names.index(name) for name in own]), tuple(shared_names))
+
+
+@dataclass(frozen=True, slots=True)
+class JointOptimum:
+    """The optimum of a series.
+
+    shared, shared_covariance: (s,), (s, s). parameters: of every spectrum, (spectra, parameters).
+    own_covariance: (spectra, own, own), the uncertainty of the shared ones included.
+    own_response: (spectra, own, shared): what an error of the shared ones does to the own ones.
+    expected: (spectra, pixels).
+    """
+
+    shared: Array
+    shared_covariance: Array
+    parameters: Array
+    own_covariance: Array
+    own_response: Array
+    expected: Array
+    deviance: float
+    scores: Array  # of the shared parameters, by spectrum: (spectra, shared)
+    converged: bool
+    condition: float
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Normal:
+    """Normal equations in shared and own parameters, scaled so that their diagonals are 1."""
+
+    shared_score: Array
+    shared_matrix: Array
+    own_score: Array
+    own_matrix: Array
+    mixed: Array  # (spectra, own, shared)
+    shared_scale: Array
+    own_scale: Array
+
+
+def maximise_jointly(
+    evaluate: Evaluate,
+    counts: Counts,
+    sharing: Sharing,
+    *,
+    shared: Array,
+    start: Array,
+    largest_step: Callable[[Array], Array],
+) -> JointOptimum:
+    """Climb from the start to the optimum of all spectra together.
+
+    shared: start values, (s,); start: c_f and the start of x_f, (spectra, parameters).
+    largest_step: of all parameters at a place, as in fisher_scoring.Box.
+    """
+    place = start + sharing.design @ shared
+    expected, jacobian = evaluate(place)
+    here = slope_at(counts, expected, jacobian)
+    damping, converged, evaluations = 1e-3, False, 1
+    while evaluations < _MOST_STEPS and damping < _MOST_DAMPING and not converged:
+        normal = _normal(here.score, here.curvature, sharing)
+        shared_step, own_step, distance2 = _solve(normal, damping)
+        move = sharing.design @ shared_step
+        move[:, sharing.own] += own_step
+        excess = float((np.abs(move) / largest_step(place)).max())
+        if excess > 1.0:
+            shared_step, move = shared_step / excess, move / excess
+        expected, jacobian = evaluate(place + move)
+        there = slope_at(counts, expected, jacobian)
+        evaluations += 1
+        near = distance2 < _DISTANCE2_AT_STOP and damping < 1.0 and excess <= 1.0
+        gain = float(here.deviance.sum() - there.deviance.sum())
+        if gain >= 0 or (near and gain > -_DISTANCE2_AT_STOP):
+            place, shared, here = place + move, shared + shared_step, there
+            converged = near
+            damping = max(0.1 * damping, _LEAST_DAMPING)
+        else:
+            damping *= 10.0
+    return _finished(here, evaluate(place)[0], sharing, place, shared, converged, evaluations)
+
+
+def _normal(score: Array, matrix: Array, sharing: Sharing) -> _Normal:
+    design, own = sharing.design, sharing.own
+    half = matrix @ design
+    shared_matrix = (design.transpose(0, 2, 1) @ half).sum(axis=0)
+    shared_score = (design.transpose(0, 2, 1) @ score[..., None])[..., 0].sum(axis=0)
+    own_matrix = matrix[:, own[:, None], own]
+    shared_scale = np.sqrt(np.diag(shared_matrix))
+    shared_scale = np.where(shared_scale > 0, shared_scale, 1.0)
+    own_scale = np.sqrt(np.einsum("fpp->fp", own_matrix))
+    own_scale = np.where(own_scale > 0, own_scale, 1.0)
+    return _Normal(
+        shared_score / shared_scale,
+        shared_matrix / shared_scale / shared_scale[:, None],
+        score[:, own] / own_scale,
+        own_matrix / own_scale[:, None, :] / own_scale[:, :, None],
+        half[:, own, :] / own_scale[:, :, None] / shared_scale,
+        shared_scale,
+        own_scale,
+    )
+
+
+def _solve(normal: _Normal, damping: float) -> tuple[Array, Array, float]:
+    """Return shared step, own steps and the squared distance to the optimum."""
+    own_matrix = normal.own_matrix + damping * np.eye(normal.own_matrix.shape[1])
+    right = np.concatenate([normal.own_score[..., None], normal.mixed], axis=2)
+    solved = np.linalg.solve(own_matrix, right)
+    toward, response = solved[..., 0], solved[..., 1:]
+    mixed = normal.mixed.transpose(0, 2, 1)
+    reduced = normal.shared_matrix - (mixed @ response).sum(axis=0)
+    reduced = reduced + damping * np.eye(len(reduced))
+    pull = normal.shared_score - (mixed @ toward[..., None])[..., 0].sum(axis=0)
+    shared_step = np.linalg.solve(reduced, pull)
+    own_step = toward - response @ shared_step
+    distance2 = float(normal.shared_score @ shared_step + (normal.own_score * own_step).sum())
+    return shared_step / normal.shared_scale, own_step / normal.own_scale, distance2
+
+
+def _finished(
+    here: Slope,
+    expected: Array,
+    sharing: Sharing,
+    place: Array,
+    shared: Array,
+    converged: bool,
+    evaluations: int,
+) -> JointOptimum:
+    normal = _normal(here.score, here.information, sharing)
+    inverse = np.linalg.inv(normal.own_matrix + _LEAST_DAMPING * np.eye(sharing.own.size))
+    response = inverse @ normal.mixed
+    reduced = normal.shared_matrix - (normal.mixed.transpose(0, 2, 1) @ response).sum(axis=0)
+    eigenvalue, vector = np.linalg.eigh(reduced)
+    covariance = (vector / np.maximum(eigenvalue, 1e-14)) @ vector.T
+    own = inverse + response @ covariance @ response.transpose(0, 2, 1)
+    shared_scale, own_scale = normal.shared_scale, normal.own_scale
+    return JointOptimum(
+        shared=shared,
+        shared_covariance=covariance / shared_scale / shared_scale[:, None],
+        parameters=place,
+        own_covariance=own / own_scale[:, None, :] / own_scale[:, :, None],
+        own_response=-response / own_scale[:, :, None] * shared_scale,
+        expected=expected,
+        deviance=float(here.deviance.sum()),
+        scores=(sharing.design.transpose(0, 2, 1) @ here.score[..., None])[..., 0],
+        converged=converged,
+        condition=float(eigenvalue[0]),
+        evaluations=evaluations,
+    )

@@ -1,0 +1,189 @@
+"""Find a multiplet of fixed splittings in a series of frames that diffuse and blink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.fisher_scoring import Counts
+from analysis.matched_filter import find_lines, floor_of, kernel
+from analysis.series_fit import FrameWindows
+from analysis.spectrum_fit import DetectorNoise, FitModel, Window, in_electrons, light_centre_eV
+
+__all__ = ["Multiplet", "find_multiplet", "frame_windows"]
+
+Array = NDArray[np.float64]
+
+_LEAST_SIGNIFICANCE = 8.0
+_LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
+_SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplet:
+    """Where the lines are, well enough to start a fit from.
+
+    splitting_eV: above the lowest line, (lines - 1,). energy_eV: of the lowest line in each frame.
+    area_e: of each line in the mean frame of each frame's point, (frames, lines). light_e: of each
+    frame over that of its point's mean frame.
+    """
+
+    splitting_eV: Array
+    width_eV: float
+    energy_eV: Array
+    area_e: Array
+    light_e: Array
+
+
+def frame_windows(
+    wavelength_nm: ArrayLike,
+    frames: ArrayLike,
+    *,
+    point: ArrayLike,
+    group: ArrayLike,
+    model: FitModel,
+    noise: DetectorNoise,
+    background: ArrayLike | None,
+) -> tuple[FrameWindows, NDArray[np.intp], dict[int, str]]:
+    """Cut the window out of every frame; rising energy.
+
+    frames: raw counts (frames, pixels). group: frames that share one window around their mean
+    light, as all of one field. Returns the windows, the indices of the frames in them, and why the
+    others are not: no signal.
+    Raises ValueError if no frame shows any.
+    """
+    counts = np.atleast_2d(np.asarray(frames, dtype=np.float64))
+    whole = in_electrons(wavelength_nm, counts, noise=noise, background=background)
+    low, high = model.window_eV or whole.limits_eV
+    span = model.span_eV or high - low
+    pixels = max(11, round(span / whole.pixel_eV_at(0.5 * (low + high))))
+    starts = np.zeros(len(counts), dtype=np.intp)
+    labels = np.asarray(group)
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        centre = (
+            light_centre_eV(whole.only(mine), low, high, span)
+            if model.span_eV is not None
+            else 0.5 * (low + high)
+        )
+        middle = 0.5 * (whole.edges_eV[1:] + whole.edges_eV[:-1])
+        first = int(np.argmin(np.abs(middle - centre))) - pixels // 2
+        starts[mine] = np.clip(first, 0, middle.size - pixels)
+    columns = starts[:, None] + np.arange(pixels)
+    rows = np.arange(len(counts))[:, None]
+    falling = whole.edges_eV[-1] < whole.edges_eV[0]
+    turn = slice(None, None, -1) if falling else slice(None)
+    edges = whole.edges_eV[starts[:, None] + np.arange(pixels + 1)][:, turn]
+    c = whole.counts
+    cut = Counts(*(a[rows, columns][:, turn] for a in (c.electrons, c.shift, c.good)))
+    excluded = _without_signal(cut)
+    if len(excluded) == len(counts):
+        raise ValueError(f"none of {len(counts)} frames shows a line in {low:.6g} to {high:.6g} eV")
+    used = np.array([i for i in range(len(counts)) if i not in excluded])
+    return FrameWindows(edges, cut, np.asarray(point)).only(used), used, excluded
+
+
+def _without_signal(counts: Counts) -> dict[int, str]:
+    excluded = {}
+    smooth = kernel(1.6)
+    for i, (electrons, shift) in enumerate(zip(counts.electrons, counts.shift, strict=True)):
+        floor = floor_of(electrons)
+        deviation = np.sqrt(shift.mean() + max(floor, 0.0))
+        z = float(np.convolve(electrons - floor, smooth, "same").max() / deviation)
+        if not z > _LEAST_SIGNIFICANCE:
+            excluded[i] = f"no signal: the best line is {z:.1f} sigma, needed are 8"
+    return excluded
+
+
+def find_multiplet(windows: FrameWindows, lines: int) -> Multiplet:
+    """Return splittings, width and positions that explain the mean of every point best.
+
+    The frames of a point are laid over one another by correlation; then all splittings are tried
+    on all points at once, the lines being free to be bright or dark at each.
+    """
+    points, place = np.unique(windows.point, return_inverse=True)
+    shifts = np.zeros(place.size, dtype=np.intp)
+    means = np.zeros((points.size, windows.counts.electrons.shape[1]))
+    light = np.zeros(place.size)
+    for k in range(points.size):
+        mine = np.flatnonzero(place == k)
+        shifts[mine], means[k], light[mine] = _registered(windows.counts.electrons[mine])
+    clearest = means[int(np.argmax([m.max() for m in means]))]
+    fwhm_px = find_lines(clearest, lines).fwhm_px if lines > 1 else find_lines(clearest, 1).fwhm_px
+    sigma = fwhm_px / _SIGMAS_PER_FWHM
+    smooth = kernel(sigma)
+    projection = np.array([np.convolve(m, smooth, "same") for m in means])
+    offsets = _best_offsets(projection, lines, sigma)
+    first, height = _lines_at(projection, offsets, sigma)
+    pixel_eV = float(np.diff(windows.edges_eV, axis=1).mean())
+    middle = 0.5 * (windows.edges_eV[:, 1:] + windows.edges_eV[:, :-1])
+    at = np.clip(first[place] + shifts, 0, middle.shape[1] - 1)
+    norm = np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
+    return Multiplet(
+        splitting_eV=np.array(offsets[1:]) * pixel_eV,
+        width_eV=fwhm_px * pixel_eV,
+        energy_eV=middle[np.arange(place.size), at],
+        area_e=height[place] * norm,
+        light_e=light,
+    )
+
+
+def _registered(frames: Array) -> tuple[NDArray[np.intp], Array, Array]:
+    """Return shift, mean and relative light of frames that show the same lines displaced."""
+    above = np.array([f - floor_of(f) for f in frames])
+    smooth = kernel(1.6)
+    template = above[int(np.argmax([np.convolve(f, smooth, "same").max() for f in above]))]
+    shifts = np.zeros(len(frames), dtype=np.intp)
+    for _ in range(2):
+        probe = np.convolve(template, smooth, "same")
+        middle = template.size - 1
+        for i, frame in enumerate(above):
+            match = np.correlate(frame, probe, "full")
+            shifts[i] = int(np.argmax(match)) - middle
+        laid = np.array([np.roll(f, -s) for f, s in zip(above, shifts, strict=True)])
+        template = laid.mean(axis=0)
+    reference = max(float((template**2).sum()), 1e-300)
+    light = np.maximum(laid @ template / reference, 0.01)
+    return shifts, template, light
+
+
+def _best_offsets(projection: Array, lines: int, sigma: float) -> tuple[int, ...]:
+    if lines == 1:
+        return (0,)
+    least = max(2, round(_LEAST_SEPARATION * sigma * _SIGMAS_PER_FWHM))
+    most = projection.shape[1] // 2
+    tried = [
+        (0, *rest)
+        for rest in combinations(range(least, most), lines - 1)
+        if all(b - a >= least for a, b in zip(rest, rest[1:], strict=False))
+    ]
+    totals = [_gains(projection, offsets, sigma)[0].max(axis=1).sum() for offsets in tried]
+    return tried[int(np.argmax(totals))]
+
+
+def _lines_at(
+    projection: Array, offsets: tuple[int, ...], sigma: float
+) -> tuple[NDArray[np.intp], Array]:
+    """Return the pixel of the lowest line at each point and the heights there."""
+    gain, height = _gains(projection, offsets, sigma)
+    first = np.argmax(gain, axis=1)
+    return first, np.maximum(height[:, np.arange(len(first)), first].T, 0.0)
+
+
+def _gains(projection: Array, offsets: tuple[int, ...], sigma: float) -> tuple[Array, Array]:
+    """Return gain (points, places) and heights (lines, points, places) of lines at offsets.
+
+    Lines that come out negative are left out of the gain, not of the other heights: near enough.
+    """
+    room = projection.shape[1] - offsets[-1]
+    seen = np.array([projection[:, o : o + room] for o in offsets])
+    distance = np.subtract.outer(offsets, offsets)
+    overlap = np.exp(-((distance / (2.0 * sigma)) ** 2)) + 1e-6 * np.eye(len(offsets))
+    height = np.einsum("kl,lpx->kpx", np.linalg.inv(overlap), seen)
+    positive = np.maximum(height, 0.0)
+    explained = np.einsum("kpx,kl,lpx->px", positive, overlap, positive)
+    gain = 2.0 * (positive * seen).sum(axis=0) - explained
+    return gain, height

@@ -1,0 +1,317 @@
+"""Fit the fine structure of one nanocrystal in a whole series of frames at once.
+
+Spectral diffusion moves all lines together and blinking scales them together, so every frame has
+its own energy, width, brightness and background; the splittings, the relative areas (as a law of
+the sweep) and the line profile are the same throughout. The profile is a Gaussian core with a
+Gaussian tail and Lorentzian wings, whose shares, offset and widths the series itself determines:
+what a lamp line would tell where none was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fisher_scoring import Counts
+from analysis.joint_fit import JointOptimum, Sharing, maximise_jointly
+from analysis.line_table import Line, LineTable, Shape
+
+__all__ = ["FrameWindows", "SeriesFit", "fit_series", "series_table"]
+
+Array = NDArray[np.float64]
+
+_PROFILE = ("tail", "tail_offset_eV", "tail_width_eV", "wing", "wing_width_eV")
+# In units of the core's width: where a typical coma tail begins.
+_PROFILE_START = {
+    "tail": 0.1,
+    "tail_offset_eV": -0.6,
+    "tail_width_eV": 2.0,
+    "wing": 0.2,
+    "wing_width_eV": 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWindows:
+    """The fitted stretch of every frame, in electrons, equally many pixels each.
+
+    edges_eV: shape (frames, pixels + 1). point: of the sweep, for each frame; within one the
+    relative areas are the same.
+    """
+
+    edges_eV: Array
+    counts: Counts
+    point: NDArray[np.intp]
+
+    def only(self, kept: NDArray[np.bool_]) -> FrameWindows:
+        """Return the frames marked."""
+        counts = self.counts
+        return FrameWindows(
+            self.edges_eV[kept],
+            Counts(counts.electrons[kept], counts.shift[kept], counts.good[kept]),
+            self.point[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFit:
+    """Shared parameters of a series with two errors, and the energies of its frames.
+
+    photon_covariance: from photon and read noise. covariance: enlarged where the frames scatter by
+    more than that (sandwich over frames) or the mean residual shows what the model lacks.
+    scatter_ratio, misfit_ratio: by how much, the first for each parameter.
+    energy_eV, energy_error_eV, width_eV, brightness_e: of each frame used. used: which frames these
+    are; excluded: why the others are not.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    photon_covariance: Array
+    covariance: Array
+    scatter_ratio: Array
+    misfit_ratio: float
+    energy_eV: Array
+    energy_error_eV: Array
+    width_eV: Array
+    brightness_e: Array
+    chi2_per_dof: float
+    used: NDArray[np.intp]
+    excluded: Mapping[int, str]
+    converged: bool
+    condition: float
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.values[self.names.index(name)])
+
+    def error(self, name: str) -> float:
+        """Return the error of one shared parameter, scatter and misfit included."""
+        i = self.names.index(name)
+        return float(np.sqrt(self.covariance[i, i]))
+
+    def photon_error(self, name: str) -> float:
+        """Return the error of one shared parameter from photon and read noise."""
+        i = self.names.index(name)
+        return float(np.sqrt(self.photon_covariance[i, i]))
+
+
+def series_table(lines: int, *, profile: bool, background_order: int) -> LineTable:
+    """Return the lines of the multiplet, each with core, tail and wings."""
+    rows: list[Line] = []
+    for k in range(1, lines + 1):
+        centre = (("energy_1_eV", 1.0),) + (((f"splitting_{k}_eV", 1.0),) if k > 1 else ())
+        area = ("brightness_e", f"share_{k}")
+        rows.append(Line(centre, "width_eV", area))
+        if profile:
+            rows.append(Line((*centre, ("tail_offset_eV", 1.0)), "tail_width_eV", (*area, "tail")))
+            rows.append(Line(centre, "wing_width_eV", (*area, "wing"), Shape.LORENTZ))
+    return LineTable(rows, background_order=background_order)
+
+
+def fit_series(
+    windows: FrameWindows,
+    *,
+    start: Mapping[str, float],
+    frame_start: Mapping[str, Array],
+    laws: Mapping[str, Array],
+    lines: int,
+    profile: bool = True,
+    background_order: int = 1,
+) -> SeriesFit:
+    """Fit all frames, leave out those that do not fit, and fit again.
+
+    start: of splitting_k_eV and width_eV. frame_start: energy_1_eV and brightness_e of each frame,
+    and share_k where these differ between frames. laws: by parameter (share_k, splitting_k_eV), the
+    columns it depends on, shape (frames, columns); splittings without a law are constant, shares
+    without one are each frame's own. share_1 is 1 plus its law, if any: brightness has the scale.
+    """
+    table = series_table(lines, profile=profile, background_order=background_order)
+    everything = np.arange(len(windows.edges_eV))
+    kept = np.ones(everything.size, dtype=np.bool_)
+    excluded: dict[int, str] = {}
+    for _ in range(2):
+        part = windows.only(kept)
+        sharing, shared, place = _arranged(
+            table,
+            start=start,
+            frame_start={name: value[kept] for name, value in frame_start.items()},
+            laws={name: column[kept] for name, column in laws.items()},
+        )
+        optimum = _climb(table, part, sharing, shared=shared, place=place)
+        if excluded:
+            break
+        reasons = _misfits(part, optimum)
+        excluded = {int(everything[kept][i]): reason for i, reason in reasons.items()}
+        if not excluded:
+            break
+        kept[list(excluded)] = False
+    return _summary(table, part, sharing, optimum, used=everything[kept], excluded=excluded)
+
+
+def _arranged(
+    table: LineTable,
+    *,
+    start: Mapping[str, float],
+    frame_start: Mapping[str, Array],
+    laws: Mapping[str, Array],
+) -> tuple[Sharing, Array, Array]:
+    """Return the sharing, the start of the shared parameters, and c + x of every frame."""
+    frames = frame_start["energy_1_eV"].size
+    width = start["width_eV"]
+    begin: dict[str, float] = dict(start)
+    for name, value in _PROFILE_START.items():
+        begin[name] = value * width if name.endswith("_eV") else value
+    constant = np.ones((frames, 1))
+    columns = {
+        name: constant for name in table.names if name in _PROFILE or name.startswith("splitting")
+    } | dict(laws)
+    own = [n for n in table.names if n not in columns and n != "share_1"]
+    sharing = Sharing.of(table.names, columns, own=own, spectra=frames)
+    place = np.zeros((frames, len(table.names)))
+    place[:, table.names.index("share_1")] = 1.0
+    place[:, table.names.index("width_eV")] = width
+    for name, value in frame_start.items():
+        if name in own:
+            place[:, table.names.index(name)] = value
+    shared = np.concatenate(
+        [
+            _law_start(
+                column,
+                frame_start.get(name, np.full(frames, begin.get(name, 0.0)))
+                - place[:, table.names.index(name)],
+            )
+            for name, column in columns.items()
+        ]
+    )
+    return sharing, shared, place
+
+
+def _law_start(column: Array, wanted: Array) -> Array:
+    """Return coefficients whose law is near the values wanted for the frames."""
+    return np.asarray(np.linalg.lstsq(column, wanted, rcond=None)[0])
+
+
+def _climb(
+    table: LineTable, windows: FrameWindows, sharing: Sharing, *, shared: Array, place: Array
+) -> JointOptimum:
+    names = table.names
+    width = names.index("width_eV")
+    energies = np.array([n.endswith("_eV") for n in names])
+    portions = np.array([n in ("tail", "wing") for n in names])
+
+    def largest_step(at: Array) -> Array:
+        cap = np.full(at.shape, np.inf)
+        cap[:, energies] = 0.4 * np.abs(at[:, [width]])
+        cap[:, portions] = 0.2
+        return cap
+
+    return maximise_jointly(
+        lambda at: table.evaluate(at, windows.edges_eV),
+        windows.counts,
+        sharing,
+        shared=shared,
+        start=place,
+        largest_step=largest_step,
+    )
+
+
+def _misfits(windows: FrameWindows, optimum: JointOptimum) -> dict[int, str]:
+    """Return the frames that the model does not describe while it describes most others."""
+    counts = windows.counts
+    variance = np.maximum(optimum.expected, 0.0) + counts.shift
+    chi2 = (counts.good * (counts.electrons - optimum.expected) ** 2 / variance).sum(axis=1)
+    pixels = counts.good.sum(axis=1)
+    typical = max(1.0, float(np.median(chi2 / pixels)))
+    limit = typical * (pixels + 5.0 * np.sqrt(2.2 * pixels))
+    return {
+        int(i): f"does not fit: chi2 per pixel {chi2[i] / pixels[i]:.2f}, usual is {typical:.2f}"
+        for i in np.flatnonzero(chi2 > limit)
+    }
+
+
+def _summary(
+    table: LineTable,
+    windows: FrameWindows,
+    sharing: Sharing,
+    optimum: JointOptimum,
+    *,
+    used: NDArray[np.intp],
+    excluded: Mapping[int, str],
+) -> SeriesFit:
+    names = table.names
+    counts = windows.counts
+    variance = np.maximum(optimum.expected, 0.0) + counts.shift
+    residual = counts.good * (counts.electrons - optimum.expected) / np.sqrt(variance)
+    free = sharing.own.size * len(residual) + optimum.shared.size
+    photon = optimum.shared_covariance
+    scatter_ratio = _scatter_ratio(optimum)
+    misfit_ratio = _misfit_ratio(residual, windows, optimum, sharing)
+    enlarged = np.maximum(scatter_ratio, 1.0) * misfit_ratio
+    own = {names[i]: k for k, i in enumerate(sharing.own)}
+    energy = own["energy_1_eV"]
+    return SeriesFit(
+        names=sharing.shared_names,
+        values=optimum.shared,
+        photon_covariance=photon,
+        covariance=photon * enlarged * enlarged[:, None],
+        scatter_ratio=scatter_ratio,
+        misfit_ratio=misfit_ratio,
+        energy_eV=optimum.parameters[:, names.index("energy_1_eV")],
+        energy_error_eV=np.sqrt(optimum.own_covariance[:, energy, energy]),
+        width_eV=optimum.parameters[:, names.index("width_eV")],
+        brightness_e=optimum.parameters[:, names.index("brightness_e")],
+        chi2_per_dof=float((residual**2).sum() / max(1.0, counts.good.sum() - free)),
+        used=used,
+        excluded=excluded,
+        converged=optimum.converged,
+        condition=optimum.condition,
+    )
+
+
+def _scatter_ratio(optimum: JointOptimum) -> Array:
+    """Return error from the scatter of the frames over photon error, of each shared parameter.
+
+    Source: P. J. Huber, Proc. 5th Berkeley Symp. 1, 221 (1967).
+    """
+    moved = optimum.scores @ optimum.shared_covariance
+    frames, shared = moved.shape
+    variance = (moved**2).sum(axis=0) * frames / max(1, frames - shared)
+    ratio: Array = np.sqrt(variance / np.diag(optimum.shared_covariance))
+    return ratio
+
+
+def _misfit_ratio(
+    residual: Array, windows: FrameWindows, optimum: JointOptimum, sharing: Sharing
+) -> float:
+    """Return by how much residuals that repeat from frame to frame exceed the noise, or 1.
+
+    Residuals are collected on the grid of distances from each frame's own line and compared, in
+    each of its cells, with every way in which the shared parameters could vary over the sweep.
+    """
+    first = optimum.parameters[:, 0]
+    middle = 0.5 * (windows.edges_eV[:, 1:] + windows.edges_eV[:, :-1])
+    pixel = float(np.abs(np.diff(middle, axis=1)).mean())
+    cell = np.rint((middle - first[:, None]) / pixel).astype(np.intp)
+    cell -= cell.min()
+    ways = _ways(sharing)
+    excess, dof = 0.0, 0
+    for one in range(int(cell.max()) + 1):
+        frame, column = np.nonzero(cell == one)
+        good = windows.counts.good[frame, column] > 0
+        if good.sum() < 4 * ways.shape[1]:
+            continue
+        basis = ways[frame[good]]
+        projected = basis.T @ residual[frame[good], column[good]]
+        excess += float(projected @ np.linalg.pinv(basis.T @ basis) @ projected)
+        dof += ways.shape[1]
+    dof -= optimum.shared.size
+    return float(np.sqrt(max(1.0, excess / dof))) if dof > 0 else 1.0
+
+
+def _ways(sharing: Sharing) -> Array:
+    """Return independent columns over the frames that span all laws."""
+    columns = sharing.design.sum(axis=1)
+    u, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(u[:, singular > 1e-6 * singular[0]] * np.sqrt(len(columns)))
