@@ -148,7 +148,6 @@ def peak_rate(exposed: Exposed, exposure_s: float, detector: DetectorSetup) -> f
 
 
 def _stack(frames: tuple[Frame, ...]) -> NDArray[np.int32] | NDArray[np.uint16]:
-    stacked: NDArray[np.int32] | NDArray[np.uint16] = (
-        frames[0].counts[np.newaxis] if len(frames) == 1 else np.stack([f.counts for f in frames])
-    )
-    return stacked
+    if len(frames) == 1:
+        return frames[0].counts[np.newaxis]
+    return np.stack([frame.counts for frame in frames])  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Which clock and which lines belong to a station: real, simulated elsewhere, or in this process."""
+"""Which clock and lines belong to a station: real, simulated elsewhere, or in this process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

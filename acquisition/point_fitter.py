@@ -55,6 +55,19 @@ class _Match:
     centre_nm: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Background:
+    """The median of the frames of one background row."""
+
+    key: int
+    kind: PointKind
+    match: _Match
+    counts: NDArray[np.float64]
+
+    def fits(self, kind: PointKind, match: _Match) -> bool:
+        return self.kind is kind and self.match == match
+
+
 class PointFitter:
     """Fits accepted attempts of one journal, each with its matching background."""
 
@@ -67,7 +80,7 @@ class PointFitter:
         self._reader = reader
         self._points = reader.table().points
         self._axes = {k: c.value for k, c in reader.calibrations().items()}
-        self._backgrounds: dict[_Match, NDArray[np.float64]] = {}
+        self._backgrounds: list[_Background] = []
 
     def backlog(self) -> tuple[int, ...]:
         """Return the accepted attempts without this fit, newest first."""
@@ -77,12 +90,13 @@ class PointFitter:
         """Fit one attempt. Raises ValueError for an axis that is none."""
         stored = self._reader.attempt(key)
         point = self._points[stored.attempt.point]
+        match = _Match(stored.attempt.exposure_s, point.grating, point.centre_nm)
         fit = fit_frames(
             self._wavelength_nm(stored),
             stored.attempt.counts,
             model=fit_model(self._config, point.temperature_K),
             noise=self._noise,
-            background=self._background(point, stored.attempt.exposure_s),
+            background=self._background(key, match),
         )
         return fit_row(key, point.index, self.model, fit)
 
@@ -109,27 +123,27 @@ class PointFitter:
             self._axes = {k: c.value for k, c in self._reader.calibrations().items()}
         return self._axes[calibration]
 
-    def _background(self, point: Point, exposure_s: float) -> NDArray[np.float64] | None:
-        match = _Match(exposure_s, point.grating, point.centre_nm)
-        if match not in self._backgrounds:
-            found = self._find_background(match)
-            if found is None:
-                return None
-            self._backgrounds[match] = found
-        return self._backgrounds[match]
+    def _background(self, key: int, match: _Match) -> NDArray[np.float64] | None:
+        """Return the last matching background measured before this attempt.
 
-    def _find_background(self, match: _Match) -> NDArray[np.float64] | None:
-        """Return the mean laser-blocked frame, else the mean dark one, that matches."""
-        accepted = self._reader.accepted()
+        Laser-blocked frames go before dark ones. What comes later never changes a fit.
+        """
+        self._learn_backgrounds()
         for kind in (PointKind.BLOCKED, PointKind.DARK):
-            for point in self._points:
-                if point.kind is not kind or point.index not in accepted:
-                    continue
-                attempt = self._reader.attempt(accepted[point.index]).attempt
-                if _Match(attempt.exposure_s, point.grating, point.centre_nm) == match:
-                    mean: NDArray[np.float64] = np.median(attempt.counts, axis=0)
-                    return mean
+            found = [b for b in self._backgrounds if b.fits(kind, match) and b.key < key]
+            if found:
+                return max(found, key=lambda background: background.key).counts
         return None
+
+    def _learn_backgrounds(self) -> None:
+        known = {background.key for background in self._backgrounds}
+        for index, key in self._reader.accepted().items():
+            point = self._points[index]
+            if point.kind is not PointKind.SAMPLE and key not in known:
+                attempt = self._reader.attempt(key).attempt
+                match = _Match(attempt.exposure_s, point.grating, point.centre_nm)
+                counts = np.median(attempt.counts, axis=0)
+                self._backgrounds.append(_Background(key, point.kind, match, counts))
 
 
 def fit_row(key: int, point: int, model: str, fit: PointFit) -> FitRow:
