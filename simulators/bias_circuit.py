@@ -205,10 +205,13 @@ class BiasCircuit:
     def _anchor(self, now: float) -> None:
         self._anchor_V = self._gap_V(now)
         self._anchor_s = now
+        self._break_down_beyond_limit()
+        self._circuit = self._present_circuit()
+
+    def _break_down_beyond_limit(self) -> None:
         limit_V = self.breakdown_V
         if limit_V is not None and abs(self._anchor_V) > limit_V and not self.is_arcing:
             self._strike()
-        self._circuit = self._present_circuit()
 
     def _strike(self) -> None:
         self._note("breakdown")
@@ -252,6 +255,7 @@ class BiasCircuit:
         spiked = replace(self._source, voltage_V=self.programmed_V + sign * spike_V)
         self.log.append((self._anchor_s, self.programmed_V, spiked.voltage_V, "range spike"))
         self._anchor_V = self._circuit.gap_after(self._anchor_V, spiked, self._truth.range_spike_s)
+        self._break_down_beyond_limit()
 
     def _note(self, event: str) -> None:
         terminal_V = self._anchor_V + self._truth.series_ohm * self._circuit.current_A(

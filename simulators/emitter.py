@@ -29,10 +29,10 @@ from simulators.truth import (
 )
 
 __all__ = [
+    "Conditions",
     "Nanocrystal",
     "PhaseTransition",
     "Portion",
-    "Setting",
     "TrueLine",
     "Window",
     "electrons_on",
@@ -204,7 +204,7 @@ def electrons_on(window: Window, portions: Sequence[Portion]) -> NDArray[np.floa
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Conditions:
     """What the rates of the lines depend on."""
 
     temperature_K: float
@@ -217,32 +217,32 @@ class Setting:
 class _Spectra:
     """Spectra at one temperature, field and window; the analyser only changes the weights."""
 
-    def __init__(self, nanocrystal: "Nanocrystal", setting: Setting, window: Window) -> None:
-        self.temperature_K = setting.temperature_K
-        self.field_kV_per_cm = setting.field_kV_per_cm
+    def __init__(self, nanocrystal: "Nanocrystal", conditions: Conditions, window: Window) -> None:
+        self.temperature_K = conditions.temperature_K
+        self.field_kV_per_cm = conditions.field_kV_per_cm
         self.window = window
-        width_meV = nanocrystal.linewidth_meV(setting.temperature_K)
+        width_meV = nanocrystal.linewidth_meV(conditions.temperature_K)
         narrowest_meV = window.core_fwhm_meV + width_meV
         self._grid = EnergyGrid(max(window.pixel_meV / 3.0, narrowest_meV / 12.0))
         k = self._grid.frequencies_per_meV()
-        offsets_meV = nanocrystal.neutral_offsets_meV(setting.field_kV_per_cm)
+        offsets_meV = nanocrystal.neutral_offsets_meV(conditions.field_kV_per_cm)
         self._phases = np.exp(-1j * np.multiply.outer(np.array(offsets_meV), k))
         shape = instrument_transfer(k, window.profile, window.core_fwhm_meV)
         shape *= lorentzian_transfer(k, width_meV)
         phonons = nanocrystal.truth.phonons
-        strength = nanocrystal.coupling(setting.field_kV_per_cm)
-        self._shape = shape * phonon_ladder(phonons, k, setting.temperature_K, strength)
+        strength = nanocrystal.coupling(conditions.field_kV_per_cm)
+        self._shape = shape * phonon_ladder(phonons, k, conditions.temperature_K, strength)
         strength *= phonons.trion_ratio
-        trion = shape * phonon_ladder(phonons, k, setting.temperature_K, strength)
+        trion = shape * phonon_ladder(phonons, k, conditions.temperature_K, strength)
         self.charged = PixelSpectrum(self._grid, trion)
         self._neutral: dict[tuple[float, ...], PixelSpectrum] = {}
 
-    def serves(self, setting: Setting, window: Window) -> bool:
+    def serves(self, conditions: Conditions, window: Window) -> bool:
         """Return whether widths, splittings and replicas are still right."""
         near_K = max(TEMPERATURE_TOLERANCE[0], TEMPERATURE_TOLERANCE[1] * self.temperature_K)
         return (
-            abs(setting.temperature_K - self.temperature_K) <= near_K
-            and abs(setting.field_kV_per_cm - self.field_kV_per_cm) <= FIELD_TOLERANCE_KV_PER_CM
+            abs(conditions.temperature_K - self.temperature_K) <= near_K
+            and abs(conditions.field_kV_per_cm - self.field_kV_per_cm) <= FIELD_TOLERANCE_KV_PER_CM
             and window is self.window
         )
 
@@ -313,22 +313,22 @@ class Nanocrystal:
         """Absorb light that nobody watches."""
         self._fluctuations.expose(dose_s)
 
-    def shine(self, duration_s: float, setting: Setting, window: Window) -> list[Portion]:
+    def shine(self, duration_s: float, conditions: Conditions, window: Window) -> list[Portion]:
         """Return the light of a duration in which nothing but the nanocrystal itself changed."""
         spectra = self._spectra
-        if spectra is None or not spectra.serves(setting, window):
-            spectra = self._spectra = _Spectra(self, setting, window)
-        rates = self._neutral_rates(setting)
+        if spectra is None or not spectra.serves(conditions, window):
+            spectra = self._spectra = _Spectra(self, conditions, window)
+        rates = self._neutral_rates(conditions)
         total = sum(rates)
         shares = tuple(rate / total for rate in rates) if total > 0.0 else (1.0,) + 5 * (0.0,)
         neutral = spectra.neutral(shares)
-        charged_rate = self._charged_rate(setting)
-        exciton_eV = self._exciton_eV(setting)
-        trion_eV = self._trion_eV(setting)
-        slope_meV = self._stark_slope_meV(setting.field_kV_per_cm)
+        charged_rate = self._charged_rate(conditions)
+        exciton_eV = self._exciton_eV(conditions)
+        trion_eV = self._trion_eV(conditions)
+        slope_meV = self._stark_slope_meV(conditions.field_kV_per_cm)
         portions = []
         for share_s, energy_meV, field, is_charged, is_dim in self._fluctuations.expose(
-            duration_s * setting.excitation
+            duration_s * conditions.excitation
         ):
             rate = charged_rate if is_charged else total
             if is_dim:
@@ -340,27 +340,27 @@ class Nanocrystal:
                 Portion(
                     spectra.charged if is_charged else neutral,
                     (trion_eV if is_charged else exciton_eV) + 1e-3 * (energy_meV + stark_meV),
-                    rate * share_s / setting.excitation,
+                    rate * share_s / conditions.excitation,
                 )
             )
         return portions
 
-    def steady(self, setting: Setting, window: Window) -> Portion:
+    def steady(self, conditions: Conditions, window: Window) -> Portion:
         """Return one second of the bright neutral state without fluctuations."""
-        rates = self._neutral_rates(setting)
+        rates = self._neutral_rates(conditions)
         total = sum(rates)
-        spectra = _Spectra(self, setting, window)
+        spectra = _Spectra(self, conditions, window)
         shares = tuple(rate / max(total, 1e-300) for rate in rates)
-        return Portion(spectra.neutral(shares), self._exciton_eV(setting), total)
+        return Portion(spectra.neutral(shares), self._exciton_eV(conditions), total)
 
-    def true_lines(self, setting: Setting) -> list[TrueLine]:
+    def true_lines(self, conditions: Conditions) -> list[TrueLine]:
         """Return exciton X1-X3, biexciton B1-B3 and trion T as they are without fluctuations."""
-        exciton_eV = self._exciton_eV(setting)
-        width_meV = self.linewidth_meV(setting.temperature_K)
-        share = self._zero_phonon_share(setting, 1.0)
+        exciton_eV = self._exciton_eV(conditions)
+        width_meV = self.linewidth_meV(conditions.temperature_K)
+        share = self._zero_phonon_share(conditions, 1.0)
         axes, contrast = axis_deg(self.axes), visibility(self.axes, self._aperture)
-        offsets_meV = self.neutral_offsets_meV(setting.field_kV_per_cm)
-        rates = self._neutral_rates(setting)
+        offsets_meV = self.neutral_offsets_meV(conditions.field_kV_per_cm)
+        rates = self._neutral_rates(conditions)
         lines = [
             TrueLine(
                 name,
@@ -373,9 +373,9 @@ class Nanocrystal:
             )
             for i, name in enumerate(("X1", "X2", "X3", "B1", "B2", "B3"))
         ]
-        share = self._zero_phonon_share(setting, self.truth.phonons.trion_ratio)
-        rate = self._charged_rate(setting)
-        return [*lines, TrueLine("T", self._trion_eV(setting), width_meV, rate, share, 0.0, 0.0)]
+        share = self._zero_phonon_share(conditions, self.truth.phonons.trion_ratio)
+        rate = self._charged_rate(conditions)
+        return [*lines, TrueLine("T", self._trion_eV(conditions), width_meV, rate, share, 0.0, 0.0)]
 
     @cached_property
     def _reference_gap_meV(self) -> float:
@@ -390,15 +390,15 @@ class Nanocrystal:
         phonons = 2.0 * occupation(truth.phonon_meV, temperature_K) + 1.0
         return truth.expansion_meV_per_K * temperature_K + truth.electron_phonon_meV * phonons
 
-    def _exciton_eV(self, setting: Setting) -> float:
-        thermal_meV = self.thermal_shift_meV(setting.temperature_K)
-        stark_meV = stark_shift_meV(self.truth.stark, setting.field_kV_per_cm)
+    def _exciton_eV(self, conditions: Conditions) -> float:
+        thermal_meV = self.thermal_shift_meV(conditions.temperature_K)
+        stark_meV = stark_shift_meV(self.truth.stark, conditions.field_kV_per_cm)
         return self.truth.exciton_eV + 1e-3 * (thermal_meV + stark_meV)
 
-    def _trion_eV(self, setting: Setting) -> float:
+    def _trion_eV(self, conditions: Conditions) -> float:
         stark = self.truth.stark
-        thermal_meV = self.thermal_shift_meV(setting.temperature_K)
-        stark_meV = stark.trion_ratio * stark_shift_meV(stark, setting.field_kV_per_cm)
+        thermal_meV = self.thermal_shift_meV(conditions.temperature_K)
+        stark_meV = stark.trion_ratio * stark_shift_meV(stark, conditions.field_kV_per_cm)
         shift_meV = thermal_meV + stark_meV - self.truth.trion_shift_meV
         return self.truth.exciton_eV + 1e-3 * shift_meV
 
@@ -407,19 +407,19 @@ class Nanocrystal:
         stark = self.truth.stark
         return -2.0 * UEV * self._half_alpha * (field_kV_per_cm - stark.vertex_kV_per_cm)
 
-    def _neutral_rates(self, setting: Setting) -> list[float]:
+    def _neutral_rates(self, conditions: Conditions) -> list[float]:
         """Return e-/s of X1-X3 and B1-B3 through the analyser."""
-        exciton, biexciton = self._pulses(setting)
-        passing = self._passing(setting.analyser_deg)
-        populations = self._populations(setting)
+        exciton, biexciton = self._pulses(conditions)
+        passing = self._passing(conditions.analyser_deg)
+        populations = self._populations(conditions)
         each = self.truth.biexciton_yield * biexciton / 3.0
         return [exciton * passing[i] * populations[i] for i in range(3)] + [
             each * passing[i] for i in range(3)
         ]
 
-    def _charged_rate(self, setting: Setting) -> float:
-        exciton, _ = self._pulses(setting)
-        passing = self._passing(setting.analyser_deg)
+    def _charged_rate(self, conditions: Conditions) -> float:
+        exciton, _ = self._pulses(conditions)
+        passing = self._passing(conditions.analyser_deg)
         return self.truth.trion_rate_ratio * exciton * sum(passing) / 3.0
 
     def _passing(self, analyser_deg: float) -> list[float]:
@@ -428,24 +428,24 @@ class Nanocrystal:
             self._passing_at = (analyser_deg, shares)
         return self._passing_at[1]
 
-    def _pulses(self, setting: Setting) -> tuple[float, float]:
+    def _pulses(self, conditions: Conditions) -> tuple[float, float]:
         """Return e-/s of exciton and biexciton, the standard power being rate_e_per_s."""
         standard, _ = saturation(self.truth.excitons_per_pulse)
-        exciton, biexciton = saturation(self.truth.excitons_per_pulse * setting.excitation)
-        scale = self.truth.rate_e_per_s / standard * setting.transmission
-        scale *= overlap(self.truth.stark, setting.field_kV_per_cm)
+        exciton, biexciton = saturation(self.truth.excitons_per_pulse * conditions.excitation)
+        scale = self.truth.rate_e_per_s / standard * conditions.transmission
+        scale *= overlap(self.truth.stark, conditions.field_kV_per_cm)
         return scale * exciton, scale * biexciton
 
-    def _populations(self, setting: Setting) -> list[float]:
-        thermal_meV = BOLTZMANN_MEV_PER_K * max(self.truth.population_K, setting.temperature_K)
+    def _populations(self, conditions: Conditions) -> list[float]:
+        thermal_meV = BOLTZMANN_MEV_PER_K * max(self.truth.population_K, conditions.temperature_K)
         factors = [exp(-delta / thermal_meV) for delta in self.truth.splitting_meV]
         return [factor / sum(factors) for factor in factors]
 
-    def _zero_phonon_share(self, setting: Setting, ratio: float) -> float:
+    def _zero_phonon_share(self, conditions: Conditions, ratio: float) -> float:
         phonons = self.truth.phonons
-        strength = ratio * self.coupling(setting.field_kV_per_cm)
+        strength = ratio * self.coupling(conditions.field_kV_per_cm)
         exponent = sum(
-            huang_rhys * (2.0 * occupation(energy_meV, setting.temperature_K) + 1.0)
+            huang_rhys * (2.0 * occupation(energy_meV, conditions.temperature_K) + 1.0)
             for energy_meV, huang_rhys in zip(phonons.energies_meV, phonons.huang_rhys, strict=True)
         )
         return exp(-strength * exponent)

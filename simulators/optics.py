@@ -159,7 +159,8 @@ def grating_wavelengths_nm(
 ) -> NDArray[np.float64]:
     """Return the wavelength at each position on the detector, from sin a + sin b = G lambda.
 
-    Position 0 receives centre_nm under a constant angle between the arms (Czerny-Turner).
+    Position 0 receives centre_nm under a constant angle between the arms (Czerny-Turner), the
+    light falling in more steeply than it leaves.
     """
     lines_per_nm = per_mm * 1e-6
     half = radians(half_included_angle_deg)
@@ -170,8 +171,8 @@ def grating_wavelengths_nm(
             f"(up to {2.0 * cos(half) / lines_per_nm:.0f} nm)"
         )
     tilt = asin(sine)
-    leaving = tilt + half + np.arctan(position_um * 1e-3 / focal_length_mm)
-    return np.asarray((sin(tilt - half) + np.sin(leaving)) / lines_per_nm)
+    leaving = tilt - half + np.arctan(position_um * 1e-3 / focal_length_mm)
+    return np.asarray((sin(tilt + half) + np.sin(leaving)) / lines_per_nm)
 
 
 def vacuum_to_air_nm(vacuum_nm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -124,7 +124,7 @@ class OpticsTruth(_Checked):
     grating_axis_deg: float = number(0.0, "deg", -360.0, 360.0)
     gratings_per_mm: tuple[float, ...] = numbers((1800.0, 2400.0, 300.0), "1/mm", 10.0, 6000.0)
     focal_length_mm: float = number(750.0, "mm", 50.0, 5e3)
-    half_included_angle_deg: float = number(11.5, "deg", 0.0, 45.0)
+    half_included_angle_deg: float = number(8.0, "deg", 0.0, 45.0)
     wavelength_error_nm: float = number(0.012, "nm", -5.0, 5.0)  # true minus reported
     in_air: bool = flag(True)
     start_centre_nm: float = number(518.3, "nm", 200.0, 2e3)

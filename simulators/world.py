@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from simulators.bias_circuit import BiasCircuit, BiasLogEntry
 from simulators.ccd import Camera
 from simulators.cryostat import Cryostat
-from simulators.emitter import Nanocrystal, Setting, TrueLine, Window, electrons_on
+from simulators.emitter import Conditions, Nanocrystal, TrueLine, Window, electrons_on
 from simulators.field import field_kV_per_cm
 from simulators.optics import Optics
 from simulators.replay import Replay
@@ -115,7 +115,7 @@ class World:
 
     def true_lines(self) -> list[TrueLine]:
         """Return every zero-phonon line at the present state, without fluctuations."""
-        return self._nanocrystal.true_lines(self._setting(excitation=self.optics.laser_power))
+        return self._nanocrystal.true_lines(self._conditions(excitation=self.optics.laser_power))
 
     def true_axes(self) -> NDArray[np.float64]:
         """Return the dipoles of X1-X3 as columns, in the frame of the analyser's zero."""
@@ -126,9 +126,9 @@ class World:
 
         Summed over all rows; dark, stray light and offset are not in it.
         """
-        setting = self._setting(excitation=self.optics.laser_power)
+        conditions = self._conditions(excitation=self.optics.laser_power)
         window = self._present_window()
-        return electrons_on(window, [self._nanocrystal.steady(setting, window)])
+        return electrons_on(window, [self._nanocrystal.steady(conditions, window)])
 
     def _clock(self) -> float:
         return self.now
@@ -168,14 +168,16 @@ class World:
                 self._nanocrystal.absorb(duration_s * excitation)
             return
         window = self._present_window()
-        setting = self._setting(excitation)
-        portions = self._nanocrystal.shine(duration_s, setting, window) if excitation > 0.0 else []
+        conditions = self._conditions(excitation)
+        portions = (
+            self._nanocrystal.shine(duration_s, conditions, window) if excitation > 0.0 else []
+        )
         optics = self.truth.optics
         even_e_per_px_s = optics.stray_e_per_px_s + excitation * optics.laser_scatter_e_per_px_s
         self.camera.collect(portions, window, duration_s * even_e_per_px_s)
 
-    def _setting(self, excitation: float) -> Setting:
-        return Setting(
+    def _conditions(self, excitation: float) -> Conditions:
+        return Conditions(
             temperature_K=self.cryostat.true_sample_K,
             field_kV_per_cm=self.field_kV_per_cm(),
             analyser_deg=self.optics.analyser_deg(),

@@ -1,0 +1,315 @@
+"""The laws of the nanocrystal give the values of the physics brief."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import iv
+
+from simulators.emitter import (
+    Conditions,
+    Nanocrystal,
+    PhaseTransition,
+    Window,
+    linewidth_meV,
+    occupation,
+    phonon_ladder,
+    saturation,
+    stark_shift_meV,
+)
+from simulators.optics import Optics
+from simulators.truth import (
+    CameraTruth,
+    OpticsTruth,
+    PhononTruth,
+    ProfileTruth,
+    StarkTruth,
+    TransitionTruth,
+    cspbbr3,
+    fapbbr3,
+    truth_from_mapping,
+)
+
+
+def make_nanocrystal(mapping=None, seed=3):
+    truth = truth_from_mapping({"nanocrystal": mapping or {}})
+    sequence = np.random.SeedSequence(seed)
+    return Nanocrystal(truth.nanocrystal, truth.optics.numerical_aperture, sequence, 5.5)
+
+
+def conditions(**changes):
+    state = {
+        "temperature_K": 5.5,
+        "field_kV_per_cm": 0.0,
+        "analyser_deg": 0.0,
+        "excitation": 1.0,
+        "transmission": 1.0,
+    }
+    return Conditions(**{**state, **changes})
+
+
+def lines_of(nanocrystal, **state):
+    return {line.name: line for line in nanocrystal.true_lines(conditions(**state))}
+
+
+def make_window(ripple=0.0):
+    optics = Optics(OpticsTruth(start_centre_nm=519.0), CameraTruth(), lambda: None)
+    return Window(optics.edges_eV(), ProfileTruth(), 20.0, ripple, 0.85)
+
+
+@pytest.mark.parametrize(
+    ("temperature_K", "expected_meV"),
+    [(5.5, 2.055), (50, 3.750), (100, 12.255), (130, 19.066), (150, 23.924), (200, 36.672)],
+)
+def test_the_linewidth_follows_rudin(temperature_K, expected_meV):
+    width_meV = linewidth_meV(
+        temperature_K,
+        gamma_0_meV=2.0,
+        sigma_ac_meV_per_K=0.01,
+        gamma_lo_meV=50.0,
+        lo_energy_meV=16.0,
+    )
+
+    assert width_meV == pytest.approx(expected_meV, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("temperature_K", "expected"),
+    [(50, 0.0250), (100, 0.1851), (130, 0.3153), (150, 0.4085), (200, 0.6534)],
+)
+def test_the_occupation_of_a_16_meV_phonon(temperature_K, expected):
+    assert occupation(16.0, temperature_K) == pytest.approx(expected, abs=1e-4)
+    assert occupation(16.0, 0.01) == 0.0
+
+
+def test_default_widths_at_base_temperature():
+    caesium = make_nanocrystal()
+    formamidinium = make_nanocrystal({"material": "FAPbBr3"})
+
+    assert caesium.linewidth_meV(5.5) == pytest.approx(0.05, abs=1e-3)
+    assert formamidinium.linewidth_meV(5.5) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_the_stark_shift_has_opposite_signs_at_both_ends_of_the_sweep():
+    stark = StarkTruth(vertex_kV_per_cm=230.0, half_polarizability_ueV=0.05)
+
+    assert stark_shift_meV(stark, 100.0) == pytest.approx(1.80)
+    assert stark_shift_meV(stark, -100.0) == pytest.approx(-2.80)
+    assert stark_shift_meV(stark, 0.0) == 0.0
+    assert stark_shift_meV(stark, 230.0) == pytest.approx(0.05e-3 * 230.0**2)
+
+
+def test_saturation_has_the_slopes_of_the_brief():
+    def slopes(n):
+        low, high = saturation(n * 0.999), saturation(n * 1.001)
+        return [math.log(b / a) / math.log(1.001 / 0.999) for a, b in zip(low, high, strict=True)]
+
+    assert slopes(0.01) == pytest.approx([0.995, 1.993], abs=1e-3)
+    assert slopes(0.1) == pytest.approx([0.951, 1.934], abs=1e-3)
+    assert slopes(1.0) == pytest.approx([0.582, 1.392], abs=1e-3)
+
+
+@pytest.mark.parametrize(("temperature_K", "huang_rhys"), [(5.5, 0.10), (50.0, 0.3), (200.0, 0.1)])
+def test_the_phonon_ladder_has_the_weights_of_the_bessel_formula(temperature_K, huang_rhys):
+    energy_meV = 3.5
+    phonons = PhononTruth((energy_meV,), (huang_rhys,), (0.0,))
+    size = 64  # one period of the ladder's transform resolves the weights of all orders
+    k = 2.0 * np.pi * np.arange(size) / (size * energy_meV)
+
+    weights = np.fft.fft(phonon_ladder(phonons, k, temperature_K, 1.0)).real / size
+
+    n = occupation(energy_meV, temperature_K)
+    orders = np.arange(-4, 7)
+    expected = (
+        math.exp(-huang_rhys * (2 * n + 1))
+        * ((n + 1) / n) ** (orders / 2)
+        * iv(orders, 2 * huang_rhys * math.sqrt(n * (n + 1)))
+    )
+    assert weights[orders] == pytest.approx(expected, abs=1e-12)
+    assert weights.sum() == pytest.approx(1.0)
+
+
+def test_at_base_temperature_replicas_follow_poisson():
+    phonons = PhononTruth((3.5,), (0.10,), (0.0,))
+    k = 2.0 * np.pi * np.arange(64) / (64 * 3.5)
+
+    weights = np.fft.fft(phonon_ladder(phonons, k, 1.0, 1.0)).real / 64
+
+    assert weights[1] / weights[0] == pytest.approx(0.100, abs=1e-6)
+    assert weights[2] / weights[0] == pytest.approx(0.0050, abs=1e-6)
+
+
+def test_biexciton_lines_mirror_the_exciton_with_the_same_axes():
+    nanocrystal = make_nanocrystal({"biexciton_shift_meV": 30.0})
+
+    lines = lines_of(nanocrystal)
+
+    offsets_meV = [1e3 * (lines[f"B{i}"].energy_eV - 2.392) for i in (1, 2, 3)]
+    assert offsets_meV == pytest.approx([-29.2, -30.1, -30.7], abs=1e-6)
+    for i in (1, 2, 3):
+        assert lines[f"B{i}"].axis_deg == lines[f"X{i}"].axis_deg
+    assert [lines[f"X{i}"].axis_deg for i in (1, 2, 3)] == pytest.approx(
+        [32.15, 118.22, 20.0], abs=0.01
+    )
+
+
+def test_the_trion_is_one_line_without_polarization():
+    nanocrystal = make_nanocrystal()
+
+    lines = lines_of(nanocrystal)
+    rates = [
+        lines_of(nanocrystal, analyser_deg=angle)["T"].rate_e_per_s for angle in (0.0, 50.0, 120.0)
+    ]
+
+    assert 1e3 * (2.392 - lines["T"].energy_eV) == pytest.approx(20.9)
+    assert rates == pytest.approx([rates[0]] * 3)
+
+
+def test_a_line_along_the_analyser_carries_its_population_of_the_standard_rate():
+    nanocrystal = make_nanocrystal(
+        {"orientation_deg": [0, 0, 0], "splitting_meV": [-0.8, 0.1, 0.7]}
+    )
+
+    lines = lines_of(nanocrystal, analyser_deg=0.0)
+
+    thermal_meV = 0.0861733 * 10.0
+    factors = [math.exp(-delta / thermal_meV) for delta in (-0.8, 0.1, 0.7)]
+    assert lines["X1"].rate_e_per_s == pytest.approx(5e3 * factors[0] / sum(factors))
+
+
+def test_rates_scale_with_power_as_saturation_says():
+    nanocrystal = make_nanocrystal()
+
+    weak, strong = lines_of(nanocrystal), lines_of(nanocrystal, excitation=10.0)
+
+    ratio_X, ratio_B = (
+        strong[name].rate_e_per_s / weak[name].rate_e_per_s for name in ("X1", "B1")
+    )
+    assert ratio_X == pytest.approx((1 - math.exp(-1.0)) / (1 - math.exp(-0.1)))
+    two = (1 - 2 * math.exp(-1.0)) / (1 - 1.1 * math.exp(-0.1))
+    assert ratio_B == pytest.approx(two)
+
+
+def test_the_field_shifts_shrinks_and_couples():
+    nanocrystal = make_nanocrystal({"stark": {"overlap_kV_per_cm": 500.0}})
+
+    at_0, at_minus_100 = lines_of(nanocrystal), lines_of(nanocrystal, field_kV_per_cm=-100.0)
+
+    def splitting(lines):
+        return lines["X3"].energy_eV - lines["X1"].energy_eV
+
+    def centroid(lines):
+        return sum(lines[name].energy_eV for name in ("X1", "X2", "X3")) / 3.0
+
+    assert 1e3 * (centroid(at_minus_100) - centroid(at_0)) == pytest.approx(-2.80)
+    shrunk = math.exp((230.0**2 - 330.0**2) / 500.0**2)
+    assert splitting(at_minus_100) / splitting(at_0) == pytest.approx(shrunk)
+    assert at_minus_100["X1"].rate_e_per_s / at_0["X1"].rate_e_per_s == pytest.approx(shrunk)
+    trion_meV = 1e3 * (at_minus_100["T"].energy_eV - at_0["T"].energy_eV)
+    assert trion_meV == pytest.approx(0.7 * -2.80)
+    assert nanocrystal.coupling(-100.0) == pytest.approx(1.0 + 5e-6 * (330.0**2 - 230.0**2))
+
+
+@pytest.mark.parametrize(("truth", "slope"), [(cspbbr3(), 0.30), (fapbbr3(), 0.36)])
+def test_the_exciton_rises_with_temperature_by_the_slope_of_the_brief(truth, slope):
+    nanocrystal = make_nanocrystal(
+        {"material": truth.nanocrystal.material, "transition": {"depth_meV": 0.0}}
+    )
+
+    shift_meV = nanocrystal.thermal_shift_meV(200.0) - nanocrystal.thermal_shift_meV(100.0)
+
+    assert shift_meV / 100.0 == pytest.approx(slope, abs=0.02)
+    assert nanocrystal.thermal_shift_meV(5.5) == 0.0
+
+
+def test_the_phase_transition_comes_later_on_cooling():
+    transition = PhaseTransition(TransitionTruth(22.0, 127.0, 30.0, 4.0), start_K=5.5)
+
+    def follow(temperatures):
+        fractions = {}
+        for temperature_K in temperatures:
+            transition.follow(float(temperature_K))
+            fractions[int(temperature_K)] = transition.fraction
+        return fractions
+
+    warming = follow(range(5, 201))
+    cooling = follow(range(200, 4, -1))
+
+    def smoothstep(x):
+        x = min(max(x, 0.0), 1.0)
+        return x * x * (3 - 2 * x)
+
+    for temperature_K in (120, 127, 135, 142, 157, 170):
+        assert warming[temperature_K] == pytest.approx(smoothstep((temperature_K - 127) / 30))
+        assert cooling[temperature_K] == pytest.approx(smoothstep((temperature_K - 123) / 30))
+    assert cooling[100] == 0.0
+
+
+def test_between_the_branches_nothing_changes_when_the_temperature_turns():
+    transition = PhaseTransition(TransitionTruth(22.0, 127.0, 30.0, 4.0), start_K=5.5)
+    transition.follow(140.0)
+    turned = transition.fraction
+
+    transition.follow(138.0)
+
+    assert transition.fraction == turned
+
+
+def test_a_net_redshift_appears_across_the_transition():
+    nanocrystal = make_nanocrystal({"material": "FAPbBr3"})
+    shifts_meV = []
+    for temperature_K in (110.0, 127.0, 157.0):
+        nanocrystal.transition.follow(temperature_K)
+        shifts_meV.append(nanocrystal.thermal_shift_meV(temperature_K))
+
+    assert shifts_meV[1] > shifts_meV[0]
+    assert shifts_meV[2] < shifts_meV[1] - 5.0
+
+
+def test_an_orientation_that_is_not_given_is_drawn_from_the_seed():
+    one, same, other = (make_nanocrystal({"orientation_deg": []}, seed) for seed in (1, 1, 2))
+
+    assert np.array_equal(one.axes, same.axes)
+    assert not np.allclose(one.axes, other.axes)
+    assert one.axes.T @ one.axes == pytest.approx(np.eye(3), abs=1e-12)
+
+
+def test_random_orientations_are_isotropic():
+    axes = [make_nanocrystal({"orientation_deg": []}, seed).axes for seed in range(600)]
+
+    assert np.mean(np.abs([a[2, 2] for a in axes])) == pytest.approx(0.5, abs=0.05)
+
+
+def test_field_noise_broadens_least_at_the_vertex():
+    quiet = {
+        "energy_sigma_meV": 0.0,
+        "jump_rate_per_s": 0.0,
+        "dim_rate_per_s": 0.0,
+        "trion_fraction": 0.0,
+        "correlation_time_s": 0.1,
+    }
+    window = make_window()
+
+    def spread_meV(field_kV_per_cm):
+        nanocrystal = make_nanocrystal({"fluctuations": quiet})
+        portions = nanocrystal.shine(50.0, conditions(field_kV_per_cm=field_kV_per_cm), window)
+        return 1e3 * float(np.std([portion.energy_eV for portion in portions]))
+
+    assert spread_meV(0.0) == pytest.approx(0.023 * 9.0, rel=0.1)
+    assert spread_meV(230.0) < 0.02
+
+
+def test_charging_replaces_the_exciton_by_the_trion():
+    nanocrystal = make_nanocrystal({"fluctuations": {"trion_fraction": 0.5}})
+    window = make_window()
+
+    portions = nanocrystal.shine(2000.0, conditions(), window)
+
+    energies_eV = np.array([portion.energy_eV for portion in portions])
+    is_trion = energies_eV < 2.381
+    spectra = [portion.spectrum for portion in portions]
+    assert len(set(spectra)) == 2
+    assert {s for s, t in zip(spectra, is_trion, strict=True) if t}.isdisjoint(
+        s for s, t in zip(spectra, is_trion, strict=True) if not t
+    )
+    assert 0.3 < np.mean(is_trion) < 0.7
