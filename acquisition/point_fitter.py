@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from acquisition.config_model import at_temperature
 from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
-from acquisition.point_table import Point, PointKind
+from acquisition.point_table import PointKind
 from acquisition.record import FitRow
 from acquisition.run_configuration import configuration_of
 from acquisition.station_file import CameraConfig
