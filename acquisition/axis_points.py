@@ -9,7 +9,7 @@ A number:    5, for an axis that only counts
 import re
 from collections import Counter
 from collections.abc import Iterable
-from math import isfinite
+from math import ceil, isfinite, log10
 
 from acquisition.quantity import parse_quantity
 from acquisition.refusal import refusal
@@ -31,7 +31,7 @@ def read_points(written: object, unit: str) -> tuple[float, ...]:
     Raises a refusal for every other form, an empty axis, a value that is not finite or
     occurs twice, and a step that misses the end.
     """
-    values = tuple(_round(value) for value in _values(written, unit))
+    values = tuple(value + 0.0 for value in _values(written, unit))  # -0.0 becomes 0.0
     if not values:
         raise refusal("at least one value")
     if len(values) > LONGEST_AXIS:
@@ -88,9 +88,6 @@ def _range(start: float, stop: float, step: float) -> Iterable[float]:
         )
     if abs(steps - round(steps)) > 1e-6:
         raise refusal(f"a step that ends at {stop:g}: {step:g} from {start:g} does not")
-    return (start + index * step for index in range(round(steps) + 1))
-
-
-def _round(value: float) -> float:
-    """Undo what adding steps does to a decimal: 0.30000000000000004 is 0.3, and -0 is 0."""
-    return float(f"{value:.12g}") + 0.0
+    # 3 * 0.1 is 0.30000000000000004, and -0.3 + 3 * 0.1 is not quite 0
+    decimals = 12 - ceil(log10(max(abs(start), abs(stop), abs(step))))
+    return (round(start + index * step, decimals) for index in range(round(steps) + 1))

@@ -3,10 +3,11 @@
 Rule 1  Inside is a finite reading within the tolerance. NaN and infinity are never inside.
 Rule 2  Settled needs inside_s of time inside during the last two such spans, in one piece or not,
         a last reading inside, and a slope over the readings inside that is small enough.
-Rule 3  Progress is a distance to the setpoint that shrinks by a tenth, or the first reading
-        inside. Without any for progress_timeout_s the wait has timed out.
-Rule 4  A setpoint is unreachable if a third of that time shows that another whole
-        progress_timeout_s would not even halve the distance: the value has come to rest elsewhere.
+Rule 3  Progress is a distance to the setpoint that shrinks by a tenth or by five tolerances, or
+        the first reading inside. Without any for progress_timeout_s the wait has timed out.
+Rule 4  A setpoint is unreachable if there was no progress for a third of that time, and the slope
+        since then promises none: a whole progress_timeout_s would bring the value neither half the
+        way nor five tolerances closer. It has come to rest elsewhere.
 """
 
 from collections import deque
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 __all__ = ["OnTimeout", "SettleCriterion", "SettleOutcome", "Settling", "robust_slope"]
 
-PROGRESS = 0.9  # of the best distance so far
+PROGRESS_FRACTION = 0.1  # of the best distance so far
+PROGRESS_TOLERANCES = 5.0
 REST_FRACTION = 1 / 3  # of the progress timeout, over which a value must have come to rest
 REST_LOOKS = 8  # in that time
 FEWEST_FOR_SLOPE = 3
@@ -67,7 +69,7 @@ class Settling:
         self._criterion = criterion
         self._readings: deque[tuple[float, float]] = deque()  # time, error; error NaN if bad
         self._span_s = max(2 * criterion.inside_s, REST_FRACTION * criterion.progress_timeout_s)
-        self._start_s = self._progress_s = self._looked_s = start_s
+        self._progress_s = self._looked_s = start_s
         self._best = inf
         self._entered = False
 
@@ -93,8 +95,14 @@ class Settling:
             return
         if not self._entered and self._is_inside(error):
             self._entered, self._progress_s = True, time_s
-        elif not self._entered and abs(error) <= PROGRESS * self._best:
+        elif not self._entered and abs(error) <= self._best - self._step(self._best):
             self._best, self._progress_s = abs(error), time_s
+
+    def _step(self, distance: float, fraction: float = PROGRESS_FRACTION) -> float:
+        """Return how much closer counts as progress, from this distance."""
+        if distance == inf:
+            return 0.0  # the first reading is the first distance
+        return min(fraction * distance, PROGRESS_TOLERANCES * self._criterion.tolerance)
 
     def _judge(self, time_s: float, value: float) -> tuple[SettleOutcome, str]:
         inside_s, needed_s = self._inside_s(time_s), self._criterion.inside_s
@@ -140,7 +148,7 @@ class Settling:
 
     def _has_come_to_rest(self, now_s: float) -> bool:
         span_s = REST_FRACTION * self._criterion.progress_timeout_s
-        if self._entered or now_s - self._start_s < span_s:
+        if self._entered or now_s - self._progress_s < span_s:
             return False
         if now_s - self._looked_s < span_s / REST_LOOKS:
             return False
@@ -154,7 +162,8 @@ class Settling:
         if self._is_inside(distance):
             return False
         approach_per_s = -np.sign(distance) * _slope(readings)
-        return bool(approach_per_s * self._criterion.progress_timeout_s < abs(distance) / 2)
+        approach = float(approach_per_s) * self._criterion.progress_timeout_s
+        return approach < self._step(abs(distance), fraction=0.5)
 
 
 def _slope(readings: list[tuple[float, float]]) -> float:
