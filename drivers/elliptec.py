@@ -1,5 +1,6 @@
 """Thorlabs Elliptec: rotation stage ELL14 and shutter ELL6 on one bus."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -15,6 +16,8 @@ from drivers.roles import Identity, Reading, ReadingStatus, RotationStage, Setti
 from drivers.status import Status
 
 __all__ = ["ELL6Config", "ELL6Shutter", "ELL14Config", "ELL14Stage"]
+
+logger = logging.getLogger(__name__)
 
 STATUS_TEXTS = {
     1: "communication timeout",
@@ -187,6 +190,7 @@ class ELL14Stage(_Module):
         self._config = config
         self._pulses_per_turn = 0
         self._is_homed = False
+        self._why_not_homed = "not homed: its angles mean nothing yet"
         self._position = 0  # pulses, not wrapped
         self._left_between = (0, 0)  # where it must be found: at rest one place, else the path
 
@@ -214,9 +218,9 @@ class ELL14Stage(_Module):
         if not (isfinite(angle_deg) and abs(angle_deg) <= MAX_ANGLE_DEG):
             raise LimitError(self.name, f"angle {angle_deg} deg: allowed +-{MAX_ANGLE_DEG} deg")
         self._require_rest()
-        if not self._is_homed:
-            raise StateError(self.name, "not homed: its angles mean nothing yet")
         self._find_position()
+        if not self._is_homed:
+            raise StateError(self.name, self._why_not_homed)
         target = round(angle_deg / 360.0 * self._pulses_per_turn)
         turn = target - self._position
         self._left_between = min(self._position, target), max(self._position, target)
@@ -236,7 +240,7 @@ class ELL14Stage(_Module):
         self._find_position()
         status, note = ReadingStatus.OK, ""
         if not self._is_homed:
-            status, note = ReadingStatus.FAULT, "not homed"
+            status, note = ReadingStatus.FAULT, self._why_not_homed
         angle_deg = self._degrees(self._position)
         return {"angle_deg": Reading(angle_deg, "deg", self._clock.now(), status, note)}
 
@@ -272,11 +276,11 @@ class ELL14Stage(_Module):
         self._stand_at(found if is_where_left else self._nearest(position, self._position))
         if self._is_homed and not is_where_left and not moved_by_hand:
             self._is_homed = False
-            raise StateError(
-                self.name,
+            self._why_not_homed = (
                 f"found at {self._degrees(self._position):.3f} deg, left at "
-                f"{self._degrees(highest):.3f} deg: it lost power or slipped, home it again",
+                f"{self._degrees(highest):.3f} deg: it lost power or slipped, home it again"
             )
+            logger.warning("%s: %s", self.name, self._why_not_homed)
 
     def _stand_at(self, position: int) -> None:
         self._position = position

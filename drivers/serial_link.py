@@ -1,12 +1,12 @@
 """Instruments on a serial port."""
 
-from time import monotonic
-
 from drivers.link import Framing
 from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 from drivers.stream_link import StreamLink
 
 __all__ = ["SerialLink"]
+
+monotonic = RealClock().now  # timeouts of the operating system stay real
 
 SLICE_S = 0.02  # the port's own timeout, set once
 WRITE_TIMEOUT_S = 0.5

@@ -1,12 +1,14 @@
 """What all links over a stream of bytes have in common."""
 
 from abc import ABC, abstractmethod
-from time import monotonic
 
+from drivers.clock import RealClock
 from drivers.errors import LinkClosed
 from drivers.link import Framing
 
 __all__ = ["StreamLink"]
+
+monotonic = RealClock().now  # timeouts of the operating system stay real
 
 
 class StreamLink(ABC):

@@ -2,7 +2,6 @@
 
 import select
 import socket
-from time import monotonic
 from typing import Any
 
 from drivers.link import Framing
@@ -10,6 +9,8 @@ from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 from drivers.stream_link import StreamLink
 
 __all__ = ["VisaLink"]
+
+monotonic = RealClock().now  # timeouts of the operating system stay real
 
 OPEN_TIMEOUT_MS = 500
 SLICE_MS = 20  # timeout of stream resources, set once

@@ -1,0 +1,230 @@
+"""HORIBA's ICL server: JSON over a websocket, one connection for all its instruments.
+
+Rules of the wire (ICL API manual 2.1; the vendor's SDKs)
+- {"id", "command", "parameters"} is answered {"id", "command", "results", "errors"}; the id is
+  given back, so that a reply that comes late is told from the one that is awaited. The vendor's own
+  client takes replies as they come: one timeout there shifts every later reply by one.
+- An error is "[E];code;text".
+- Binary frames (logs) are sent unless switched off for this connection; we never want them.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from drivers.clock import Clock
+from drivers.errors import InstrumentError, LinkClosed, LinkTimeout
+from drivers.line import RETRIES, Line
+from drivers.link import Link
+from drivers.roles import Identity
+
+__all__ = ["IclClient", "IclError", "IclModule"]
+
+logger = logging.getLogger(__name__)
+
+NOT_OPEN = {-305, -506}
+SLOW_REPLY_S = 5.0  # of the few commands that search for or restart hardware
+ERROR = re.compile(r"\[E\];\s*([+-]?\d+)\s*;(.*)", re.DOTALL)
+
+
+class IclError(InstrumentError):
+    """ICL reported an error; code is its own, 0 if it has none."""
+
+    def __init__(self, device: str, command: str, errors: list[str]) -> None:
+        super().__init__(device, f"{command}: {'; '.join(errors)}")
+        match = ERROR.fullmatch(errors[0])
+        self.code = int(match[1]) if match else 0
+
+
+class IclClient:
+    """One connection to the server; requests are matched with their replies by id."""
+
+    def __init__(self, name: str, link: Link, clock: Clock, timeout_s: float = 0.5) -> None:
+        self.timeout_s = timeout_s
+        self.dropped = 0  # late replies and frames that are none
+        self._line = Line(name, link, clock, timeout_s=timeout_s)
+        self._last_id = 0
+        self._awaited: set[int] = set()
+        self._replies: dict[int, dict[str, Any]] = {}
+        self._in_session = False
+
+    @classmethod
+    def configured(cls, name: str, link: Link, clock: Clock, config: Any) -> "IclClient":
+        """Return a client with the timeout of a configuration."""
+        return cls(name, link, clock, config.timeout_s)
+
+    def start(self, command: str, parameters: Mapping[str, Any]) -> int:
+        """Send a request and return its id; `result` follows. Raises LinkClosed."""
+        if not self._in_session:
+            self._begin_session()
+        request = self._send(command, parameters)
+        self._awaited.add(request)
+        return request
+
+    def result(self, request: int, timeout_s: float = 0.0) -> dict[str, Any] | None:
+        """Return the reply to a request, or None if it did not come in time."""
+        while request not in self._replies:
+            message = self._receive(timeout_s)
+            if message is None:
+                return None
+            self._sort(message)
+        self._awaited.discard(request)
+        return self._replies.pop(request)
+
+    def forget(self, request: int) -> None:
+        """Drop the reply to a request whenever it comes."""
+        self._awaited.discard(request)
+        self._replies.pop(request, None)
+
+    def close(self) -> None:
+        """Let go of the connection; the instruments stay as they are."""
+        self._line.close()
+
+    def _begin_session(self) -> None:
+        self._line.reset()
+        self._awaited.clear()
+        self._replies.clear()
+        self._in_session = True
+        self._send("icl_binMode", {"mode": "none"})
+
+    def _send(self, command: str, parameters: Mapping[str, Any]) -> int:
+        self._last_id += 1
+        request = {"id": self._last_id, "command": command, "parameters": parameters}
+        try:
+            self._line.send(json.dumps(request).encode())
+        except LinkClosed:
+            self._in_session = False
+            raise
+        return self._last_id
+
+    def _receive(self, timeout_s: float) -> bytes | None:
+        try:
+            return self._line.receive(timeout_s)
+        except LinkClosed:
+            self._in_session = False
+            raise
+
+    def _sort(self, message: bytes) -> None:
+        try:
+            reply = json.loads(message, object_hook=_as_arrays)
+            number = reply["id"]
+        except (ValueError, KeyError, TypeError):
+            self._drop(message, "not a reply")
+            return
+        if number in self._awaited:
+            self._replies[number] = reply
+        elif reply.get("command") != "icl_binMode":
+            self._drop(message, "nobody waits for it")
+
+    def _drop(self, message: bytes, reason: str) -> None:
+        self.dropped += 1
+        logger.warning("%s: dropped %r: %s", self._line.name, message[:100], reason)
+
+
+class IclModule:
+    """One instrument behind the server: its commands begin with `prefix`, it has an index."""
+
+    def __init__(self, name: str, client: IclClient, prefix: str, index: int, serial: str) -> None:
+        self.name = name
+        self.client = client
+        self._prefix = prefix
+        self._index = index
+        self._serial = serial
+        self._identity: Identity | None = None
+
+    def ask(self, command: str, **parameters: Any) -> dict[str, Any]:
+        """Return the results of a command of this instrument, opening it if it is not open.
+
+        What only asks (get..., is...) is asked again up to three times; a command never.
+        Raises LinkClosed, LinkTimeout, IclError.
+        """
+        tries = 1 + (RETRIES if command.startswith(("get", "is")) else 0)
+        return self._ask_open(command, parameters, self.client.timeout_s, tries)
+
+    def ask_slowly(self, command: str, **parameters: Any) -> dict[str, Any]:
+        """Return the results of a command that takes seconds to reply."""
+        return self._ask_open(command, parameters, SLOW_REPLY_S, 1)
+
+    def start(self, command: str, **parameters: Any) -> int:
+        """Send a command and return its id; `poll` follows."""
+        return self.client.start(f"{self._prefix}_{command}", {"index": self._index, **parameters})
+
+    def poll(self, request: int, command: str) -> dict[str, Any] | None:
+        """Return the results of a started command, None if they have not come."""
+        reply = self.client.result(request)
+        return None if reply is None else self._results(command, reply)
+
+    def identify(self) -> Identity:
+        """Return what the server's list says about this instrument, after a search if need be."""
+        entry = self._entry()
+        if entry is None:
+            self._ask("discover", {}, SLOW_REPLY_S, 1)
+            entry = self._entry()
+        if entry is None:
+            raise InstrumentError(
+                self.name, f"ICL lists no {self._prefix} with index {self._index}"
+            )
+        serial = str(entry.get("serialNumber", "")).rpartition(":")[2].strip()
+        identity = Identity("HORIBA", str(entry.get("deviceType", "")).strip(), serial, "")
+        if self._serial and self._serial != serial:
+            raise InstrumentError(self.name, f"serial number {serial}, not {self._serial}")
+        if self._identity not in (None, identity):
+            raise InstrumentError(self.name, f"{identity} where {self._identity} was before")
+        self._identity = identity
+        return identity
+
+    def _entry(self) -> dict[str, Any] | None:
+        devices = self._ask("list", {}, self.client.timeout_s, 1 + RETRIES).get("devices", [])
+        return next((entry for entry in devices if int(entry["index"]) == self._index), None)
+
+    def _ask_open(
+        self, command: str, parameters: Mapping[str, Any], patience_s: float, tries: int
+    ) -> dict[str, Any]:
+        try:
+            return self._ask(command, parameters, patience_s, tries)
+        except IclError as error:
+            if error.code not in NOT_OPEN:
+                raise
+        logger.info("%s: opening it in ICL", self.name)
+        self._ask("open", {}, SLOW_REPLY_S, 1)
+        return self._ask(command, parameters, patience_s, tries)
+
+    def _ask(
+        self, command: str, parameters: Mapping[str, Any], patience_s: float, tries: int
+    ) -> dict[str, Any]:
+        for _ in range(tries):
+            request = self.start(command, **parameters)
+            reply = self._await(request, patience_s)
+            if reply is not None:
+                return self._results(command, reply)
+            self.client.forget(request)
+        raise LinkTimeout(
+            self.name,
+            f"no reply to {self._prefix}_{command} in {patience_s} s, asked {tries} times",
+        )
+
+    def _await(self, request: int, patience_s: float) -> dict[str, Any] | None:
+        for _ in range(max(1, round(patience_s / self.client.timeout_s))):
+            reply = self.client.result(request, self.client.timeout_s)
+            if reply is not None:
+                return reply
+        return None
+
+    def _results(self, command: str, reply: Mapping[str, Any]) -> dict[str, Any]:
+        errors = [str(error) for error in reply.get("errors") or []]
+        if errors:
+            raise IclError(self.name, f"{self._prefix}_{command}", errors)
+        results: dict[str, Any] = reply.get("results") or {}
+        return results
+
+
+def _as_arrays(entry: dict[str, Any]) -> dict[str, Any]:
+    """Turn the pixels of a region into arrays at once: ten million lists would fill the memory."""
+    for key in ("xyData", "xData", "yData"):
+        if key in entry:
+            entry[key] = np.asarray(entry[key])
+    return entry
