@@ -1,5 +1,6 @@
 """Instruments on a serial port."""
 
+from drivers.clock import RealClock
 from drivers.link import Framing
 from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 from drivers.stream_link import StreamLink

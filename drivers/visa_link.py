@@ -4,6 +4,7 @@ import select
 import socket
 from typing import Any
 
+from drivers.clock import RealClock
 from drivers.link import Framing
 from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 from drivers.stream_link import StreamLink
