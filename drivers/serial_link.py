@@ -7,7 +7,7 @@ from drivers.stream_link import StreamLink
 
 __all__ = ["SerialLink"]
 
-monotonic = RealClock().now  # timeouts of the operating system stay real
+REAL = RealClock()  # timeouts of the operating system are real time, whatever the clock
 
 SLICE_S = 0.02  # the port's own timeout, set once
 WRITE_TIMEOUT_S = 0.5
@@ -47,13 +47,13 @@ class SerialLink(StreamLink):
         self._port.write(message)
 
     def _read(self, timeout_s: float) -> bytes:
-        deadline = monotonic() + timeout_s
+        deadline = REAL.now() + timeout_s
         while True:
             waiting = self._port.in_waiting
-            if waiting or monotonic() < deadline:
+            if waiting or REAL.now() < deadline:
                 # Sleeps in the system for one slice at most, until the first byte is there
                 arrived: bytes = self._port.read(waiting or 1)
                 if arrived:
                     return arrived
-            if monotonic() >= deadline:
+            if REAL.now() >= deadline:
                 return b""

@@ -8,7 +8,7 @@ from drivers.link import Framing
 
 __all__ = ["StreamLink"]
 
-monotonic = RealClock().now  # timeouts of the operating system stay real
+REAL = RealClock()  # timeouts of the operating system are real time, whatever the clock
 
 
 class StreamLink(ABC):
@@ -31,10 +31,10 @@ class StreamLink(ABC):
     def poll(self, timeout_s: float) -> bytes | None:
         """Return the next complete reply, or None if none came in time. Raises LinkClosed."""
         self._require_open()
-        deadline = monotonic() + timeout_s
+        deadline = REAL.now() + timeout_s
         while (reply := self._framing.split(self._received)) is None:
             try:
-                arrived = self._read(max(0.0, deadline - monotonic()))
+                arrived = self._read(max(0.0, deadline - REAL.now()))
             except OSError as error:
                 raise self._lost(error) from error
             if not arrived:

@@ -11,7 +11,7 @@ from drivers.stream_link import StreamLink
 
 __all__ = ["VisaLink"]
 
-monotonic = RealClock().now  # timeouts of the operating system stay real
+REAL = RealClock()  # timeouts of the operating system are real time, whatever the clock
 
 OPEN_TIMEOUT_MS = 500
 SLICE_MS = 20  # timeout of stream resources, set once
@@ -111,10 +111,10 @@ class VisaLink(StreamLink):
         return arrived
 
     def _read_stream(self, timeout_s: float) -> bytes:
-        deadline = monotonic() + timeout_s
+        deadline = REAL.now() + timeout_s
         while True:
             waiting = getattr(self._resource, "bytes_in_buffer", 0)
-            if waiting or monotonic() < deadline:
+            if waiting or REAL.now() < deadline:
                 try:
                     first: bytes = self._resource.read_bytes(waiting or 1)
                 except self._visa_error as error:
@@ -122,7 +122,7 @@ class VisaLink(StreamLink):
                         raise
                 else:
                     return first
-            if monotonic() >= deadline:
+            if REAL.now() >= deadline:
                 return b""
 
     def _read_message(self, timeout_s: float) -> bytes:
