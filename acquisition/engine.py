@@ -261,7 +261,6 @@ class Engine:
         start_s = self._run_time.now()
         exposure_s = self._choice.exposure_s(point)
         probe = self._choice.is_probe(point)
-        calibration = self._calibration_of(point)
         self._vigil.monitors.mark()
         self._exposer.expose(point, exposure_s)
         readings = self._verifier.read(laser_open_s=0.0)
@@ -281,7 +280,7 @@ class Engine:
             counts=exposed.counts,
             frame_start_s=np.array([self._run_time.of(t) for t in exposed.start_s]),
             readings=readings,
-            calibration=calibration,
+            calibration=self._calibration_of(point),
             flags=(*flags, *(("probe",) if probe else ())),
         )
         return attempt, violations, wants_repeat or probe

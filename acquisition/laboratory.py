@@ -30,7 +30,7 @@ def open_laboratory(station: StationConfig, in_process: InProcess) -> Laboratory
     """
     instruments = _instruments(station)
     if any(instrument.address.startswith(f"{SIM}://") for instrument in instruments):
-        clock = VirtualClock()
+        clock = VirtualClock(start_utc=RealClock().utc())
         openers: Mapping[str, Opener] = {**OPENERS, SIM: in_process(station, clock)}
         return Laboratory(clock, Connections(clock, openers))
     scaled = ScaledClock(station.simulation.scale) if _all_simulated(instruments) else RealClock()
