@@ -6,6 +6,8 @@ from simulators.core import InstrumentCore
 from simulators.elliptec import ElliptecBus
 from simulators.elliptec_modules import ElliptecSettings
 from simulators.faults import Faults, Line
+from simulators.icl import IclServer
+from simulators.icl_device import IclSettings
 from simulators.in_process import Framing, InProcessLink, Waiter
 from simulators.keithley import Keithley2410, KeithleySettings
 from simulators.lakeshore import LakeShore336, LakeShoreSettings
@@ -23,6 +25,7 @@ class SimulatorSettings:
     cryostat: LakeShoreSettings = field(default_factory=LakeShoreSettings)
     bias: KeithleySettings = field(default_factory=KeithleySettings)
     elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
+    icl: IclSettings = field(default_factory=IclSettings)
 
 
 class SimulatedSetup:
@@ -46,10 +49,13 @@ class SimulatedSetup:
         self.cryostat = LakeShore336(self.world, settings.cryostat)
         self.bias = Keithley2410(self.world, settings.bias)
         self.elliptec = ElliptecBus(self.world, seed, settings.elliptec)
+        measured_nm = None if replay is None else replay.wavelength_nm
+        self.icl = IclServer(self.world, settings.icl, measured_nm)
         self.cores: dict[str, InstrumentCore] = {
             "cryostat": self.cryostat,
             "bias": self.bias,
             "elliptec": self.elliptec,
+            "icl": self.icl,
         }
         self.lines = {port: Line(port, core, self.faults) for port, core in self.cores.items()}
 
