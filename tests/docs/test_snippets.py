@@ -1,0 +1,257 @@
+"""Every snippet of the README and of docs/ does what it says.
+
+console: run in one shell per document, in a folder with a copy of examples/ and docs/; what is
+shown below a command is compared, `...` stands for anything; a command must succeed unless the
+next one is `echo $?`. python: run there too. toml: a whole file begins with its name as a comment
+and is kept there; a part replaces the sections of that name in an example; both are checked.
+sh: the set-up, which CI runs as it stands. powershell: for Windows, marked untested.
+"""
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from acquisition.check import check
+from acquisition.station_file import StationConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LANGUAGES = {"console", "python", "toml", "sh", "powershell", "text"}
+SWEEP, STATION = "field_polarization_map.toml", "station_simulated.toml"
+LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """One fenced block; line: where it begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is typed, and what is shown below it."""
+
+    typed: str
+    shown: str
+
+
+def snippets(document: Path) -> list[Snippet]:
+    text = document.read_text(encoding="utf-8")
+    return [
+        Snippet(match[1], match[2], text.count("\n", 0, match.start()) + 1)
+        for match in FENCE.finditer(text)
+    ]
+
+
+def commands(console: str) -> list[Command]:
+    """Cut a console snippet at its prompts; `> ` goes on with the line above."""
+    blocks = re.split(r"^\$ ", console, flags=re.MULTILINE)
+    assert blocks[0] == "", f"a console snippet begins with a prompt, not with {blocks[0]!r}"
+    return [_command(block) for block in blocks[1:]]
+
+
+def _command(block: str) -> Command:
+    first, *lines = block.rstrip("\n").split("\n")
+    more = [line for line in lines if line.startswith("> ")]
+    typed = "\n".join([first, *(line.removeprefix("> ") for line in more)])
+    return Command(typed, "\n".join(lines[len(more) :]))
+
+
+class Shell:
+    """One bash for a whole document, so that variables and background jobs live on."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(folder),
+            "COLUMNS": "100",
+            "TERM": "dumb",
+            "NO_COLOR": "1",
+        }
+        self._bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, typed: str) -> tuple[str, int]:
+        """Return what the command printed and its exit code, which the next one sees as $?."""
+        assert self._bash.stdin is not None
+        end = 'status=$?; echo; echo "END OF COMMAND $status"; (exit $status)'
+        self._bash.stdin.write(f"{{ {typed}\n}} </dev/null\n{end}\n")
+        self._bash.stdin.flush()
+        printed: list[str] = []
+        assert self._bash.stdout is not None
+        for line in iter(self._bash.stdout.readline, ""):
+            if line.startswith("END OF COMMAND "):
+                return "".join(printed)[:-1], int(line.split()[-1])
+            printed.append(line)
+        raise AssertionError(f"the shell ended: {''.join(printed)}")
+
+    def close(self) -> None:
+        assert self._bash.stdin is not None
+        assert self._bash.stdout is not None
+        self._bash.stdin.write("\nkill $(jobs -p) 2>/dev/null; wait; exit\n")
+        self._bash.stdin.close()
+        self._bash.wait()
+        self._bash.stdout.close()
+
+
+@contextmanager
+def _shell(folder: Path) -> Iterator[Shell]:
+    shell = Shell(folder)
+    try:
+        yield shell
+    finally:
+        shell.close()
+
+
+def run_document(document: Path, folder: Path) -> None:
+    """Do everything the document says, from top to bottom. Raises AssertionError."""
+    for part in ("examples", "docs"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("runs"))
+    with _shell(folder) as shell:
+        for snippet in snippets(document):
+            where = f"{document.name}, line {snippet.line}"
+            if snippet.language == "console":
+                _run_console(shell, commands(snippet.text), where)
+            elif snippet.language == "python":
+                _run_python(shell, snippet.text, where)
+            elif snippet.language == "toml":
+                _check_toml(snippet.text, folder, where)
+
+
+def _run_console(shell: Shell, typed: list[Command], where: str) -> None:
+    follows = [*(command.typed for command in typed[1:]), ""]
+    for command, following in zip(typed, follows, strict=True):
+        printed, status = shell.run(command.typed)
+        assert status == 0 or following == "echo $?", f"{where}: {command.typed}\n{printed}"
+        if command.shown:
+            fits = doctest.OutputChecker().check_output(command.shown, printed, LOOSE)
+            assert fits, f"{where}: {command.typed}\nprinted\n{printed}\nnot\n{command.shown}"
+
+
+def _run_python(shell: Shell, source: str, where: str) -> None:
+    printed, status = shell.run(f"python -W error - <<'END OF SNIPPET'\n{source}END OF SNIPPET")
+    assert status == 0, f"{where}: {printed}"
+
+
+def _check_toml(text: str, folder: Path, where: str) -> None:
+    name = re.match(r"# (\S+\.toml)\n", text)
+    if name:
+        path = folder / name[1]
+        path.write_text(text, encoding="utf-8")
+    else:
+        path = folder / "examples" / "with_snippet.toml"
+        base = folder / "examples" / (STATION if _is_station(text) else SWEEP)
+        path.write_text(with_sections(base.read_text(encoding="utf-8"), text), encoding="utf-8")
+    if _is_station(text):
+        check(folder / "examples" / SWEEP, path)
+    else:
+        check(path)
+    assert tomllib.loads(text), f"{where}: says nothing"
+
+
+def _is_station(text: str) -> bool:
+    return set(tomllib.loads(text)) <= set(StationConfig.model_fields)
+
+
+def with_sections(base: str, text: str) -> str:
+    """Return the base file with the sections of `text` in place of its own."""
+    replaced = set(tomllib.loads(text))
+    parts = re.split(r"^(?=\[)", base, flags=re.MULTILINE)
+    return "".join(part for part in parts if _section(part) not in replaced) + text
+
+
+def _section(part: str) -> str:
+    header = re.match(r"\[+(\w+)", part)
+    return header[1] if header else ""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_document_does_what_it_says(document: Path, tmp_path: Path) -> None:
+    run_document(document, tmp_path)
+
+
+def test_every_snippet_is_of_a_kind_that_is_proven() -> None:
+    languages = {snippet.language for document in DOCUMENTS for snippet in snippets(document)}
+
+    assert languages <= LANGUAGES
+
+
+def test_what_sets_the_program_up_is_run_by_ci_as_it_stands() -> None:
+    typed = [
+        line
+        for document in DOCUMENTS
+        for snippet in snippets(document)
+        if snippet.language == "sh"
+        for line in snippet.text.splitlines()
+    ]
+
+    assert {"make demo", "make test"} <= set(typed)
+    assert set(typed) <= set((ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+
+
+def test_links_lead_somewhere() -> None:
+    broken = [
+        f"{document.relative_to(ROOT)}: {target}"
+        for document in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#:\s]+)[^):]*\)", document.read_text(encoding="utf-8"))
+        if not (document.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("```console\n$ echo one\ntwo\n```\n", "printed"),
+        ("```console\n$ false\n```\n", "false"),
+        ("```python\nraise ValueError('no')\n```\n", "ValueError"),
+    ],
+)
+def test_a_snippet_that_is_wrong_is_noticed(tmp_path: Path, text: str, complaint: str) -> None:
+    document = tmp_path / "wrong.md"
+    document.write_text(text)
+
+    with pytest.raises(AssertionError, match=complaint):
+        run_document(document, tmp_path / "folder")
+
+
+def test_a_toml_snippet_with_a_mistake_is_noticed(tmp_path: Path) -> None:
+    document = tmp_path / "wrong.md"
+    document.write_text('```toml\n[end]\ncryostat = "melt"\n```\n')
+
+    with pytest.raises(Exception, match="melt"):
+        run_document(document, tmp_path / "folder")
+
+
+def test_right_snippets_of_every_kind_pass(tmp_path: Path) -> None:
+    document = tmp_path / "right.md"
+    document.write_text(
+        "```console\n$ WORD=there\n$ false\n$ echo $?\n1\n$ echo hello \\\n> $WORD $HOME\n"
+        "hello there ...\n```\n```python\nprint(1)\n```\n"
+        '```toml\n[end]\ncryostat = "heater off"\n```\n'
+    )
+
+    run_document(document, tmp_path / "folder")
