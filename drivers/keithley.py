@@ -11,7 +11,7 @@ from drivers import keithley_scpi as scpi
 from drivers.clock import Clock
 from drivers.errors import InstrumentError, LimitError, ReplyError, StateError
 from drivers.line import Line
-from drivers.link import Terminated
+from drivers.link import AnyNewline
 from drivers.registry import register
 from drivers.roles import (
     BiasMeasurement,
@@ -46,6 +46,7 @@ MORE_SETTINGS = {
     "level_V": ":SOUR:VOLT:LEV?",
     "elements": ":FORM:ELEM?",
 }
+FULL_SCALE_EXCESS = 0.11  # of a range: 5 %, 10 % in the largest
 LEVEL_SLACK_V = 0.05  # of a level that was measured; the step of the largest range
 
 
@@ -70,7 +71,7 @@ class Keithley2410Config:
     "keithley.2410",
     BiasSupply,
     config=Keithley2410Config,
-    framing=Terminated(b"\n"),  # LF or CR LF, as set at the front panel
+    framing=AnyNewline(),  # its terminator is set at the front panel; CR at first
     line=Line.configured,
 )
 class Keithley2410Supply:
@@ -274,7 +275,7 @@ class Keithley2410Supply:
 
     def _verify(self, wanted: Mapping[str, Setting]) -> None:
         found = self.settings()
-        wrong = {key: found[key] for key in wanted if not _agrees(found[key], wanted[key])}
+        wrong = {key: found[key] for key in wanted if not _agrees(key, found[key], wanted[key])}
         if wrong:
             expected = {key: wanted[key] for key in wrong}
             raise InstrumentError(self.name, f"reads back {wrong}, not {expected}")
@@ -298,7 +299,9 @@ class Keithley2410Supply:
         raise InstrumentError(self.name, "; ".join(f"{e.code} {e.text}" for e in entries))
 
 
-def _agrees(found: Setting, wanted: Setting) -> bool:
+def _agrees(key: str, found: Setting, wanted: Setting) -> bool:
     if isinstance(found, str) or isinstance(wanted, str):
-        return str(found).replace('"', "").upper() == str(wanted).upper()
+        return str(found).upper() == str(wanted).upper()
+    if key.endswith(("range_V", "range_A")):  # read back as nominal or as full scale
+        return wanted * (1 - 1e-5) <= found <= wanted * (1 + FULL_SCALE_EXCESS)
     return isclose(found, wanted, rel_tol=1e-5, abs_tol=1e-12)

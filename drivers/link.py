@@ -6,7 +6,7 @@ websocket; in-process in the simulators) all satisfy this one Protocol.
 
 from typing import Protocol
 
-__all__ = ["Framing", "Link", "Terminated", "Whole"]
+__all__ = ["AnyNewline", "Framing", "Link", "Terminated", "Whole"]
 
 
 class Framing(Protocol):
@@ -29,6 +29,20 @@ class Terminated:
             return None
         reply = bytes(buffer[:end])
         del buffer[: end + len(self.terminator)]
+        return reply
+
+
+class AnyNewline:
+    """Replies that end with CR, LF, CR LF or LF CR, as the user set it; none is empty."""
+
+    def split(self, buffer: bytearray) -> bytes | None:
+        skipped = len(buffer) - len(buffer.lstrip(b"\r\n"))
+        del buffer[:skipped]
+        ends = [end for end in (buffer.find(b"\r"), buffer.find(b"\n")) if end >= 0]
+        if not ends:
+            return None
+        reply = bytes(buffer[: min(ends)])
+        del buffer[: min(ends) + 1]
         return reply
 
 

@@ -112,6 +112,7 @@ class LakeShore336(FullMatch, LakeShore3xx):  # type: ignore[misc] # pymeasure i
     output_2 = Instrument.ChannelCreator(CheckedOutput, 2)
     output_3 = Instrument.ChannelCreator(CheckedOutput, 3)
     output_4 = Instrument.ChannelCreator(CheckedOutput, 4)
+    _has_looked = False  # what happened before we came is nobody's fault
 
     def write(self, command: str, **how: Any) -> None:
         """Send a query as it is, and a command between two looks at the event register.
@@ -125,7 +126,9 @@ class LakeShore336(FullMatch, LakeShore3xx):  # type: ignore[misc] # pymeasure i
         looks = self.ask(f"*ESR?;{command};*ESR?", **reply(BITS, BITS))
         before, after = (int(bits) for bits in looks.split(";"))
         if before & ~1:
-            logger.warning("%s: %s before %r", self.name, _events(before), command)
+            level = logging.WARNING if self._has_looked else logging.INFO
+            logger.log(level, "%s: %s before %r", self.name, _events(before), command)
+        self._has_looked = True
         if after & ~1:
             raise InstrumentError(self.name, f"{command!r}: {_events(after)}")
 
