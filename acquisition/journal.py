@@ -111,6 +111,8 @@ class JournalReader:
     def __init__(self, folder: Path) -> None:
         """Open the journal in `folder`. Raises StorageError, SchemaError if it is a newer one's."""
         self.folder = folder
+        if self._mode == "ro":
+            _finish_interrupted_seal(folder)
         self._db = _connect(folder, self._mode)
         try:
             self._load()
@@ -490,6 +492,19 @@ def _connect(folder: Path, mode: str, busy_s: float = _BUSY_S) -> sqlite3.Connec
         return sqlite3.connect(address, uri=True, isolation_level=None, timeout=busy_s)
     except sqlite3.Error as error:
         raise StorageError(f"{folder / JOURNAL}: can't be opened: {error}") from error
+
+
+def _finish_interrupted_seal(folder: Path) -> None:
+    """Let SQLite undo a change of the file's header that a killed seal_journal left half done.
+
+    It needs to write for that, which a read-only connection can't.
+    """
+    if (folder / f"{JOURNAL}-journal").exists():
+        db = _connect(folder, "rw")
+        try:
+            db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        finally:
+            db.close()
 
 
 def _apply_settings(db: sqlite3.Connection, folder: Path) -> None:
