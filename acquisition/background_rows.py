@@ -55,7 +55,12 @@ class BackgroundSchedule:
 
 
 def background_rows(
-    config: BackgroundConfig, setting: DetectorSetting, *, first_index: int, block: int
+    config: BackgroundConfig,
+    setting: DetectorSetting,
+    *,
+    first_index: int,
+    block: int,
+    repeats_block: bool,
 ) -> list[Point]:
     """Return one row per kind and exposure; temperature, bias and angle are left as they are."""
     wanted = [(kind, exposure_s) for kind in config.kinds for exposure_s in setting.exposures_s]
@@ -68,6 +73,7 @@ def background_rows(
             grating=setting.grating,
             centre_nm=setting.centre_nm,
             block=block,
+            repeats_block=repeats_block,
         )
         for number, (kind, exposure_s) in enumerate(wanted)
     ]

@@ -33,10 +33,14 @@ def expand(sweep: SweepConfig, station: StationConfig) -> PointTable:
         temperature_K = rows.temperature_K(place)
         setting = rows.setting(temperature_K)
         if schedule.is_due(setting, temperature_K):
-            splits_block = bool(points) and points[-1].block == place.block
-            block = place.block if splits_block else next(blocks)
+            # within a block they belong to it, so that it stays in one piece
+            within = bool(points) and points[-1].block == place.block
             points += background_rows(
-                sweep.background, setting, first_index=len(points), block=block
+                sweep.background,
+                setting,
+                first_index=len(points),
+                block=place.block if within else next(blocks),
+                repeats_block=within and place.repeats_block,
             )
         points.append(rows.sample(len(points), place, setting))
     return PointTable(axes=tuple(_column(axis) for axis in sweep.axis), points=tuple(points))

@@ -5,7 +5,7 @@ from math import exp, inf, log, nan, sin
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acquisition.settle import SettleCriterion, SettleOutcome, Settling, robust_slope
@@ -201,6 +201,7 @@ def test_what_is_awaited_can_be_read() -> None:
     assert settling.reason == "at 98.5, -1.5 from 100, inside for 0 of 60 s"
 
 
+@settings(derandomize=True, deadline=None)
 @given(
     slope=st.floats(-10, 10),
     offset=st.floats(-100, 100),
