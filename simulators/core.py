@@ -166,6 +166,10 @@ class InstrumentCore(ABC):
         """Hang: answers, or the action under way, come that much later."""
         self.outbox.hold(now + duration_s)
 
+    def hang_up(self) -> None:
+        """Forget what a client that is gone had half sent, and what it will not read."""
+        self.outbox.clear()
+
     @abstractmethod
     def impersonate(self) -> None:
         """Answer identity queries from now on as another unit of the same make."""

@@ -107,6 +107,11 @@ class ElliptecBus(InstrumentCore):
         if not moving:
             super().stall(now, duration_s)
 
+    def hang_up(self) -> None:
+        super().hang_up()
+        self._buffer.clear()
+        self._gives_up_s = None
+
     def impersonate(self) -> None:
         self.stage.serial = "11499999"
 

@@ -184,6 +184,12 @@ class Line:
         times = [due for due in (self.core.next_due(), self._delayed.next_due()) if due is not None]
         return min(times, default=None)
 
+    def hang_up(self) -> None:
+        """Tell the instrument that the client is gone."""
+        self.core.hang_up()
+        self._struck.clear()
+        self._delayed.clear()
+
     def _execute(self, request: bytes, now: float) -> None:
         strike = self._strike(request)
         if strike is None:

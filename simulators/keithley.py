@@ -192,6 +192,10 @@ class Keithley2410(InstrumentCore):
         self._power_up()
         self._boot_until = now + self.settings.boot_s
 
+    def hang_up(self) -> None:
+        super().hang_up()
+        self._lines.clear()
+
     def impersonate(self) -> None:
         self.serial = "9999999"
 

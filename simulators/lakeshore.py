@@ -226,6 +226,10 @@ class LakeShore336(InstrumentCore):
                 loop.switch_off()
         self._drive_heater()
 
+    def hang_up(self) -> None:
+        super().hang_up()
+        self._lines.clear()
+
     def impersonate(self) -> None:
         self.serial = "LSA99Z9"
 
