@@ -1,5 +1,6 @@
 """Instruments behind a websocket server."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from drivers.errors import LinkClosed
@@ -18,6 +19,7 @@ class WebsocketLink:
     def __init__(self, uri: str) -> None:
         self.address = uri
         self._socket: ClientConnection | None = None
+        self._closers = ExitStack()
         self._open()
 
     def send(self, message: bytes) -> None:
@@ -50,8 +52,8 @@ class WebsocketLink:
     def close(self) -> None:
         """Let go of the line; closing twice is harmless."""
         if self._socket is not None:
-            self._socket.close()
             self._socket = None
+            self._closers.close()
 
     def _open(self) -> None:
         from websockets.exceptions import WebSocketException  # noqa: PLC0415
@@ -59,7 +61,7 @@ class WebsocketLink:
 
         try:
             # A kinetic series is one message of a hundred megabytes; packing it would take longer
-            self._socket = connect(
+            connection = connect(
                 self.address,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=OPEN_TIMEOUT_S,
@@ -67,6 +69,7 @@ class WebsocketLink:
                 max_size=None,
                 proxy=None,
             )
+            self._socket = self._closers.enter_context(connection)
         except (WebSocketException, OSError) as error:
             raise LinkClosed(self.address, f"cannot connect: {error}") from error
 
