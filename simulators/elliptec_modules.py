@@ -63,7 +63,7 @@ class ElliptecSettings:
     speed_deg_per_s: float = 430.0
     move_start_s: float = 0.03
     shutter_move_s: float = 0.15
-    busy_interval_s: float = 0.9
+    busy_interval_s: float = 2.5
     reply_s: float = 0.012  # a dozen characters at 9600 baud
     stop_error_deg: float = 0.005
     repeatability_deg: float = 0.02
@@ -366,7 +366,7 @@ class RotationStage(Module):
         index_deg = self._home_offset * 360.0 / PULSES_PER_TURN
         way_deg = (index_deg - self.truth(now) + self.slip_deg) % 360.0
         pulses = (way_deg if clockwise else way_deg - 360.0) * PULSES_PER_TURN / 360.0
-        self._move(self.encoder(now) + pulses, 2.0 * self._seconds(pulses) + 0.2, now, homes=True)
+        self._move(self.encoder(now) + pulses, self._seconds(pulses) + 0.2, now, homes=True)
 
     def _arrive(self, motion: _Motion) -> None:
         if motion.homes:

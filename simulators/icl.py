@@ -28,6 +28,11 @@ __all__ = ["IclServer"]
 NO_PARSER = IclError(-1, "ICL error: no parser found")
 UNKNOWN_COMMAND = IclError(-2, "ICL error: unknown command")
 BAD_BIN_MODE = IclError(-3, "ICL error: invalid bin mode")
+NO_SINGLE_CHANNEL_DETECTORS: Final[dict[str, Results]] = {
+    "saq3_discover": {"count": 0},
+    "saq3_list": {"devices": []},
+    "saq3_listCount": {"count": 0},
+}
 MAX_MESSAGE: Final = 1 << 16
 BINARY_MAGIC, BINARY_LOG, BINARY_CHARACTERS = 0x5AA5, 1, 1
 
@@ -108,6 +113,8 @@ class IclServer(InstrumentCore):
         prefix, _, name = command.partition("_")
         if prefix == "icl":
             return self._run_own(name, parameters)
+        if command in NO_SINGLE_CHANNEL_DETECTORS:
+            return NO_SINGLE_CHANNEL_DETECTORS[command]
         if prefix not in self._devices:
             raise NO_PARSER
         results = self._devices[prefix].run(name, parameters)
