@@ -261,3 +261,11 @@ def test_a_second_start_is_refused_while_a_series_runs():
 
     with pytest.raises(ValueError, match="while a series is running"):
         world.camera.start(1.0)
+
+
+def test_dark_current_goes_on_during_readout():
+    world = make_world(camera={"dark_e_per_px_s": 0.1})
+
+    counts = take(world, exposure_s=1.0, frames=4, readout_s=50.0, shutter_open=False)
+
+    assert counts.mean() - OFFSET == pytest.approx(20 * 0.1 * 51.0, rel=0.02)

@@ -11,6 +11,7 @@ from simulators.emitter import (
     Nanocrystal,
     PhaseTransition,
     Window,
+    electrons_on,
     linewidth_meV,
     occupation,
     phonon_ladder,
@@ -52,8 +53,8 @@ def lines_of(nanocrystal, **state):
     return {line.name: line for line in nanocrystal.true_lines(conditions(**state))}
 
 
-def make_window(ripple=0.0):
-    optics = Optics(OpticsTruth(start_centre_nm=519.0), CameraTruth(), lambda: None)
+def make_window(ripple=0.0, **changes):
+    optics = Optics(OpticsTruth(start_centre_nm=519.0, **changes), CameraTruth(), lambda: None)
     return Window(optics.edges_eV(), ProfileTruth(), 20.0, ripple, 0.85)
 
 
@@ -275,9 +276,9 @@ def test_an_orientation_that_is_not_given_is_drawn_from_the_seed():
 
 
 def test_random_orientations_are_isotropic():
-    axes = [make_nanocrystal({"orientation_deg": []}, seed).axes for seed in range(600)]
+    axes = [make_nanocrystal({"orientation_deg": []}, seed).axes for seed in range(250)]
 
-    assert np.mean(np.abs([a[2, 2] for a in axes])) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(np.abs([a[2, 2] for a in axes])) == pytest.approx(0.5, abs=0.07)
 
 
 def test_field_noise_broadens_least_at_the_vertex():
@@ -313,3 +314,98 @@ def test_charging_replaces_the_exciton_by_the_trion():
         s for s, t in zip(spectra, is_trion, strict=True) if not t
     )
     assert 0.3 < np.mean(is_trion) < 0.7
+
+
+def steady(**changes):
+    still = {
+        "energy_sigma_meV": 0.0,
+        "field_sigma_kV_per_cm": 0.0,
+        "jump_rate_per_s": 0.0,
+        "dim_rate_per_s": 0.0,
+        "trion_fraction": 0.0,
+    }
+    return {**still, **changes}
+
+
+def test_a_dim_episode_sends_a_tenth():
+    nanocrystal = make_nanocrystal({"fluctuations": steady(dim_rate_per_s=0.2)})
+    rate = sum(line.rate_e_per_s for line in nanocrystal.true_lines(conditions())[:6])
+
+    portions = nanocrystal.shine(500.0, conditions(), make_window())
+
+    largest, smallest = (
+        f([portion.electrons for portion in portions[1:-1]]) for f in (np.max, np.min)
+    )
+    assert largest == pytest.approx(rate)  # of a cell of 1 s
+    assert smallest < 0.1 * rate
+    total = sum(portion.electrons for portion in portions) / (500.0 * rate)
+    assert total == pytest.approx(0.5 + 0.5 * 0.1, abs=0.12)
+
+
+def test_strong_light_sends_its_rate_in_every_second():
+    nanocrystal = make_nanocrystal({"fluctuations": steady()})
+    strong = conditions(excitation=10.0)
+    rate = sum(line.rate_e_per_s for line in nanocrystal.true_lines(strong)[:6])
+
+    portions = nanocrystal.shine(3.0, strong, make_window())
+
+    assert sum(portion.electrons for portion in portions) == pytest.approx(3.0 * rate)
+    assert nanocrystal.dose_s == pytest.approx(30.0)
+
+
+def test_field_noise_moves_the_trion_less():
+    noisy = steady(field_sigma_kV_per_cm=9.0, trion_fraction=0.5, correlation_time_s=0.5)
+    nanocrystal = make_nanocrystal({"fluctuations": noisy})
+
+    portions = nanocrystal.shine(400.0, conditions(), make_window())
+
+    energies_eV = np.array([portion.energy_eV for portion in portions])
+    trion, exciton = (1e3 * energies_eV[energies_eV < 2.38], 1e3 * energies_eV[energies_eV > 2.38])
+    assert np.std(trion) / np.std(exciton) == pytest.approx(0.7, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"field_kV_per_cm": -100.0}, {"temperature_K": 90.0}, {"analyser_deg": 118.0}]
+)
+def test_a_spectrum_is_computed_anew_when_what_shapes_it_changed(changes):
+    nanocrystal = make_nanocrystal(
+        {"fluctuations": steady(), "stark": {"overlap_kV_per_cm": 300.0}}
+    )
+    window = make_window()
+    nanocrystal.shine(1.0, conditions(), window)
+
+    changed = conditions(**changes)
+    sent = nanocrystal.shine(1.0, changed, window)
+
+    expected = electrons_on(window, [nanocrystal.steady(changed, window)])
+    assert electrons_on(window, sent) == pytest.approx(expected, abs=0.01)
+
+
+def test_another_window_gets_a_spectrum_of_its_own():
+    nanocrystal = make_nanocrystal({"fluctuations": steady()})
+    fine = make_window()
+    coarse = make_window(start_grating=2)
+
+    nanocrystal.shine(1.0, conditions(), fine)
+
+    sent = electrons_on(coarse, nanocrystal.shine(1.0, conditions(), coarse))
+
+    expected = electrons_on(coarse, [nanocrystal.steady(conditions(), coarse)])
+    assert sent == pytest.approx(expected, abs=0.01)
+    above = np.flatnonzero(sent > sent.max() / 2)
+    width_meV = 1e3 * float(coarse.edges_eV[above[0]] - coarse.edges_eV[above[-1] + 1])
+    assert width_meV > 5 * fine.core_fwhm_meV  # the same slit on a sixth of the dispersion
+
+
+def test_a_detector_window_ripples_the_response():
+    plain, rippled = make_window(), make_window(ripple=0.05)
+    nanocrystal = make_nanocrystal({"fluctuations": steady()})
+
+    ratio = electrons_on(rippled, [nanocrystal.steady(conditions(), rippled)]) / electrons_on(
+        plain, [nanocrystal.steady(conditions(), plain)]
+    )
+
+    assert (ratio.min(), ratio.max()) == pytest.approx((0.95, 1.05), abs=2e-3)
+    crossings = np.count_nonzero(np.diff(np.sign(ratio - 1.0)))
+    span_meV = 1e3 * (plain.edges_eV[0] - plain.edges_eV[-1])
+    assert crossings == pytest.approx(2.0 * span_meV / 0.85, abs=2)

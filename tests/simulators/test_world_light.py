@@ -304,3 +304,16 @@ def test_an_idle_night_and_a_kinetic_series_are_cheap():
     assert world.camera.frames_ready() == 1000
     assert night_s < 2.0
     assert kinetic_s < 1.2
+
+
+def test_heating_through_the_phase_transition_shifts_the_lines_to_the_red():
+    def energy_eV(depth_meV):
+        world = make_world(
+            nanocrystal={"material": "FAPbBr3", "transition": {"depth_meV": depth_meV}}
+        )
+        world.cryostat.heater_W = 17.0
+        world.advance(9000.0)
+        assert world.cryostat.true_sample_K > 160.0
+        return world.true_lines()[0].energy_eV
+
+    assert 1e3 * (energy_eV(22.0) - energy_eV(0.0)) == pytest.approx(-22.0)
