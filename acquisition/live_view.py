@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from struct import Struct
+from typing import Self
 from zlib import crc32
 
 import h5py
@@ -68,7 +69,8 @@ class LiveView:
         self._path = journal.folder / LIVE
         self._file: io.FileIO | None = None
         self._size = 0
-        self._rows: dict[int, tuple[_Rows, int]] = {}
+        self._rows: dict[int, tuple[_Rows, int]] = {}  # of each point
+        self._spare: list[tuple[_Rows, int]] = []
         self._wavelength_at: int | None = None
         self._calibration = 0
         self._shown: set[int] = set()
@@ -86,7 +88,7 @@ class LiveView:
         try:
             self._check_untouched(self._file)
             if attempt.point not in self._rows:
-                self._rebuild(spare=2 * len(self._rows))
+                self._make_room()
             self._show(self._file, attempt_id, attempt)
         except Exception as error:
             self._give_up(error)
@@ -103,28 +105,40 @@ class LiveView:
         except Exception as error:
             self._give_up(error)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let go of the file; closing twice is harmless."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _rebuild(self, spare: int) -> None:
-        """Build the view anew with room for rows that were appended, and for more to come."""
+    def _make_room(self) -> None:
+        """Place points that were appended: in spare rows, or in a file of double the size."""
+        points = self._journal.table().points
+        appended = points[len(self._rows) :]
+        is_sample = all(point.kind is PointKind.SAMPLE for point in appended)
+        if is_sample and len(appended) <= len(self._spare):
+            rows, self._spare = self._spare[: len(appended)], self._spare[len(appended) :]
+            self._rows.update(zip((point.index for point in appended), rows, strict=True))
+            return
         self.close()
-        self._create(_Layout.of(self._journal.table(), self._journal.meta, spare))
+        self._create(_Layout.of(self._journal.table(), self._journal.meta, spare=len(points)))
         self._repair()
 
     def _adopt_or_create(self, layout: "_Layout") -> None:
-        if not self._path.exists():
-            self._create(layout)
-            return
         try:
-            self._adopt(layout)
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            if self._path.exists() and layout.is_in(self._path):
+                self._adopt(layout)
+                return
+        except (OSError, KeyError, RuntimeError) as error:
             logger.info("%s is put aside and built anew: %s", self._path, error)
             self._path.replace(self._path.with_suffix(".h5.bad"))
-            self._create(layout)
+        self._create(layout)
 
     def _create(self, layout: "_Layout") -> None:
         unfinished = self._path.with_suffix(".h5.tmp")
@@ -133,9 +147,10 @@ class LiveView:
         self._adopt(layout)
 
     def _adopt(self, layout: "_Layout") -> None:
-        """Learn from the file where its rows lie. Raises ValueError if it is laid out otherwise."""
+        """Learn from the file where its rows lie."""
         groups, self._wavelength_at = layout.find(self._path)
         self._rows = {p: (g, row) for g in groups for p, row in g.group.points.items()}
+        self._spare = [(groups[0], row) for row in layout.spare]
         self._calibration = 0
         self._shown = set()
         self._file = io.FileIO(self._path, "r+")
@@ -258,6 +273,7 @@ class _Layout:
     title: str
     array: RunArray
     groups: tuple[_Group, ...]
+    spare: range  # rows of the sample's array for points to come
     kinds: tuple[str, ...]  # of the background rows
     pixels: int
     has_wavelength: bool
@@ -269,11 +285,17 @@ class _Layout:
         other = [p for p in table.points if p.kind is not PointKind.SAMPLE]
         groups = [_group("/entry/data", array.shape, array.sample, sample, meta)]
         if other:
-            shape = (len(other) + spare,)
+            shape = (len(other),)
             groups.append(_group("/entry/backgrounds", shape, array.backgrounds, other, meta))
-        has_wavelength = len({(p.grating, p.centre_nm) for p in sample}) == 1
-        kinds = (*(p.kind.value for p in other), *("" for _ in range(spare)))
-        return cls(meta.title, array, tuple(groups), kinds, meta.pixels, has_wavelength)
+        return cls(
+            title=meta.title,
+            array=array,
+            groups=tuple(groups),
+            spare=range(len(sample), len(sample) + spare),
+            kinds=tuple(point.kind.value for point in other),
+            pixels=meta.pixels,
+            has_wavelength=len({(p.grating, p.centre_nm) for p in sample}) == 1,
+        )
 
     @property
     def signature(self) -> str:
@@ -318,14 +340,14 @@ class _Layout:
         else:
             target["pixel"] = np.arange(self.pixels)
 
-    def find(self, path: Path) -> tuple[tuple[_Rows, ...], int | None]:
-        """Return where the rows lie, and where the wavelengths.
-
-        Raises ValueError if the file has another layout, OSError or KeyError if it is none.
-        """
+    def is_in(self, path: Path) -> bool:
+        """Return whether the file is laid out like this. Raises OSError or KeyError if broken."""
         with h5py.File(path, "r") as file:
-            if file.attrs["layout"] != self.signature:
-                raise ValueError("it has the layout of another plan")
+            return bool(file.attrs["layout"] == self.signature)
+
+    def find(self, path: Path) -> tuple[tuple[_Rows, ...], int | None]:
+        """Return where the rows lie, and where the wavelengths."""
+        with h5py.File(path, "r") as file:
             rows = tuple(_Rows(group, _offsets(file[group.path], group)) for group in self.groups)
             if not self.has_wavelength:
                 return rows, None

@@ -154,7 +154,7 @@ def test_a_run_is_forecast_to_need_two_and_a_half_times_its_counts_and_a_gigabyt
 
 
 def test_too_little_room_is_refused_before_the_folder_exists(tmp_path):
-    with pytest.raises(StorageFull, match="GB free, the run may need 1000000000.00 GB"):
+    with pytest.raises(StorageFull, match=r"GB free, the run may need 1000000000\.00 GB"):
         check_free_disk(tmp_path / "not" / "yet", 10**18)
 
     assert check_free_disk(tmp_path / "not" / "yet", 1) > 1
