@@ -152,6 +152,7 @@ class PolarizerConfig(InstrumentConfig):
 
     zero_deg: mechanical angle at polarization 0; sense: -1 where the stage turns the other way.
     overshoot_deg: every angle is approached from below by this much, against backlash.
+    speed_deg_per_s: for the price only.
     """
 
     bus_address: BusAddress = 0
@@ -160,7 +161,7 @@ class PolarizerConfig(InstrumentConfig):
     sense: Sign = 1
     overshoot_deg: NotNegative = 2.0
     tolerance_deg: Positive = 0.1
-    speed_deg_per_s: Positive = 40.0
+    speed_deg_per_s: Positive = 300.0
 
     def mechanical_deg(self, angle_deg: float) -> float:
         """Return the stage angle, 0 to 360, that passes this polarization angle."""
@@ -169,11 +170,11 @@ class PolarizerConfig(InstrumentConfig):
 
 
 class ShutterConfig(InstrumentConfig):
-    """The laser shutter, a two-position slider."""
+    """The laser shutter, a two-position slider. move_s: for the price only."""
 
     bus_address: BusAddress = 1
     open_position: Literal[0, 1] = 1
-    move_s: NotNegative = 0.6
+    move_s: NotNegative = 0.2
 
 
 class BiasConfig(InstrumentConfig):
