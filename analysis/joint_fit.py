@@ -21,8 +21,10 @@ __all__ = ["JointOptimum", "Sharing", "maximise_jointly"]
 Array = NDArray[np.float64]
 Evaluate = Callable[[Array], tuple[Array, Array]]
 
-_DISTANCE2_AT_STOP = 1e-4
-_MOST_STEPS = 80
+# Squared distances to the optimum in units of the statistical error: 0.01 sigma for what is shared,
+# 0.1 sigma for the worst single spectrum.
+_SHARED_DISTANCE2, _OWN_DISTANCE2 = 1e-4, 1e-2
+_MOST_STEPS = 200
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
 
 
@@ -38,6 +40,10 @@ class Sharing:
     design: Array
     own: NDArray[np.intp]
     shared_names: tuple[str, ...]
+
+    def only(self, kept: NDArray[np.bool_]) -> Sharing:
+        """Return the sharing of some of the spectra."""
+        return Sharing(self.design[kept], self.own, self.shared_names)
 
     @classmethod
     def of(
@@ -120,18 +126,19 @@ def maximise_jointly(
     damping, converged, evaluations = 1e-3, False, 1
     while evaluations < _MOST_STEPS and damping < _MOST_DAMPING and not converged:
         normal = _normal(here.score, here.curvature, sharing)
-        shared_step, own_step, distance2 = _solve(normal, damping)
+        shared_step, own_step, is_close = _solve(normal, damping)
+        cap = largest_step(place)
+        shared_excess = float((np.abs(sharing.design @ shared_step) / cap).max())
+        own_excess = (np.abs(own_step) / cap[:, sharing.own]).max(axis=1)
+        shared_step = shared_step / max(1.0, shared_excess)
         move = sharing.design @ shared_step
-        move[:, sharing.own] += own_step
-        excess = float((np.abs(move) / largest_step(place)).max())
-        if excess > 1.0:
-            shared_step, move = shared_step / excess, move / excess
+        move[:, sharing.own] += own_step / np.maximum(1.0, own_excess)[:, None]
         expected, jacobian = evaluate(place + move)
         there = slope_at(counts, expected, jacobian)
         evaluations += 1
-        near = distance2 < _DISTANCE2_AT_STOP and damping < 1.0 and excess <= 1.0
+        near = is_close and damping < 1.0
         gain = float(here.deviance.sum() - there.deviance.sum())
-        if gain >= 0 or (near and gain > -_DISTANCE2_AT_STOP):
+        if gain >= 0 or (near and gain > -_OWN_DISTANCE2):
             place, shared, here = place + move, shared + shared_step, there
             converged = near
             damping = max(0.1 * damping, _LEAST_DAMPING)
@@ -161,8 +168,8 @@ def _normal(score: Array, matrix: Array, sharing: Sharing) -> _Normal:
     )
 
 
-def _solve(normal: _Normal, damping: float) -> tuple[Array, Array, float]:
-    """Return shared step, own steps and the squared distance to the optimum."""
+def _solve(normal: _Normal, damping: float) -> tuple[Array, Array, bool]:
+    """Return shared step, own steps and whether both are small against the errors."""
     own_matrix = normal.own_matrix + damping * np.eye(normal.own_matrix.shape[1])
     right = np.concatenate([normal.own_score[..., None], normal.mixed], axis=2)
     solved = np.linalg.solve(own_matrix, right)
@@ -173,8 +180,9 @@ def _solve(normal: _Normal, damping: float) -> tuple[Array, Array, float]:
     pull = normal.shared_score - (mixed @ toward[..., None])[..., 0].sum(axis=0)
     shared_step = np.linalg.solve(reduced, pull)
     own_step = toward - response @ shared_step
-    distance2 = float(normal.shared_score @ shared_step + (normal.own_score * own_step).sum())
-    return shared_step / normal.shared_scale, own_step / normal.own_scale, distance2
+    own_distance2 = (normal.own_score * own_step).sum(axis=1)
+    is_close = bool(pull @ shared_step < _SHARED_DISTANCE2 and own_distance2.max() < _OWN_DISTANCE2)
+    return shared_step / normal.shared_scale, own_step / normal.own_scale, is_close
 
 
 def _finished(

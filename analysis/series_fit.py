@@ -23,14 +23,16 @@ __all__ = ["FrameWindows", "SeriesFit", "fit_series", "series_table"]
 
 Array = NDArray[np.float64]
 
-_PROFILE = ("tail", "tail_offset_eV", "tail_width_eV", "wing", "wing_width_eV")
+_PROFILE = ("tail", "tail_offset_eV", "tail_width_eV", "wing")
+_WING_WIDTH = (
+    1.5  # of the core's width as first seen; its share alone is fitted, for one valley less
+)
 # In units of the core's width: where a typical coma tail begins.
 _PROFILE_START = {
     "tail": 0.1,
     "tail_offset_eV": -0.6,
     "tail_width_eV": 2.0,
     "wing": 0.2,
-    "wing_width_eV": 1.0,
 }
 
 
@@ -128,26 +130,16 @@ def fit_series(
     without one are each frame's own. share_1 is 1 plus its law, if any: brightness has the scale.
     """
     table = series_table(lines, profile=profile, background_order=background_order)
-    everything = np.arange(len(windows.edges_eV))
-    kept = np.ones(everything.size, dtype=np.bool_)
-    excluded: dict[int, str] = {}
-    for _ in range(2):
-        part = windows.only(kept)
-        sharing, shared, place = _arranged(
-            table,
-            start=start,
-            frame_start={name: value[kept] for name, value in frame_start.items()},
-            laws={name: column[kept] for name, column in laws.items()},
-        )
-        optimum = _climb(table, part, sharing, shared=shared, place=place)
-        if excluded:
-            break
-        reasons = _misfits(part, optimum)
-        excluded = {int(everything[kept][i]): reason for i, reason in reasons.items()}
-        if not excluded:
-            break
-        kept[list(excluded)] = False
-    return _summary(table, part, sharing, optimum, used=everything[kept], excluded=excluded)
+    sharing, shared, place = _arranged(table, start=start, frame_start=frame_start, laws=laws)
+    optimum = _climb(table, windows, sharing, shared=shared, place=place)
+    reasons = _misfits(windows, optimum)
+    kept = np.array([i not in reasons for i in range(len(place))])
+    part = windows.only(kept)
+    if reasons:
+        place[:, sharing.own] = optimum.parameters[:, sharing.own]
+        sharing = sharing.only(kept)
+        optimum = _climb(table, part, sharing, shared=optimum.shared, place=place[kept])
+    return _summary(table, part, sharing, optimum, used=np.flatnonzero(kept), excluded=reasons)
 
 
 def _arranged(
@@ -167,11 +159,13 @@ def _arranged(
     columns = {
         name: constant for name in table.names if name in _PROFILE or name.startswith("splitting")
     } | dict(laws)
-    own = [n for n in table.names if n not in columns and n != "share_1"]
+    own = [n for n in table.names if n not in (*columns, "share_1", "wing_width_eV")]
     sharing = Sharing.of(table.names, columns, own=own, spectra=frames)
     place = np.zeros((frames, len(table.names)))
     place[:, table.names.index("share_1")] = 1.0
     place[:, table.names.index("width_eV")] = width
+    if "wing_width_eV" in table.names:
+        place[:, table.names.index("wing_width_eV")] = _WING_WIDTH * width
     for name, value in frame_start.items():
         if name in own:
             place[:, table.names.index(name)] = value
