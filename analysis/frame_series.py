@@ -48,15 +48,18 @@ def fit_frames(
 ) -> PointFit:
     """Fit every frame of a point and combine them.
 
-    frames: raw counts, shape (frames, pixels).
+    frames: raw counts, shape (frames, pixels). Raises ValueError where no frame could be fitted.
     """
     counts = np.atleast_2d(np.asarray(frames, dtype=np.float64))
     fits = tuple(
         fit_spectrum(wavelength_nm, one, model=model, noise=noise, background=background)
         for one in counts
     )
-    used = [f for f in fits if f.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
-    excluded = {i: f.reason for i, f in enumerate(fits) if f not in used}
+    usable = (Verdict.CONVERGED, Verdict.POOR_FIT)
+    used = [f for f in fits if f.verdict in usable]
+    excluded = {i: f.reason for i, f in enumerate(fits) if f.verdict not in usable}
+    if not used:
+        raise ValueError(f"no frame could be fitted: {fits[0].reason}")
     values = np.array([f.values for f in used]).mean(axis=0)
     photon = np.array([f.covariance for f in used]).mean(axis=0) / len(used)
     scatter = np.cov(np.array([f.values for f in used]).T) / len(used)
