@@ -133,7 +133,7 @@ def _key(location: Location, document: Mapping[str, Any]) -> str:
             key += f".{step}" if key else step
             node = node.get(step) if isinstance(node, dict) else None
         elif isinstance(node, list):
-            node = node[step]
+            node = node[step] if step < len(node) else None  # one that is missing
             name = node.get("quantity") if isinstance(node, dict) else None
             key += f"[{name if isinstance(name, str) else step + 1}]"
     return key

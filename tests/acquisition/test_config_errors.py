@@ -1,7 +1,7 @@
 """Every mistake of both files, named with file, key, what was found and what is allowed."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -596,3 +596,31 @@ def test_an_error_prints_one_line_per_problem() -> None:
 
     assert str(error) == "a.toml: b.c: found 1; allowed: 2\nd.toml: e: found 3; allowed: 4"
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize("junk", ["3", '"x"', "[]", "{}", "nan", "true", "[[1], [2]]", '"5 K"'])
+@pytest.mark.parametrize("name", ["sweep.toml", "station.toml"])
+def test_whatever_stands_for_a_value_nothing_but_a_problem_comes_out(
+    folder: Path, name: str, junk: str
+) -> None:
+    lines = (folder / name).read_text().splitlines()
+    for number, line in enumerate(lines):
+        key, equals, value = line.partition(" = ")
+        if not equals or line.startswith("#") or value == "[":
+            continue
+        changed = [*lines[:number], f"{key} = {junk}", *lines[number + 1 :]]
+        (folder / name).write_text("\n".join(changed))
+
+        for problem in _problems(folder):
+            assert problem.file in {"sweep.toml", "station.toml"}
+            assert problem.key
+            assert problem.found
+            assert problem.allowed
+
+
+def _problems(folder: Path) -> Sequence[Problem]:
+    try:
+        load(folder / "sweep.toml", folder / "station.toml")
+    except ConfigError as error:
+        return error.problems
+    return ()
