@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from drivers.clock import VirtualClock
     from drivers.link import Framing, Link
     from simulators.replay import Replay
+    from simulators.serve import Transport
     from simulators.setup import SimulatedSetup
 
 __all__ = ["app", "main"]
@@ -193,29 +194,48 @@ def stop(
 @app.command()
 def simulate(
     station: Annotated[
-        Path | None, typer.Option("--station", help="station file whose instruments to simulate")
-    ] = None,
+        Path, typer.Argument(help="station file whose sim:// instruments are served")
+    ],
     write: Annotated[
         Path | None, typer.Option("--write", help="write the station file here, not to stdout")
     ] = None,
     scale: Annotated[float, typer.Option(help="seconds of experiment per second", min=0.01)] = 1.0,
     seed: Annotated[int | None, typer.Option(help="seed of the world")] = None,
+    transport: Annotated[
+        list[str] | None,
+        typer.Option(help="other than the default, such as bias=serial or elliptec=tcp"),
+    ] = None,
     supply_log: Annotated[
         Path | None, typer.Option(help="the simulated supply's own log (JSON lines)")
     ] = None,
 ) -> None:
-    """Serve simulated instruments on this machine only, until Ctrl-C."""
-    from acquisition.serving import serve_station  # noqa: PLC0415 - keeps the start fast
+    """Serve simulated instruments on this machine only, and print a station file that reaches them.
+
+    Ends with Ctrl-C. Another terminal runs sweeps with that station file.
+    """
+    from acquisition.config import load_station  # noqa: PLC0415
+    from acquisition.served_station import served_station  # noqa: PLC0415
+    from simulators.serve import serve  # noqa: PLC0415 - keeps the start fast
+
+    def ready(addresses: Mapping[str, str]) -> None:
+        text = served_station(station.read_text(encoding="utf-8"), addresses, scale)
+        if write is None:
+            print(text, flush=True)
+        else:
+            write.write_text(text, encoding="utf-8")
+        err.print(f"serving {', '.join(addresses.values())}, {scale:g} times real time")
 
     with _told():
-        serve_station(
-            station,
-            _simulated_setup,
-            write=write,
-            scale=scale,
-            seed=seed,
+        config = load_station(station)
+        if seed is not None:
+            simulation = config.simulation.model_copy(update={"seed": seed})
+            config = config.model_copy(update={"simulation": simulation})
+        serve(
+            _simulated_setup(config),
+            scale,
+            transports=_transports(transport or ()),
             supply_log=supply_log,
-            say=err.print,
+            ready=ready,
         )
 
 
@@ -232,6 +252,15 @@ def _in_process(station: "StationConfig", clock: "VirtualClock") -> "Opener":
         return setup.link(address.removeprefix("sim://"), clock, framing)
 
     return open_sim
+
+
+def _transports(chosen: Iterable[str]) -> "dict[str, Transport]":
+    """Read port=transport pairs. Raises ValueError for what is none."""
+    pairs = [text.partition("=") for text in chosen]
+    wrong = [port for port, sign, _ in pairs if not sign]
+    if wrong:
+        raise ValueError(f"transport {wrong[0]!r}: expected port=transport, such as bias=serial")
+    return {port: cast("Transport", transport) for port, _, transport in pairs}
 
 
 def _simulated_setup(station: "StationConfig") -> "SimulatedSetup":
