@@ -1,6 +1,5 @@
 """HORIBA monochromator and CCD through the vendor's ICL server."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -32,8 +31,6 @@ __all__ = [
     "HoribaMonochromator",
     "HoribaMonochromatorConfig",
 ]
-
-logger = logging.getLogger(__name__)
 
 ACQUIRING = -309
 TIMER_TOKENS = {1000: 0, 1: 1}  # microseconds: token
@@ -67,10 +64,10 @@ class HoribaCameraConfig:
     serial: str = ""
     timeout_s: float = 0.5
     index: int = 0  # among the cameras that ICL lists
-    monochromator_index: int = 0  # whose wavelength calibrates the pixels
+    monochromator_index: int | None = 0  # whose wavelength calibrates the pixels; None: nobody's
     timer_resolution_us: int = 1000  # 1000, or 1 where the camera can
     frame_readout_s: float = 0.1  # from the end of one exposure to the start of the next
-    exposed_margin_s: float = 0.01  # before is_exposed believes that no more light is collected
+    exposed_margin_s: float = 0.005  # before is_exposed believes that no more light is collected
     readout_timeout_s: float = 30.0  # beyond exposures and readouts
     unsigned_16_bit: bool = False  # counts as uint16 instead of int32
     restart_after_abort: bool = True  # as the manual recommends
@@ -273,10 +270,11 @@ class HoribaCamera:
         self._clock = clock
         self._config = config
         self._module = IclModule(name, client, "ccd", config.index, config.serial)
-        self._mono = IclModule(name, client, "mono", config.monochromator_index, "")
+        index = config.monochromator_index
+        self._mono = None if index is None else IclModule(name, client, "mono", index, "")
         self._chip: tuple[int, int] | None = None
         self._armed: ExposureSettings | None = None
-        self._centre_nm: float | None = None
+        self._calibrated_at: tuple[float, int] | None = None  # wavelength and grating
         self._acquisition: _Acquisition | None = None
         self._wavelengths_nm: NDArray[np.float64] | None = None
 
@@ -300,13 +298,16 @@ class HoribaCamera:
             raise StateError(self.name, "an exposure is running")
         before, self._armed = self._armed, None
         if before is None:
-            self._await_ready()
+            self._await(self._is_idle, "idle")
             self._set("TimerResolution", "resolutionToken", self._timer_token)
         if before is None or before.rows != settings.rows:
             self._set_region(settings.rows)
         for name, parameter, wanted in self._wanted(settings):
             if before is None or (name, parameter, wanted) not in self._wanted(before):
                 self._set(name, parameter, wanted)
+        if before is None:
+            self._await(self._is_ready, "ready")
+            self._calibrated_at = None
         self._armed = settings
 
     def trigger(self) -> Status:
@@ -444,16 +445,21 @@ class HoribaCamera:
         return self._chip
 
     def _follow_monochromator(self) -> None:
-        """Tell the camera the centre wavelength if it changed, so that pixels come in nm."""
-        centre_nm = float(self._mono.ask("getPosition")["wavelength"])
-        if centre_nm != self._centre_nm:
+        """Tell the camera to take centre and grating as they are now, so that pixels come in nm."""
+        if self._mono is None:
+            return
+        place = (
+            float(self._mono.ask("getPosition")["wavelength"]),
+            int(self._mono.ask("getGratingPosition")["position"]),
+        )
+        if place != self._calibrated_at:
             self._module.ask(
                 "setCenterWavelength",
                 monoIndex=self._config.monochromator_index,
-                wavelength=centre_nm,
+                wavelength=place[0],
             )
             self._module.ask("setXAxisConversionType", type=FROM_MONOCHROMATOR)
-            self._centre_nm = centre_nm
+            self._calibrated_at = place
 
     def _start(self, settings: ExposureSettings) -> None:
         try:
@@ -466,20 +472,25 @@ class HoribaCamera:
     def _is_busy(self) -> bool:
         return _truth(self._module.ask("getAcquisitionBusy")["isBusy"])
 
-    def _await_ready(self) -> None:
-        self._centre_nm = None
+    def _await(self, is_so: Callable[[], bool], what: str) -> None:
+        """Wait for a camera that may be restarting, and may answer with errors meanwhile."""
         deadline_s = self._clock.now() + RECOVERY_S
-        while not self._is_ready():
+        while True:
+            try:
+                if is_so():
+                    return
+                reason = ""
+            except (IclError, LinkTimeout) as error:
+                reason = f": {error}"
             if self._clock.now() > deadline_s:
-                raise StateError(self.name, f"not ready after {RECOVERY_S} s")
+                raise StateError(self.name, f"not {what} after {RECOVERY_S} s{reason}")
             self._clock.wait(RECOVERY_INTERVAL_S)
 
+    def _is_idle(self) -> bool:
+        return not self._is_busy()
+
     def _is_ready(self) -> bool:
-        try:
-            return not self._is_busy()
-        except (IclError, LinkTimeout) as error:
-            logger.info("%s: not ready: %s", self.name, error)
-            return False
+        return _truth(self._module.ask("getAcquisitionReady")["ready"])
 
     def _regions(self, acquisition: "_Acquisition") -> list[dict[str, Any]]:
         assert acquisition.results is not None  # noqa: S101

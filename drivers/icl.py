@@ -27,6 +27,7 @@ __all__ = ["IclClient", "IclError", "IclModule"]
 logger = logging.getLogger(__name__)
 
 NOT_OPEN = {-305, -506}
+NOT_LISTED = {-306, -307, -507, -508}  # before a search, or a wrong index
 SLOW_REPLY_S = 5.0  # of the few commands that search for or restart hardware
 ERROR = re.compile(r"\[E\];\s*([+-]?\d+)\s*;(.*)", re.DOTALL)
 
@@ -184,13 +185,19 @@ class IclModule:
     def _ask_open(
         self, command: str, parameters: Mapping[str, Any], patience_s: float, tries: int
     ) -> dict[str, Any]:
-        try:
-            return self._ask(command, parameters, patience_s, tries)
-        except IclError as error:
-            if error.code not in NOT_OPEN:
-                raise
-        logger.info("%s: opening it in ICL", self.name)
-        self._ask("open", {}, SLOW_REPLY_S, 1)
+        """Ask; where the server forgot the instrument, search and open it and ask again.
+
+        Neither changes anything on the instrument, and a command that was refused did nothing.
+        """
+        for remedy, codes in (("discover", NOT_LISTED), ("open", NOT_OPEN)):
+            try:
+                return self._ask(command, parameters, patience_s, tries)
+            except IclError as error:
+                if error.code not in NOT_LISTED | NOT_OPEN:
+                    raise
+                if error.code in codes:
+                    logger.info("%s: %s in ICL", self.name, remedy)
+                    self._ask(remedy, {}, SLOW_REPLY_S, 1)
         return self._ask(command, parameters, patience_s, tries)
 
     def _ask(
