@@ -39,6 +39,6 @@ $(VENV)/tests.installed: pyproject.toml | $(BIN)/pip
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"cryoscan needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
-	if $(PYTHON) -c 'import ensurepip'; then $(PYTHON) -m venv $(VENV); else \
+	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); else \
 		$(PYTHON) -m venv --without-pip $(VENV) && \
 		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; fi
