@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +13,12 @@ from analysis.matched_filter import find_lines, floor_of, kernel
 from analysis.series_fit import FrameWindows
 from analysis.spectrum_fit import DetectorNoise, FitModel, Window, in_electrons, light_centre_eV
 
-__all__ = ["Multiplet", "find_multiplet", "frame_windows"]
+__all__ = ["Multiplet", "find_multiplets", "frame_windows"]
 
 Array = NDArray[np.float64]
 
 _LEAST_SIGNIFICANCE = 8.0
+_CANDIDATES = 4
 _LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 
@@ -98,8 +99,8 @@ def _without_signal(counts: Counts) -> dict[int, str]:
     return excluded
 
 
-def find_multiplet(windows: FrameWindows, lines: int) -> Multiplet:
-    """Return splittings, width and positions that explain the mean of every point best.
+def find_multiplets(windows: FrameWindows, lines: int) -> list[Multiplet]:
+    """Return a few sets of splittings and positions that explain the means of the points best.
 
     The frames of a point are laid over one another by correlation; then all splittings are tried
     on all points at once, the lines being free to be bright or dark at each.
@@ -116,19 +117,23 @@ def find_multiplet(windows: FrameWindows, lines: int) -> Multiplet:
     sigma = fwhm_px / _SIGMAS_PER_FWHM
     smooth = kernel(sigma)
     projection = np.array([np.convolve(m, smooth, "same") for m in means])
-    offsets = _best_offsets(projection, lines, sigma)
-    first, height = _lines_at(projection, offsets, sigma)
     pixel_eV = float(np.diff(windows.edges_eV, axis=1).mean())
     middle = 0.5 * (windows.edges_eV[:, 1:] + windows.edges_eV[:, :-1])
-    at = np.clip(first[place] + shifts, 0, middle.shape[1] - 1)
     norm = np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
-    return Multiplet(
-        splitting_eV=np.array(offsets[1:]) * pixel_eV,
-        width_eV=fwhm_px * pixel_eV,
-        energy_eV=middle[np.arange(place.size), at],
-        area_e=height[place] * norm,
-        light_e=light,
-    )
+    found = []
+    for offsets in _best_offsets(projection, lines, sigma):
+        first, height = _lines_at(projection, offsets, sigma)
+        at = np.clip(first[place] + shifts, 0, middle.shape[1] - 1)
+        found.append(
+            Multiplet(
+                splitting_eV=np.array(offsets[1:]) * pixel_eV,
+                width_eV=fwhm_px * pixel_eV,
+                energy_eV=middle[np.arange(place.size), at],
+                area_e=height[place] * norm,
+                light_e=light,
+            )
+        )
+    return found
 
 
 def _registered(frames: Array) -> tuple[NDArray[np.intp], Array, Array]:
@@ -150,18 +155,26 @@ def _registered(frames: Array) -> tuple[NDArray[np.intp], Array, Array]:
     return shifts, template, light
 
 
-def _best_offsets(projection: Array, lines: int, sigma: float) -> tuple[int, ...]:
+def _best_offsets(projection: Array, lines: int, sigma: float) -> list[tuple[int, ...]]:
+    """Return the offsets of largest gain over all points that differ by more than their blur."""
     if lines == 1:
-        return (0,)
+        return [(0,)]
     least = max(2, round(_LEAST_SEPARATION * sigma * _SIGMAS_PER_FWHM))
     most = projection.shape[1] // 2
     tried = [
         (0, *rest)
         for rest in combinations(range(least, most), lines - 1)
-        if all(b - a >= least for a, b in zip(rest, rest[1:], strict=False))
+        if all(b - a >= least for a, b in pairwise(rest))
     ]
     totals = [_gains(projection, offsets, sigma)[0].max(axis=1).sum() for offsets in tried]
-    return tried[int(np.argmax(totals))]
+    best: list[tuple[int, ...]] = []
+    for i in np.argsort(totals)[::-1]:
+        apart = [np.abs(np.subtract(tried[i], other)).max() for other in best]
+        if not apart or min(apart) > 0.5 * least:
+            best.append(tried[i])
+        if len(best) == _CANDIDATES:
+            break
+    return best
 
 
 def _lines_at(

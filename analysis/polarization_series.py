@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.multiplet import find_multiplet, frame_windows
+from analysis.multiplet import Multiplet, find_multiplets, frame_windows
 from analysis.polarization import PolarizationFit, harmonics, interpret
-from analysis.series_fit import SeriesFit, fit_series
+from analysis.series_fit import SeriesFit, SeriesStart, fit_series
 from analysis.spectrum_fit import DetectorNoise, FitModel
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import LinearFit
@@ -69,25 +69,33 @@ def fit_polarization_series(
         background=background,
     )
     columns = harmonics(angle[kept])
-    found = find_multiplet(windows, model.lines)
-    shares = np.linalg.lstsq(columns, found.area_e, rcond=None)[0]
-    shares /= shares[0, 0]
-    law = columns @ shares
-    brightness = found.light_e * found.area_e.sum(axis=1) / np.maximum(law.sum(axis=1), 0.05)
-    laws = {f"share_{k}": columns for k in range(2, model.lines + 1)} | {"share_1": columns[:, 1:]}
-    start = {"width_eV": found.width_eV} | {
-        f"splitting_{k}_eV": float(s) for k, s in enumerate(found.splitting_eV, start=2)
-    }
     series = fit_series(
         windows,
-        start=start,
-        frame_start={"energy_1_eV": found.energy_eV, "brightness_e": brightness}
-        | {f"share_{k}": law[:, k - 1] for k in range(1, model.lines + 1)},
-        laws=laws,
+        [_start(found, columns) for found in find_multiplets(windows, model.lines)],
         lines=model.lines,
         background_order=model.background_order,
     )
     return _interpreted(series, model.lines)
+
+
+def _start(found: Multiplet, columns: Array) -> SeriesStart:
+    """Return a start in which every line's area follows its own law of the angle."""
+    shares = np.linalg.lstsq(columns, found.area_e, rcond=None)[0]
+    shares /= shares[0, 0]
+    law = columns @ shares
+    lines = law.shape[1]
+    return SeriesStart(
+        shared={"width_eV": found.width_eV}
+        | {f"splitting_{k}_eV": float(s) for k, s in enumerate(found.splitting_eV, start=2)},
+        frames={
+            "energy_1_eV": found.energy_eV,
+            "brightness_e": found.light_e
+            * found.area_e.sum(axis=1)
+            / np.maximum(law.sum(axis=1), 0.05),
+        }
+        | {f"share_{k}": law[:, k - 1] for k in range(1, lines + 1)},
+        laws={"share_1": columns[:, 1:]} | {f"share_{k}": columns for k in range(2, lines + 1)},
+    )
 
 
 def _interpreted(series: SeriesFit, lines: int) -> PolarizationSeries:

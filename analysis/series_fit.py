@@ -19,7 +19,7 @@ from analysis.fisher_scoring import Counts
 from analysis.joint_fit import JointOptimum, Sharing, maximise_jointly
 from analysis.line_table import Line, LineTable, Shape
 
-__all__ = ["FrameWindows", "SeriesFit", "fit_series", "series_table"]
+__all__ = ["FrameWindows", "SeriesFit", "SeriesStart", "fit_series", "series_table"]
 
 Array = NDArray[np.float64]
 
@@ -112,25 +112,45 @@ def series_table(lines: int, *, profile: bool, background_order: int) -> LineTab
     return LineTable(rows, background_order=background_order)
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesStart:
+    """Where a fit of a series begins.
+
+    shared: splitting_k_eV and width_eV. frames: energy_1_eV and brightness_e of each frame, and
+    share_k. laws: by parameter (share_k, splitting_k_eV), the columns it depends on, shape
+    (frames, columns); splittings without a law are constant, shares without one are each frame's
+    own. share_1 is 1 plus its law, if any: brightness has the scale.
+    """
+
+    shared: Mapping[str, float]
+    frames: Mapping[str, Array]
+    laws: Mapping[str, Array]
+
+    def only(self, kept: NDArray[np.intp]) -> SeriesStart:
+        """Return the start of some of the frames."""
+        return SeriesStart(
+            self.shared,
+            {name: value[kept] for name, value in self.frames.items()},
+            {name: column[kept] for name, column in self.laws.items()},
+        )
+
+
 def fit_series(
     windows: FrameWindows,
+    starts: Sequence[SeriesStart],
     *,
-    start: Mapping[str, float],
-    frame_start: Mapping[str, Array],
-    laws: Mapping[str, Array],
     lines: int,
     profile: bool = True,
     background_order: int = 1,
 ) -> SeriesFit:
     """Fit all frames, leave out those that do not fit, and fit again.
 
-    start: of splitting_k_eV and width_eV. frame_start: energy_1_eV and brightness_e of each frame,
-    and share_k where these differ between frames. laws: by parameter (share_k, splitting_k_eV), the
-    columns it depends on, shape (frames, columns); splittings without a law are constant, shares
-    without one are each frame's own. share_1 is 1 plus its law, if any: brightness has the scale.
+    starts: several where it is not clear which peaks are the lines; a fit of the brightest frames
+    of the points decides between them.
     """
     table = series_table(lines, profile=profile, background_order=background_order)
-    sharing, shared, place = _arranged(table, start=start, frame_start=frame_start, laws=laws)
+    start = starts[0] if len(starts) == 1 else _most_likely(table, windows, starts)
+    sharing, shared, place = _arranged(table, start)
     optimum = _climb(table, windows, sharing, shared=shared, place=place)
     reasons = _misfits(windows, optimum)
     kept = np.array([i not in reasons for i in range(len(place))])
@@ -142,23 +162,38 @@ def fit_series(
     return _summary(table, part, sharing, optimum, used=np.flatnonzero(kept), excluded=reasons)
 
 
-def _arranged(
-    table: LineTable,
-    *,
-    start: Mapping[str, float],
-    frame_start: Mapping[str, Array],
-    laws: Mapping[str, Array],
-) -> tuple[Sharing, Array, Array]:
+_MOST_FRAMES_TO_DECIDE = 40
+
+
+def _most_likely(
+    table: LineTable, windows: FrameWindows, starts: Sequence[SeriesStart]
+) -> SeriesStart:
+    """Return the start from which the brightest frame of each point is described best."""
+    light = (windows.counts.electrons * windows.counts.good).sum(axis=1)
+    order = np.argsort(-light, kind="stable")
+    _, first = np.unique(windows.point[order], return_index=True)
+    brightest = np.sort(order[first])
+    chosen = brightest[:: -(-brightest.size // _MOST_FRAMES_TO_DECIDE)]
+    kept = np.isin(np.arange(light.size), chosen)
+
+    def deviance(start: SeriesStart) -> float:
+        sharing, shared, place = _arranged(table, start.only(chosen))
+        return _climb(table, windows.only(kept), sharing, shared=shared, place=place).deviance
+
+    return min(starts, key=deviance)
+
+
+def _arranged(table: LineTable, start: SeriesStart) -> tuple[Sharing, Array, Array]:
     """Return the sharing, the start of the shared parameters, and c + x of every frame."""
-    frames = frame_start["energy_1_eV"].size
-    width = start["width_eV"]
-    begin: dict[str, float] = dict(start)
+    frames = start.frames["energy_1_eV"].size
+    width = start.shared["width_eV"]
+    begin: dict[str, float] = dict(start.shared)
     for name, value in _PROFILE_START.items():
         begin[name] = value * width if name.endswith("_eV") else value
     constant = np.ones((frames, 1))
     columns = {
         name: constant for name in table.names if name in _PROFILE or name.startswith("splitting")
-    } | dict(laws)
+    } | dict(start.laws)
     own = [n for n in table.names if n not in (*columns, "share_1", "wing_width_eV")]
     sharing = Sharing.of(table.names, columns, own=own, spectra=frames)
     place = np.zeros((frames, len(table.names)))
@@ -166,14 +201,14 @@ def _arranged(
     place[:, table.names.index("width_eV")] = width
     if "wing_width_eV" in table.names:
         place[:, table.names.index("wing_width_eV")] = _WING_WIDTH * width
-    for name, value in frame_start.items():
+    for name, value in start.frames.items():
         if name in own:
             place[:, table.names.index(name)] = value
     shared = np.concatenate(
         [
             _law_start(
                 column,
-                frame_start.get(name, np.full(frames, begin.get(name, 0.0)))
+                start.frames.get(name, np.full(frames, begin.get(name, 0.0)))
                 - place[:, table.names.index(name)],
             )
             for name, column in columns.items()

@@ -14,7 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import f as f_distribution
 
 from analysis.verdict import Verdict
-from analysis.weighted_least_squares import LinearFit, check_points, solve, solve_with_scatter
+from analysis.weighted_least_squares import (
+    LinearFit,
+    check_points,
+    solve,
+    solve_with_drift,
+    solve_with_scatter,
+)
 
 __all__ = ["StarkFit", "fit_stark_parabola"]
 
@@ -31,7 +37,8 @@ class StarkFit:
     (E_0, -mu, -alpha/2), then one offset in eV for each block but the first.
     internal_field_interval_kV_per_cm: Fieller's 68.3 % interval; infinite where the curvature is
     not significant, in which case the vertex may be anywhere.
-    scatter_eV: what had to be added to each error, from spectral diffusion and drift.
+    scatter_eV: what had to be added to each error, from spectral diffusion and drift; memory_s: of
+    exposure over which neighbouring points share it.
     cubic_shift_kV_per_cm: by how much a cubic term would move the internal field, with its error:
     the model error of an extrapolated vertex.
     """
@@ -49,6 +56,7 @@ class StarkFit:
     extrapolated: bool
     cubic_shift_kV_per_cm: tuple[float, float]
     scatter_eV: float
+    memory_s: float
     chi2_per_dof: float
     dof: int
     residuals_eV: Array
@@ -67,12 +75,16 @@ def fit_stark_parabola(
     *,
     block: ArrayLike | None = None,
     add_scatter: bool = True,
+    light_time_s: ArrayLike | None = None,
+    light_duration_s: float = 0.0,
 ) -> StarkFit:
     """Fit the parabola in closed form.
 
     field, energy, sigma: shape (points,). block: an integer per point; each block may be displaced
     (drift of the zero-field energy), which costs one parameter per block.
     add_scatter: let the residuals enlarge the errors where these are too small.
+    light_time_s, light_duration_s: exposure seen before the middle of each point, and by each; then
+    the scatter may also be a drift that neighbouring points share, as spectral diffusion is.
     Raises ValueError for unequal lengths, not finite values, fewer than four points or three fields.
     """
     field, energy, sigma = check_points(
@@ -83,9 +95,29 @@ def fit_stark_parabola(
     design = np.column_stack([np.ones_like(field), field, field**2, *_block_columns(field, block)])
     if field.size <= design.shape[1]:
         raise ValueError(f"{field.size} points for {design.shape[1]} parameters leave no residual")
-    method = solve_with_scatter if add_scatter else solve
-    fit = method(design, energy, sigma**2)
+    fit = _solve(design, energy, sigma**2, add_scatter, light_time_s, light_duration_s)
     return _interpreted(fit, field, _cubic_shift(design, field, energy, fit, sigma))
+
+
+def _solve(
+    design: Array,
+    energy: Array,
+    variance: Array,
+    add_scatter: bool,
+    light_time_s: ArrayLike | None,
+    light_duration_s: float,
+) -> LinearFit:
+    if not add_scatter:
+        return solve(design, energy, variance)
+    if light_time_s is None:
+        return solve_with_scatter(design, energy, variance)
+    (time_s,) = check_points({"light_time_s": light_time_s})
+    if time_s.shape != energy.shape or not light_duration_s > 0:
+        raise ValueError(
+            f"light_time_s has shape {time_s.shape}, energy_eV has {energy.shape}; "
+            f"light_duration_s is {light_duration_s} and must be positive"
+        )
+    return solve_with_drift(design, energy, variance, time_s=time_s, duration_s=light_duration_s)
 
 
 def _block_columns(field: Array, block: ArrayLike | None) -> list[Array]:
@@ -118,6 +150,7 @@ def _interpreted(fit: LinearFit, field: Array, cubic_shift: tuple[float, float])
         extrapolated=extrapolated,
         cubic_shift_kV_per_cm=cubic_shift,
         scatter_eV=fit.scatter,
+        memory_s=fit.memory_s,
         chi2_per_dof=fit.chi2_per_dof,
         dof=fit.dof,
         residuals_eV=fit.residuals,

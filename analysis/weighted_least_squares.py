@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
-__all__ = ["LinearFit", "check_points", "solve", "solve_with_scatter"]
+__all__ = [
+    "LinearFit",
+    "check_points",
+    "drift",
+    "solve",
+    "solve_with_drift",
+    "solve_with_scatter",
+]
 
 Array = NDArray[np.float64]
 
@@ -18,7 +25,8 @@ class LinearFit:
     """Coefficients with covariance.
 
     chi2_per_dof: with the given errors. scatter: standard deviation that had to be added to each
-    of them in quadrature, 0 where they suffice. condition: smallest over largest singular value of
+    of them in quadrature, 0 where they suffice; memory_s: over which it is the same, 0 if it is
+    new at each point. condition: smallest over largest singular value of
     the scaled design; 0 means that the points do not determine the coefficients.
     """
 
@@ -29,6 +37,7 @@ class LinearFit:
     dof: int
     scatter: float
     condition: float
+    memory_s: float = 0.0
 
 
 def check_points(values: dict[str, ArrayLike]) -> tuple[Array, ...]:
@@ -95,16 +104,79 @@ def solve_with_scatter(design: Array, observed: Array, variance: Array) -> Linea
     plain = solve(design, observed, variance)
     if not plain.dof or plain.chi2_per_dof <= 1.0:
         return plain
-    largest = float((plain.residuals**2).max()) * plain.dof + float(variance.max())
 
-    def minus_log_likelihood(log_scatter2: float) -> float:
-        fit = solve(design, observed, variance, scatter2=float(np.exp(log_scatter2)))
-        total = variance + fit.scatter**2
-        _, log_information = np.linalg.slogdet((design.T / total) @ design)
-        return float(np.log(total).sum() + (fit.residuals**2 / total).sum() + log_information)
+    def total(log_scatter2: float) -> Array:
+        return np.diag(variance + np.exp(log_scatter2))
 
-    span = (np.log(1e-8 * float(variance.min())), np.log(largest))
-    best = minimize_scalar(minus_log_likelihood, bounds=span, method="bounded")
-    # chi2_per_dof keeps telling how the points compare with the errors they came with.
-    with_scatter = solve(design, observed, variance, scatter2=float(np.exp(best.x)))
-    return with_scatter
+    span = (np.log(1e-8 * float(variance.min())), np.log(_largest_variance(plain, variance)))
+    best = minimize_scalar(
+        lambda x: _restricted(design, observed, total(x)), bounds=span, method="bounded"
+    )
+    return solve(design, observed, variance, scatter2=float(np.exp(best.x)))
+
+
+def solve_with_drift(
+    design: Array, observed: Array, variance: Array, *, time_s: Array, duration_s: float
+) -> LinearFit:
+    """Return the solution where the points also share a drift that forgets exponentially.
+
+    time_s: middle of each point; duration_s: of each. Size and memory of the drift maximise the
+    restricted likelihood. The result's scatter is the size, memory_s its memory.
+    """
+    plain = solve_with_scatter(design, observed, variance)
+    if plain.scatter == 0.0:
+        return plain
+    span_s = float(np.ptp(time_s))
+    shortest, longest = np.log(0.2 * duration_s), np.log(span_s)
+    lag = np.abs(np.subtract.outer(time_s, time_s))
+
+    def total(at: Array) -> Array:
+        memory_s = float(np.exp(np.clip(at[1], shortest, longest)))
+        return np.diag(variance) + np.exp(at[0]) * drift(lag, duration_s, memory_s)
+
+    starts = [
+        (2.0 * np.log(plain.scatter), np.log(memory_s))
+        for memory_s in (duration_s, 5.0 * duration_s, 0.1 * span_s)
+    ]
+    best = min(
+        (
+            minimize(
+                lambda at: _restricted(design, observed, total(at)), start, method="Nelder-Mead"
+            )
+            for start in starts
+        ),
+        key=lambda result: float(result.fun),
+    )
+    root = np.linalg.cholesky(total(best.x))
+    white_design = np.linalg.solve(root, design)
+    white = solve(white_design, np.linalg.solve(root, observed), np.ones(len(observed)))
+    return replace(
+        white,
+        residuals=observed - design @ white.coefficients,
+        chi2_per_dof=plain.chi2_per_dof,
+        scatter=float(np.exp(0.5 * best.x[0])),
+        memory_s=float(np.exp(np.clip(best.x[1], shortest, longest))),
+    )
+
+
+def drift(lag_s: Array, duration_s: float, memory_s: float) -> Array:
+    """Return the correlation of means over duration_s of a process that forgets exponentially."""
+    x = duration_s / memory_s
+    apart = (2.0 * np.cosh(x) - 2.0) / x**2 * np.exp(-lag_s / memory_s)
+    same = 2.0 * (x - 1.0 + np.exp(-x)) / x**2
+    return np.where(lag_s < 0.5 * duration_s, same, apart)
+
+
+def _largest_variance(fit: LinearFit, variance: Array) -> float:
+    return float((fit.residuals**2).max()) * fit.dof + float(variance.max())
+
+
+def _restricted(design: Array, observed: Array, total: Array) -> float:
+    """Return minus twice the restricted log-likelihood of a covariance of the points."""
+    root = np.linalg.cholesky(total)
+    white_design, white = np.linalg.solve(root, design), np.linalg.solve(root, observed)
+    norm = np.sqrt((white_design**2).sum(axis=0))
+    q, r = np.linalg.qr(white_design / norm)
+    residual2 = float(((white - q @ (q.T @ white)) ** 2).sum())
+    lost = 2.0 * float(np.log(np.abs(np.diag(r)) * norm).sum())
+    return 2.0 * float(np.log(np.diag(root)).sum()) + residual2 + lost
