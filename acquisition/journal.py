@@ -132,8 +132,7 @@ class JournalReader:
 
     def table(self) -> PointTable:
         """Return the point table as it is now."""
-        rows = ",".join(row[0] for row in self._all("SELECT setpoints FROM plan ORDER BY point"))
-        return PointTable.from_json(f'{{"axes": {self._meta_value("axes")}, "points": [{rows}]}}')
+        return PointTable.from_json(self._plan_json())
 
     def todo(self) -> tuple[Point, ...]:
         """Return the planned points without an accepted attempt, in measuring order."""
@@ -279,6 +278,11 @@ class JournalReader:
     def _points(self) -> Sequence[Point]:
         return self.table().points
 
+    def _plan_json(self) -> str:
+        """Return the plan as PointTable.to_json writes it, character for character."""
+        rows = (row[0] for row in self._all("SELECT setpoints FROM plan ORDER BY point"))
+        return _table_json(self._meta_value("axes"), rows)
+
     def _meta_value(self, key: str) -> str:
         value: str = self._one("SELECT value FROM meta WHERE key=?", key)[0]
         return value
@@ -305,8 +309,7 @@ class Journal(JournalReader):
         Raises StorageError if the folder holds a journal already or lies on a network drive.
         """
         refuse_network_drive(folder)
-        _check_indices(table)
-        table = PointTable.from_json(table.to_json())  # as it will be read back: 1 becomes 1.0
+        _check_indices(table.points, 0)
         journal, unfinished = folder / JOURNAL, folder / (JOURNAL + ".tmp")
         if journal.exists():
             raise StorageError(f"{journal}: exists already; a run never reuses a folder")
@@ -411,13 +414,15 @@ class Journal(JournalReader):
 
         axes: the axes of the grown array, where the rows do not fit into the present one.
         """
-        table = PointTable(axes or self._table.axes, (*self._table.points, *points))
-        table = PointTable.from_json(table.to_json())
-        _check_indices(table)
+        points = tuple(points)
+        _check_indices(points, len(self._table.points))
+        grown = _axes_json(axes or self._table.axes)
         with self._transaction() as db:
-            db.executemany(_PUT_PLAN, map(_plan_row, table.points[len(self._table.points) :]))
-            db.executemany(_PUT_META, _plan_meta(table))
-        self._table = table
+            db.executemany(_PUT_PLAN, map(_plan_row, points))
+            db.execute(_PUT_META, ("axes", grown))
+            text = self._plan_json()
+            db.execute(_PUT_META, ("plan_sha256", _text_sha256(text)))
+        self._table = PointTable.from_json(text)
 
     def release_block(self, block: int, event: Event) -> tuple[Point, ...]:
         """Take back what was accepted in this block, so that it is measured again as a whole.
@@ -442,12 +447,12 @@ class Journal(JournalReader):
                 f"{self.folder}: journal of version {self.schema} can be read, but only one of "
                 f"version {SCHEMA_VERSION} can be continued by this program"
             )
-        self._table = super().table()
-        _check_indices(self._table)
-        if self._table.sha256() != self._meta_value("plan_sha256"):
+        text = self._plan_json()
+        if _text_sha256(text) != self._meta_value("plan_sha256"):
             raise SchemaError(
                 f"{self.folder}: the plan in the journal is not the one frozen with it"
             )
+        self._table = PointTable.from_json(text)
 
     def _points(self) -> Sequence[Point]:
         return self._table.points
@@ -531,9 +536,14 @@ def _write_new(path: Path, table: PointTable, meta: RunMeta) -> None:
     try:
         db.execute("PRAGMA journal_mode=OFF").fetchall()  # nobody knows of the file yet
         db.executescript(f"BEGIN;{SCHEMA}")
-        db.executemany(_PUT_PLAN, map(_plan_row, table.points))
-        db.executemany(_PUT_META, [*meta.to_rows().items(), ("schema", str(SCHEMA_VERSION))])
-        db.executemany(_PUT_META, _plan_meta(table))
+        rows = [_plan_row(point) for point in table.points]
+        axes = _axes_json(table.axes)
+        plan_sha256 = _text_sha256(_table_json(axes, (row[-1] for row in rows)))
+        db.executemany(_PUT_PLAN, rows)
+        db.executemany(_PUT_META, meta.to_rows().items())
+        db.execute(_PUT_META, ("schema", str(SCHEMA_VERSION)))
+        db.execute(_PUT_META, ("axes", axes))
+        db.execute(_PUT_META, ("plan_sha256", plan_sha256))
         db.execute(_COMMIT)
     except sqlite3.Error as error:
         raise _storage_error(path.parent, error) from error
@@ -555,20 +565,29 @@ def _insert(
         db.execute(_PUT_FIT, fit_row(fit))
 
 
-def _plan_row(point: Point) -> tuple[object, ...]:
+def _plan_row(point: Point) -> tuple[int, str, int, str]:
     setpoints = json.dumps(point_to_row(point), sort_keys=True)
     return point.index, point.kind.value, point.block, setpoints
 
 
-def _plan_meta(table: PointTable) -> Iterator[tuple[str, str]]:
-    yield "axes", json.dumps([asdict(axis) for axis in table.axes], sort_keys=True)
-    yield "plan_sha256", table.sha256()
+def _axes_json(axes: Iterable[AxisColumn]) -> str:
+    """Return the axes as JSON, their values as they will be read back: 1 as 1.0."""
+    rows = ({**asdict(axis), "values": [float(v) for v in axis.values]} for axis in axes)
+    return json.dumps(list(rows), sort_keys=True)
 
 
-def _check_indices(table: PointTable) -> None:
-    wrong = next((i for i, point in enumerate(table.points) if point.index != i), None)
-    if wrong is not None:
-        raise ValueError(f"point table: row {wrong} has index {table.points[wrong].index}")
+def _table_json(axes: str, points: Iterable[str]) -> str:
+    return f'{{"axes": {axes}, "points": [{", ".join(points)}]}}'
+
+
+def _text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_indices(points: Sequence[Point], first: int) -> None:
+    for index, point in enumerate(points, first):
+        if point.index != index:
+            raise ValueError(f"point table: row {index} has index {point.index}")
 
 
 def _make_writable(journal: Path) -> None:

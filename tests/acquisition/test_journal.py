@@ -43,6 +43,7 @@ def test_a_new_journal_holds_the_frozen_plan_and_circumstances(made_up_run, jour
     with JournalReader(journal.folder) as reader:
         assert reader.table() == made_up_run().table()
         assert reader.meta == made_up_run().meta()
+        assert reader._meta_value("plan_sha256") == made_up_run().table().sha256()
         assert list(reader.meta.readings) == ["temperature_K", "gap_voltage_V", "angle_deg"]
         assert [point.index for point in reader.todo()] == list(range(8))
 
