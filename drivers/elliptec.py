@@ -359,9 +359,9 @@ class ELL6Shutter(_Module):
         return self._travel
 
     def _verify(self, position: int, target: int) -> None:
-        for found in (position, self._read_position()):
-            if found != target:
-                raise InstrumentError(self.name, f"stands at {found}, not at {target}")
+        found = self._read_position() if position == target else position
+        if found != target:
+            raise InstrumentError(self.name, f"stands at {found}, not at {target}")
 
     def _opening(self, position: int) -> Reading:
         ends = {0: not self._config.open_is_forward, self._far_end(): self._config.open_is_forward}

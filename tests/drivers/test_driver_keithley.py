@@ -485,6 +485,19 @@ def test_the_simulated_supply_never_hears_read_with_the_output_off(bench):
     assert bench.supply._instrument.drain_errors() == []
 
 
+def test_an_interlock_that_opens_is_seen_on_the_next_measurement(bench):
+    bench.supply.configure(RUN)
+    bench.supply._instrument.write(":OUTP:INT:STAT 1")
+    bench.supply.switch_output(True)
+
+    bench.setup.bias.set_interlock(False, bench.clock.now())
+
+    with pytest.raises(StateError, match="output is off"):
+        bench.supply.measure()
+    with pytest.raises(StateError, match="interlock is open"):
+        bench.supply.switch_output(True)
+
+
 def test_a_supply_that_lost_power_is_noticed(bench):
     bench.supply.configure(RUN)
     bench.supply.switch_output(True)
