@@ -16,6 +16,21 @@ from acquisition.run_laws import law_texts
 
 __all__ = ["RunRow", "RunSummary", "print_summary", "summarise"]
 
+COLUMNS = (
+    "point",
+    "kind",
+    "T set",
+    "T (K)",
+    "V (V)",
+    "angle",
+    "t (s)",
+    "peak",
+    "E (eV)",
+    "fit",
+    "flags",
+)
+WIDEST_CHARACTERS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
@@ -92,11 +107,11 @@ def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
 
 
 def print_summary(summary: RunSummary, console: Console, *, with_table: bool) -> None:
-    """Print the summary for a person."""
+    """Print the summary for a person; the table keeps its width, whatever the terminal's."""
     for label, text in _lines(summary):
         console.print(f"{label:>12}  {text}", markup=False)
     if with_table:
-        console.print(_table(summary.rows))
+        Console(file=console.file, width=WIDEST_CHARACTERS).print(_table(summary.rows))
 
 
 def _lines(summary: RunSummary) -> Iterator[tuple[str, str]]:
@@ -117,19 +132,7 @@ def _lines(summary: RunSummary) -> Iterator[tuple[str, str]]:
 
 
 def _table(rows: tuple[RunRow, ...]) -> Table:
-    table = Table(
-        "point",
-        "kind",
-        "T set",
-        "T (K)",
-        "V (V)",
-        "angle",
-        "t (s)",
-        "peak",
-        "E (eV)",
-        "fit",
-        "flags",
-    )
+    table = Table(*COLUMNS, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
         energy = (
             "" if row.energy_eV is None else f"{row.energy_eV:.6f} +- {row.energy_error_eV:.6f}"
@@ -137,10 +140,10 @@ def _table(rows: tuple[RunRow, ...]) -> Table:
         table.add_row(
             str(row.point),
             row.kind,
-            _short(row.temperature_K),
-            _short(row.measured_temperature_K),
-            _short(row.measured_voltage_V),
-            _short(row.measured_angle_deg),
+            _written(row.temperature_K, "g"),
+            _written(row.measured_temperature_K, ".3f"),
+            _written(row.measured_voltage_V, ".3f"),
+            _written(row.measured_angle_deg, ".2f"),
             f"{row.frames} x {row.exposure_s:g}",
             str(row.peak_counts),
             energy,
@@ -150,8 +153,8 @@ def _table(rows: tuple[RunRow, ...]) -> Table:
     return table
 
 
-def _short(value: float | None) -> str:
-    return "" if value is None or isnan(value) else f"{value:.6g}"
+def _written(value: float | None, form: str) -> str:
+    return "" if value is None or isnan(value) else format(value, form)
 
 
 def _row(point: Point, stored: StoredAttempt, fit: FitRow | None) -> RunRow:
