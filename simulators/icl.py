@@ -62,10 +62,9 @@ class IclServer(InstrumentCore):
     def execute(self, request: bytes, now: float) -> bool:
         if self._is_shut_down:
             return False
-        reply = self._answer(_parsed(request))
         if self._sends_binary:
             self.outbox.post(now + self.settings.reply_s, _log_frame(request))
-        self.outbox.post(now + self.settings.reply_s, reply)
+        self.outbox.post(now + self.settings.reply_s, self._answer(_parsed(request)))
         return True
 
     def verbs(self, request: bytes) -> Sequence[str]:
