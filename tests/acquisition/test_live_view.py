@@ -218,6 +218,7 @@ def test_a_file_that_was_removed_is_built_anew(made_up_run, journal, view):
     (journal.folder / "live.h5").unlink()
 
     show(journal, view, made_up_run().attempt(3))
+    assert not view.is_alive
     view.reconcile()
 
     assert read(journal, "data/attempt").tolist() == [[1, 2], [0, 0], [0, 0]]
@@ -230,6 +231,31 @@ def test_a_folder_that_takes_no_file_gives_no_view_and_no_error(made_up_run, jou
 
     assert not view.is_alive
     assert show(journal, view, made_up_run().attempt(2)) == 1
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_a_row_written_over_is_void_until_it_is_whole_again(made_up_run, journal, view, writes):
+    class Dying(io.FileIO):
+        left = writes
+
+        def write(self, payload):
+            self.left -= 1
+            if self.left < 0:
+                raise OSError("the process ends here")
+            return super().write(payload)
+
+    first, again = made_up_run().attempt(2), made_up_run().attempt(2, attempt=1)
+    show(journal, view, first)
+    view._file.close()
+    view._file = Dying(journal.folder / "live.h5", "r+")
+
+    show(journal, view, again)
+
+    found = read(journal, "data/attempt")[0, 0]
+    spectrum = read(journal, "data/spectra")[0, 0]
+    assert found == {0: 1, 5: 2}.get(writes, 0)
+    if found:
+        np.testing.assert_array_equal(spectrum, {1: first, 2: again}[found].counts[0])
 
 
 # --- resume
