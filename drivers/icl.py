@@ -211,7 +211,7 @@ class IclModule:
             self.client.forget(request)
         raise LinkTimeout(
             self.name,
-            f"no reply to {self._prefix}_{command} in {patience_s} s, asked {tries} times",
+            f"no reply to {self._prefix}_{command} in {tries} x {patience_s} s",
         )
 
     def _await(self, request: int, patience_s: float) -> dict[str, Any] | None:
