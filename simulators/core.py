@@ -50,15 +50,16 @@ class Outbox:
         self._count += 1
         heappush(self._waiting, (due, self._count, message))
 
-    def take(self, now: float) -> list[bytes]:
-        """Remove and return what is due until now, in order of due time."""
-        taken: list[bytes] = []
+    def take(self, now: float) -> list[tuple[float, bytes]]:
+        """Remove and return what is due until now, with its due time, in that order."""
+        taken: list[tuple[float, bytes]] = []
         now += RESOLUTION_S
         if now < self._held_until:
             return taken
         waiting = self._waiting
         while waiting and waiting[0][0] <= now:
-            taken.append(heappop(waiting)[2])
+            due, _, message = heappop(waiting)
+            taken.append((max(due, self._held_until), message))
         return taken
 
     def next_due(self) -> float | None:
@@ -136,6 +137,10 @@ class InstrumentCore(ABC):
             self.execute(request, now)
 
     def transmit(self, now: float) -> list[bytes]:
+        return [message for _, message in self.arrivals(now)]
+
+    def arrivals(self, now: float) -> list[tuple[float, bytes]]:
+        """Bring the world to now, and return what is due with its due time."""
         self.world.advance(now)
         return self.outbox.take(now)
 

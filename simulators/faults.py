@@ -171,14 +171,13 @@ class Line:
                 self._execute(request, now)
 
     def transmit(self, now: float) -> list[bytes]:
-        replies = self.core.transmit(now)
-        if self._faults.are_possible:
-            for reply in replies:
-                self._pass_on(reply, now)
-            replies = self._delayed.take(now)
-            if now < self._dead_until or not self.is_open(now):
-                replies.clear()
-        return replies
+        if not self._faults.are_possible:
+            return self.core.transmit(now)
+        for due, reply in self.core.arrivals(now):
+            self._pass_on(reply, due)
+        arrived = self._delayed.take(now)
+        is_passing = now >= self._dead_until and self.is_open(now)
+        return [reply for _, reply in arrived] if is_passing else []
 
     def next_due(self) -> float | None:
         times = [due for due in (self.core.next_due(), self._delayed.next_due()) if due is not None]
@@ -232,15 +231,15 @@ class Line:
                 found = _Strike(request, verb, nth, fault)
         return found
 
-    def _pass_on(self, reply: bytes, now: float) -> None:
+    def _pass_on(self, reply: bytes, due: float) -> None:
         for strike in self._struck:
             if self.core.answers(strike.request, reply):
                 self._struck.remove(strike)
-                self._note(strike, now)
+                self._note(strike, due)
                 for delay_s, part in _damaged(reply, strike.fault):
-                    self._delayed.post(now + delay_s, part)
+                    self._delayed.post(due + delay_s, part)
                 return
-        self._delayed.post(now, reply)
+        self._delayed.post(due, reply)
 
     def _note(self, strike: _Strike, now: float) -> None:
         self._faults.fired.append(
