@@ -60,13 +60,15 @@ class WebsocketLink:
         from websockets.sync.client import connect  # noqa: PLC0415
 
         try:
-            # A kinetic series is one message of a hundred megabytes; packing it would take longer
+            # A kinetic series is one message of a hundred megabytes: packing it would take longer,
+            # and a server busy with it may answer no ping. Our questions tell a dead line as well
             connection = connect(
                 self.address,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=OPEN_TIMEOUT_S,
                 compression=None,
                 max_size=None,
+                ping_interval=None,
                 proxy=None,
             )
             self._socket = self._closers.enter_context(connection)
