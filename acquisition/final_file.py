@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _VERSION = ("v108", "v108")  # readable by HDF5 1.8 and later
 _CHUNK_BYTES = 65_536
 _COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
+_ROWS_AHEAD = 64
 _SMALL = 4096  # values; smaller datasets are not worth a filter
 _READ_ONLY = 0o444
 
@@ -62,16 +63,16 @@ def verify_final(path: Path, journal: JournalReader) -> None:
     accepted = set(journal.accepted().values())
     with h5py.File(path, "r") as file:
         entry = file["entry"]
-        frames, start = (entry[f"instrument/detector_ccd/raw_data/{n}"] for n in ("raw", "start"))
-        readings = entry["attempts/readings"][:].astype("<f8")
+        raw = entry["instrument/detector_ccd/raw_data"]
+        frames, start, readings = _Rows(raw["raw"]), raw["start"][:], entry["attempts/readings"][:]
         ends = np.cumsum(entry["attempts/frames"][:])
         spectra = _Spectra(entry)
-        expected = [(stored.id, stored.crc32) for stored in journal.attempts()]
-        if [key for key, _ in expected] != entry["attempts/id"][:].tolist():
+        expected = journal.checksums()
+        if list(expected) != entry["attempts/id"][:].tolist():
             raise StorageError(f"{path}: holds other attempts than the journal")
         first = 0
-        for (key, crc), end, reading in zip(expected, ends, readings, strict=True):
-            counts = frames[first:end]
+        for (key, crc), end, reading in zip(expected.items(), ends, readings, strict=True):
+            counts = frames.read(first, end)
             if row_crc32(counts, start[first:end], reading.tobytes()) != crc:
                 raise StorageError(f"{path}: attempt {key} does not have the journal's checksum")
             if key in accepted and not spectra.is_sum(key, counts):
@@ -79,25 +80,42 @@ def verify_final(path: Path, journal: JournalReader) -> None:
             first = end
 
 
+class _Rows:
+    """Rows of a compressed dataset, read some at a time: each chunk is unpacked once."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self._outer: tuple[int, ...] = ()
+        self._first = 0
+        self._held: NDArray[Any] = np.zeros((0, dataset.shape[-1]), dataset.dtype)
+
+    def read(self, first: int, end: int, outer: tuple[int, ...] = ()) -> NDArray[Any]:
+        """Return rows first to end - 1 of the last but one dimension, at the place `outer`."""
+        stop = self._first + len(self._held)
+        if outer != self._outer or not self._first <= first <= end <= stop:
+            ahead = max(end, first - first % _ROWS_AHEAD + _ROWS_AHEAD)
+            self._outer, self._first = outer, first - first % _ROWS_AHEAD
+            self._held = self._dataset[(*outer, slice(self._first, ahead))]
+        return self._held[first - self._first : end - self._first]
+
+
 class _Spectra:
     """The spectra in a file, found by the attempt they come from."""
 
     def __init__(self, entry: h5py.Group) -> None:
-        self._place: dict[int, tuple[h5py.Group, tuple[int, ...]]] = {}
-        self._order: dict[str, NDArray[np.int64]] = {}
+        self._place: dict[int, tuple[_Rows, NDArray[np.int64], tuple[int, ...]]] = {}
         for group in (entry[name] for name in ("data", "backgrounds") if name in entry):
-            attempt = group["attempt"][...]
-            self._order[group.name] = group["pixel"][...]
-            for index in zip(*np.nonzero(attempt), strict=True):
-                self._place[int(attempt[index])] = group, index
+            attempt, rows, order = group["attempt"][...], _Rows(group["spectra"]), group["pixel"][:]
+            for index in np.argwhere(attempt).tolist():
+                self._place[int(attempt[tuple(index)])] = rows, order, tuple(index)
 
     def is_sum(self, attempt: int, counts: NDArray[Any]) -> bool:
         """Return whether the spectrum of this attempt is the sum of these frames."""
         if attempt not in self._place:
             return False
-        group, index = self._place[attempt]
-        total = counts.sum(axis=0, dtype=np.int64)[self._order[group.name]]
-        return bool(np.array_equal(group["spectra"][index], total))
+        rows, order, (*outer, row) = self._place[attempt]
+        (spectrum,) = rows.read(row, row + 1, tuple(outer))
+        return bool(np.array_equal(spectrum, counts.sum(axis=0, dtype=np.int64)[order]))
 
 
 def _up_to_date(journal: JournalReader) -> Path | None:

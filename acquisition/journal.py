@@ -167,6 +167,10 @@ class JournalReader:
         """Return point -> id of the attempt that counts."""
         return dict(self._all("SELECT point,attempt FROM accepted ORDER BY point"))
 
+    def checksums(self) -> dict[int, int]:
+        """Return id -> crc32 of every attempt, oldest first."""
+        return dict(self._all("SELECT id,crc32 FROM attempt ORDER BY id"))
+
     def attempts_of(self, point: int) -> tuple[StoredAttempt, ...]:
         """Return every attempt at this point, oldest first."""
         rows = self._all(_ATTEMPT + "WHERE attempt.point=? ORDER BY attempt.id", point)

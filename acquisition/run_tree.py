@@ -10,6 +10,7 @@ and wavelength_by_setting[spectrograph_setting] is the wavelength of each spectr
 Times are run time in s; provenance/segments says at which UTC each stretch of execution began.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -494,13 +495,13 @@ def _fit_array(
 
 
 def _provenance(run: _Run) -> Group:
-    meta, table = run.meta, run.journal.table()
+    meta, plan = run.meta, run.journal.table().to_json()
     segments = run.journal.segments()
     return Group(
         "NXcollection",
         {
-            "plan_json": Field(table.to_json()),
-            "plan_sha256": Field(table.sha256()),
+            "plan_json": Field(plan),
+            "plan_sha256": Field(hashlib.sha256(plan.encode()).hexdigest()),
             "meta_json": Field(json.dumps(meta.to_rows(), sort_keys=True)),
             "sweep_toml": Field(meta.sweep_toml),
             "station_toml": Field(meta.station_toml),
