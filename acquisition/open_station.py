@@ -160,6 +160,9 @@ def _cryostat(config: CryostatConfig) -> dict[str, object]:
         "heater_ranges": tuple(
             (zone.up_to_K, HEATER_RANGES[zone.heater_range]) for zone in config.zone
         ),
+        "pid_zones": tuple(
+            (zone.up_to_K, *zone.pid) for zone in config.zone if zone.proportional is not None
+        ),
     }
 
 

@@ -63,7 +63,7 @@ class InstrumentConfig(ConfigModel):
 
 
 class CryostatZone(Zone):
-    """Controller settings up to a temperature; PID values that are None stay as they are.
+    """Controller settings up to a temperature; without PID values the controller's own stay.
 
     settling_s: what a step usually needs there beyond its ramp; for the price only.
     """
@@ -73,6 +73,17 @@ class CryostatZone(Zone):
     integral: float | None = Field(None, ge=0.1, le=1000)
     derivative: float | None = Field(None, ge=0, le=200)
     settling_s: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _pid_is_complete(self) -> "CryostatZone":
+        given = [value is not None for value in self.pid]
+        if any(given) and not all(given):
+            raise refusal("proportional, integral and derivative together, or none of them")
+        return self
+
+    @property
+    def pid(self) -> tuple[float | None, float | None, float | None]:
+        return self.proportional, self.integral, self.derivative
 
 
 class CryostatConfig(InstrumentConfig):

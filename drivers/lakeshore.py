@@ -55,7 +55,8 @@ class LakeShore336Config:
     """What the station says about the controller.
 
     heater_ranges: (highest setpoint in K, heater range 1 low, 2 medium, 3 high), ascending; the
-    last one reaches as far as the limit. ramp_K_per_min 0 sends setpoints without a ramp.
+    last one reaches as far as the limit. pid_zones: (highest setpoint in K, P, I, D), ascending,
+    sent with each setpoint; empty: PID stays as it is. ramp_K_per_min 0 sends setpoints without a ramp.
     temperature_limit_K and heater_on_after_power_up are written only by `apply_protection`.
     """
 
@@ -68,6 +69,7 @@ class LakeShore336Config:
     max_temperature_K: float = 325.0
     ramp_K_per_min: float = 0.0  # 0.1 to 100
     heater_ranges: tuple[tuple[float, int], ...] = ((10.0, 1), (40.0, 2), (inf, 3))
+    pid_zones: tuple[tuple[float, float, float, float], ...] = ()
     temperature_limit_K: float | None = None
     heater_on_after_power_up: bool | None = None
 
@@ -81,6 +83,8 @@ class LakeShore336Config:
         highest_K = [upto_K for upto_K, _ in self.heater_ranges]
         if not highest_K or highest_K != sorted(highest_K):
             raise ValueError(f"heater ranges {self.heater_ranges}: expected ascending temperatures")
+        if [zone[0] for zone in self.pid_zones] != sorted(zone[0] for zone in self.pid_zones):
+            raise ValueError(f"PID zones {self.pid_zones}: expected ascending temperatures")
         if any(number not in (1, 2, 3) for _, number in self.heater_ranges):
             raise ValueError(f"heater ranges {self.heater_ranges}: expected 1, 2 or 3")
 
@@ -88,6 +92,11 @@ class LakeShore336Config:
         """Return the heater range for a setpoint."""
         fitting = (number for upto_K, number in self.heater_ranges if temperature_K <= upto_K)
         return next(fitting, self.heater_ranges[-1][1])
+
+    def pid(self, temperature_K: float) -> tuple[float, float, float] | None:
+        """Return P, I, D for a setpoint; None where they stay as they are."""
+        fitting = (zone[1:] for zone in self.pid_zones if temperature_K <= zone[0])
+        return next(fitting, None)
 
 
 @register(
@@ -158,7 +167,8 @@ class LakeShore336Controller:
             self._start_ramp_from_measured()
         n, ramp = config.output, config.ramp_K_per_min
         self._instrument.write(
-            f"RAMP {n},{int(ramp > 0)},{ramp:.3f};SETP {n},{target_K:.3f};"
+            f"{self._pid_command(target_K)}RAMP {n},{int(ramp > 0)},{ramp:.3f};"
+            f"SETP {n},{target_K:.3f};"
             f"RANGE {n},{config.heater_range(target_K)}"
         )
         self._supersede()
@@ -217,6 +227,13 @@ class LakeShore336Controller:
     def close(self) -> None:
         """Let go of the line; heater and setpoint stay as they are."""
         self._line.close()
+
+    def _pid_command(self, target_K: float) -> str:
+        pid = self._config.pid(target_K)
+        if pid is None:
+            return ""
+        p, i, d = pid
+        return f"PID {self._config.output},{p:.1f},{i:.1f},{d:.0f};"
 
     def _supersede(self) -> None:
         if self._approach is not None:

@@ -95,6 +95,22 @@ def test_a_setpoint_is_sent_with_ramp_and_range_between_two_looks_at_the_event_r
     status.check()
 
 
+def test_the_pid_of_the_zone_goes_before_the_setpoint(controller, clock):
+    zones = ((10.0, 20.0, 200.0, 0.0), (inf, 50.0, 20.0, 5.0))
+    device = controller(
+        READY,
+        sent("PID 1,50.0,20.0,5;RAMP 1,0,0.000;SETP 1,100.000;RANGE 1,3"),
+        pid_zones=zones,
+    )
+
+    device.set(100.0)
+
+
+def test_pid_zones_must_ascend():
+    with pytest.raises(ValueError, match="PID zones .* expected ascending temperatures"):
+        LakeShore336Config(pid_zones=((50.0, 1.0, 1.0, 0.0), (10.0, 1.0, 1.0, 0.0)))
+
+
 def test_the_old_setpoint_read_early_is_waited_out(controller, clock):
     device = controller(
         READY,
