@@ -107,7 +107,7 @@ def test_the_pid_of_the_zone_goes_before_the_setpoint(controller, clock):
 
 
 def test_pid_zones_must_ascend():
-    with pytest.raises(ValueError, match="PID zones .* expected ascending temperatures"):
+    with pytest.raises(ValueError, match=r"PID zones .* expected ascending temperatures"):
         LakeShore336Config(pid_zones=((50.0, 1.0, 1.0, 0.0), (10.0, 1.0, 1.0, 0.0)))
 
 
