@@ -56,7 +56,8 @@ class LakeShore336Config:
 
     heater_ranges: (highest setpoint in K, heater range 1 low, 2 medium, 3 high), ascending; the
     last one reaches as far as the limit. pid_zones: (highest setpoint in K, P, I, D), ascending,
-    sent with each setpoint; empty: PID stays as it is. ramp_K_per_min 0 sends setpoints without a ramp.
+    sent with each setpoint; empty: PID stays as it is. ramp_K_per_min 0 sends setpoints without a
+    ramp.
     temperature_limit_K and heater_on_after_power_up are written only by `apply_protection`.
     """
 
