@@ -1,5 +1,5 @@
 # For a machine with Python 3.11 or later, pip, make and git:
-#   make demo   set up .venv and measure one simulated night
+#   make demo   set up .venv and measure one simulated night, draw it
 #   make test   set up .venv and run the tests
 #   make lint   the checks of style, types and architecture
 # Another Python: make demo PYTHON=python3.12
@@ -14,6 +14,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 demo: $(VENV)/program.installed
 	$(BIN)/cryoscan run examples/overnight.toml
+	$(BIN)/python docs/figures/overnight.py \
+		"$$(ls -t examples/runs/*/*/*/*.nxs | head -n 1)" examples/runs/overnight.png
+	@echo picture: examples/runs/overnight.png
 
 test: $(VENV)/tests.installed
 	$(BIN)/python -m pytest -n 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class RunSummary:
     ended: str
     safe: str
     digest: str | None
+    notes: tuple[str, ...]
     laws: tuple[str, ...]
     rows: tuple[RunRow, ...]
 
@@ -101,6 +103,7 @@ def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
             ended=_last(events, "finished"),
             safe=_last(events, "safe state"),
             digest=reader.digest() if with_digest else None,
+            notes=tuple(_dated(event) for event in events if event.code == "note"),
             laws=law_texts(reader),
             rows=rows,
         )
@@ -127,6 +130,8 @@ def _lines(summary: RunSummary) -> Iterator[tuple[str, str]]:
     yield "safe state", summary.safe
     if summary.digest:
         yield "digest", summary.digest
+    for note in summary.notes:
+        yield "note", note
     for law in summary.laws:
         yield "law", law
 
@@ -185,6 +190,11 @@ def _fitted(fit: FitRow | None, name: str, *, error: bool = False) -> float | No
         return None
     values = fit.errors if error else fit.values
     return float(values[fit.names.index(name)])
+
+
+def _dated(event: Event) -> str:
+    when = datetime.fromtimestamp(event.utc, UTC)
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC  {event.text}"
 
 
 def _last(events: list[Event], code: str) -> str:
