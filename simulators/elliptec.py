@@ -176,7 +176,9 @@ class ElliptecBus(InstrumentCore):
             if request[HEADER] not in ADDRESSES:
                 module.fail(ElliptecStatus.VALUE_OUT_OF_RANGE, now)
             elif request[1:HEADER] == b"ga":
-                self._groups.setdefault(new, []).append(module)
+                group = self._groups.setdefault(new, [])
+                if module not in group:
+                    group.append(module)
                 module.reply(now, "GS00")
             else:
                 module.address = new

@@ -182,7 +182,8 @@ class Monochromator(IclDevice):
         self._world.at(due_s, arrive)
 
     def _place(self, name: str, parameters: Parameters) -> str:
-        return f"{name} {parameters.get('locationId', 0)}"
+        place = self.whole(parameters, "locationId", 0, 8) if "locationId" in parameters else 0
+        return f"{name} {place}"
 
     def _get(self, name: str) -> Command:
         def get(parameters: Parameters) -> Results:

@@ -21,7 +21,7 @@ from typing import Final
 
 from simulators.core import InstrumentCore, LineBuffer
 from simulators.keithley_settings import SETTINGS, Header
-from simulators.keithley_source import SourceUnit
+from simulators.keithley_source import SETTINGS_CONFLICT, SourceUnit
 from simulators.scpi import ScpiCommand, ScpiError, parse_message, spelling_table
 from simulators.scpi_settings import ILLEGAL, MISSING, NOT_ALLOWED, Real, Stored, real
 from simulators.world import World
@@ -32,6 +32,7 @@ NOT_A_NUMBER: Final = 9.91e37
 MAX_LINE: Final = 2048
 MAX_ERRORS: Final = 10
 MAX_WAITING: Final = 256
+MAX_READINGS: Final = 2500
 ABORT_BYTES: Final = b"\x03\x18"
 ELEMENTS: Final = ("VOLT", "CURR", "RES", "TIME", "STAT")
 LONG_ELEMENTS: Final = {"VOLTAGE": "VOLT", "CURRENT": "CURR", "RESISTANCE": "RES", "STATUS": "STAT"}
@@ -126,6 +127,8 @@ class Keithley2410(InstrumentCore):
             Header.CURRENT_LIMIT: self._source.check_limit,
             Header.CURRENT_RANGE: self._source.check_measuring_range,
             Header.OUTPUT: self._check_output,
+            Header.TRIGGER_COUNT: lambda count: self._check_count(count, Header.ARM_COUNT),
+            Header.ARM_COUNT: lambda count: self._check_count(count, Header.TRIGGER_COUNT),
         }
         self._queries = self._query_table()
         self._commands = self._command_table()
@@ -376,6 +379,12 @@ class Keithley2410(InstrumentCore):
         if on and not self._output_is_allowed:
             raise BLOCKED
         return on
+
+    def _check_count(self, count: Stored, other: str) -> Stored:
+        """The product of both counts is at most what the buffer holds."""
+        if int(count) * int(self._values[other]) > MAX_READINGS:
+            raise SETTINGS_CONFLICT
+        return count
 
     def _reset(self, _: tuple[str, ...]) -> None:
         """Set everything to *RST; status and error queue stay."""

@@ -11,7 +11,7 @@ from simulators.scpi import ScpiError
 from simulators.scpi_settings import OUT_OF_RANGE, Stored
 from simulators.world import World
 
-__all__ = ["PROTECTION_STEPS_V", "SourceUnit", "range_for", "top_of"]
+__all__ = ["PROTECTION_STEPS_V", "SETTINGS_CONFLICT", "SourceUnit", "range_for", "top_of"]
 
 OVER_RANGE: Final = 1.05
 HIGH_RANGE_TOP_V: Final = 1100.0

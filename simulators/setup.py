@@ -10,7 +10,8 @@ from simulators.icl import IclServer
 from simulators.icl_device import IclSettings
 from simulators.in_process import Framing, InProcessLink, Waiter
 from simulators.keithley import Keithley2410, KeithleySettings
-from simulators.lakeshore import LakeShore336, LakeShoreSettings
+from simulators.lakeshore import LakeShore336
+from simulators.lakeshore_command import LakeShoreSettings
 from simulators.replay import Replay
 from simulators.truth import Truth
 from simulators.world import World

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from simulators.control_loop import ControlLoop
-from simulators.lakeshore import LakeShore336, LakeShoreSettings, sensor_ohm, sensor_temperature_K
+from simulators.lakeshore import LakeShore336
+from simulators.lakeshore_command import LakeShoreSettings
+from simulators.lakeshore_inputs import sensor_ohm, sensor_temperature_K
 from simulators.truth import CryostatTruth, Truth
 from simulators.world import World
 
