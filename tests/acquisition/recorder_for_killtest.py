@@ -2,6 +2,8 @@
 
 record DIR     start or resume the run in DIR, measure what is left, build the final file;
                prints "S <first point>", "A <point>" for each point that is safe, "E" at the end
+measure DIR    the same without the final file
+finalise DIR   build the final file
 check DIR N    print as JSON what of the points up to N is lost, and whether every file is right
 What each point holds follows from its number, so that every byte can be checked.
 """
@@ -28,13 +30,16 @@ PIXELS = 64
 
 def main() -> None:
     verb, folder, *rest = sys.argv[1:]
-    if verb == "record":
-        record(Path(folder))
-    else:
+    if verb in ("record", "measure"):
+        measure(Path(folder))
+    if verb in ("record", "finalise"):
+        build_final(Path(folder))
+        print("E", flush=True)
+    if verb == "check":
         print(json.dumps(check(Path(folder), int(rest[0]))))
 
 
-def record(folder: Path) -> None:
+def measure(folder: Path) -> None:
     with _open(folder) as journal:
         view = LiveView(journal)
         todo = journal.todo()
@@ -46,8 +51,6 @@ def record(folder: Path) -> None:
             print("A", point.index, flush=True)
             view.update(key, attempt)
         view.close()
-    build_final(folder)
-    print("E", flush=True)
 
 
 def check(folder: Path, claimed: int) -> dict[str, int]:

@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -387,6 +388,21 @@ def test_xarray_finds_axes_and_coordinates_by_name(recorded, made_up_run):
 
         assert dict(data.sizes) == {"temperature": 3, "repeat": 2, "wavelength": 48}
         np.testing.assert_array_equal(spectrum, made_up_run().attempt(5).counts[0])
+
+
+def test_the_snippets_of_the_page_on_files_run(recorded, capsys):
+    pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    page = Path(__file__).parents[2] / "docs" / "reference" / "files.md"
+    snippets = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+    for snippet in snippets:
+        exec(snippet, {"path": build_final(recorded)})  # noqa: S102 - our own page
+
+    assert len(snippets) == 2
+    printed = capsys.readouterr().out
+    assert "{'temperature': 3, 'repeat': 2, 'wavelength': 48}" in printed
+    assert "(3, 2) (48,) ['temperature_K', 'gap_voltage_V', 'angle_deg']" in printed
 
 
 def test_silx_finds_the_default_plot(recorded):

@@ -76,6 +76,35 @@ def test_ended_within_any_write_nothing_acknowledged_is_lost(tmp_path, crash_at_
     assert counted["ended_by_itself"] < counted["runs"]
 
 
+def recorder(verb: str, run: Path, *arguments: str, **extra: str) -> tuple[int, str]:
+    """Run the recorder by itself; return how it ended and what it printed last."""
+    command = [sys.executable, str(HERE / "recorder_for_killtest.py"), verb, str(run), *arguments]
+    environment = dict(os.environ, PYTHONPATH=str(HERE.parents[1]), **extra)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return result.returncode, result.stdout.strip().rpartition("\n")[2]
+
+
+def test_ended_within_the_finalisation_the_final_file_is_absent_or_whole(tmp_path, crash_at_call):
+    measured = tmp_path / "measured"
+    measured.mkdir()
+    recorder("measure", measured)
+    deaths = 0
+
+    # while HDF5 writes; between the renames of file and checksum; while the journal is sealed
+    for call in (60, 124, 146):
+        run = Path(shutil.copytree(measured, tmp_path / str(call) / "run"))
+        fatal = {"LD_PRELOAD": str(crash_at_call), "CRASH_AT": str(call), "CRASH_DIR": str(run)}
+        deaths += recorder("finalise", run, **fatal)[0] == 137
+        ended, counted = recorder("check", run, "59")  # verifies every final file there is
+        assert (ended, json.loads(counted)["lost"]) == (0, 0)
+
+        assert recorder("finalise", run) == (0, "E")
+
+        assert len(list(run.glob("*.nxs"))) == len(list(run.glob("*.sha256"))) == 1
+        assert not list(run.glob("*.tmp"))
+    assert deaths >= 2
+
+
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
 def test_campaign_of_kills(tmp_path):
