@@ -329,7 +329,7 @@ class _Approach:
             return False
         if abs(setpoint_K - self._target_K) <= SETPOINT_DIGIT_K:
             return True
-        if now > self._sent_s + SETPOINT_DEADLINE_S:
+        if now > self._sent_s + self._clock.patience_s(SETPOINT_DEADLINE_S):
             raise InstrumentError(
                 self._name, f"setpoint reads back {setpoint_K} K, not {self._target_K} K"
             )
