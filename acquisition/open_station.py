@@ -43,6 +43,7 @@ __all__ = ["open_bias", "open_station"]
 logger = logging.getLogger(__name__)
 
 HEATER_RANGES = {"low": 1, "medium": 2, "high": 3}
+LEASE_S = 5.0  # of silence, after which the engine counts as dead
 PROTECTION_STEPS_V = (20.0, 40.0, 100.0, 200.0, 300.0, 400.0, 500.0)
 
 
@@ -112,6 +113,7 @@ def open_bias(
         current_trip_A=config.current_trip_A,
         sweep_slew_V_per_s=config.sweep_slew_V_per_s,
         emergency_slew_V_per_s=config.emergency_slew_V_per_s,
+        lease_s=clock.patience_s(LEASE_S),
     )
     settings = BiasSettings(
         max_voltage_V=rules.max_voltage_V,

@@ -26,6 +26,13 @@ class Clock(Protocol):
         """Let that much experiment time pass; zero or negative returns at once."""
         ...
 
+    def patience_s(self, seconds: float) -> float:
+        """Return the experiment time to grant to what should take no longer than that.
+
+        Never less than so many seconds of life: computer and lines are not faster than real.
+        """
+        ...
+
 
 class ScaledClock:
     """Real time multiplied: `factor` seconds of experiment pass in one second of life."""
@@ -44,6 +51,9 @@ class ScaledClock:
     def wait(self, seconds: float) -> None:
         if seconds > 0:
             time.sleep(seconds / self.factor)
+
+    def patience_s(self, seconds: float) -> float:
+        return seconds * max(1.0, self.factor)
 
 
 class RealClock(ScaledClock):
@@ -76,3 +86,6 @@ class VirtualClock:
         self._now += seconds
         for follow in self.on_advance:
             follow(self._now)
+
+    def patience_s(self, seconds: float) -> float:
+        return seconds

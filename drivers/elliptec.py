@@ -83,7 +83,7 @@ class _Movement:
         self.is_done = False
         self._line = line
         self._clock = clock
-        self._deadline_s = clock.now() + timeout_s
+        self._deadline_s = clock.now() + clock.patience_s(timeout_s)
         self._arrived = arrived
         self._lost = lost
 

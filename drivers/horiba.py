@@ -231,7 +231,7 @@ class _Move:
             return False
         if self._is_there():
             return True
-        if self._was_busy or elapsed_s > START_MOVING_S:
+        if self._was_busy or elapsed_s > self._mono.clock.patience_s(START_MOVING_S):
             raise InstrumentError(self._mono.name, f"did not arrive: {self._mono.settings()}")
         return False
 
@@ -536,7 +536,7 @@ class _Acquisition:
         series_s = settings.frames * self._period_s
         self._exposed_s = start_s + series_s - config.frame_readout_s + config.exposed_margin_s
         self._next_s = start_s + series_s
-        self._deadline_s = start_s + series_s + config.readout_timeout_s
+        self._deadline_s = start_s + series_s + clock.patience_s(config.readout_timeout_s)
         self._request: int | None = None
 
     @property
