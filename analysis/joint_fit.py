@@ -24,7 +24,6 @@ Evaluate = Callable[[Array], tuple[Array, Array]]
 # Squared distances to the optimum in units of the statistical error: 0.01 sigma for what is shared,
 # 0.1 sigma for the worst single spectrum.
 _SHARED_DISTANCE2, _OWN_DISTANCE2 = 1e-4, 1e-2
-_MOST_STEPS = 200
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
 
 
@@ -77,7 +76,8 @@ class JointOptimum:
     shared, shared_covariance: (s,), (s, s). parameters: of every spectrum, (spectra, parameters).
     own_covariance: (spectra, own, own), the uncertainty of the shared ones included.
     own_response: (spectra, own, shared): what an error of the shared ones does to the own ones.
-    expected: (spectra, pixels).
+    expected: (spectra, pixels). scores: of the shared parameters. restless: the spectra whose own
+    parameters had not arrived.
     """
 
     shared: Array
@@ -87,7 +87,8 @@ class JointOptimum:
     own_response: Array
     expected: Array
     deviance: float
-    scores: Array  # of the shared parameters, by spectrum: (spectra, shared)
+    scores: Array
+    restless: NDArray[np.bool_]
     converged: bool
     condition: float
     evaluations: int
@@ -114,8 +115,13 @@ def maximise_jointly(
     shared: Array,
     start: Array,
     largest_step: Callable[[Array], Array],
+    stragglers: float = 0.0,
+    most_steps: int = 200,
 ) -> JointOptimum:
     """Climb from the start to the optimum of all spectra together.
+
+    stragglers: share of the spectra that need not have arrived, for a first look at a series in
+    which some do not belong.
 
     shared: start values, (s,); start: c_f and the start of x_f, (spectra, parameters).
     largest_step: of all parameters at a place, as in fisher_scoring.Box.
@@ -123,10 +129,13 @@ def maximise_jointly(
     place = start + sharing.design @ shared
     expected, jacobian = evaluate(place)
     here = slope_at(counts, expected, jacobian)
-    damping, converged, evaluations = 1e-3, False, 1
-    while evaluations < _MOST_STEPS and damping < _MOST_DAMPING and not converged:
+    # Each spectrum has a damping of its own, so that one that overshoots does not hold up the rest.
+    damping, own_damping = 1e-3, np.full(len(place), 1e-3)
+    converged, evaluations = False, 1
+    restless = np.ones(len(place), dtype=np.bool_)
+    while evaluations < most_steps and damping < _MOST_DAMPING and not converged:
         normal = _normal(here.score, here.curvature, sharing)
-        shared_step, own_step, is_close = _solve(normal, damping)
+        shared_step, own_step, distance2 = _solve(normal, damping, own_damping)
         cap = largest_step(place)
         shared_excess = float((np.abs(sharing.design @ shared_step) / cap).max())
         own_excess = (np.abs(own_step) / cap[:, sharing.own]).max(axis=1)
@@ -136,15 +145,20 @@ def maximise_jointly(
         expected, jacobian = evaluate(place + move)
         there = slope_at(counts, expected, jacobian)
         evaluations += 1
-        near = is_close and damping < 1.0
-        gain = float(here.deviance.sum() - there.deviance.sum())
-        if gain >= 0 or (near and gain > -_OWN_DISTANCE2):
+        restless = distance2[1:] > _OWN_DISTANCE2
+        arrived = distance2[0] < _SHARED_DISTANCE2 and restless.mean() <= stragglers
+        near = bool(arrived) and damping < 1.0
+        gain = here.deviance - there.deviance
+        is_better = gain.sum() >= 0 or (near and gain.sum() > -_OWN_DISTANCE2)
+        if is_better:
             place, shared, here = place + move, shared + shared_step, there
             converged = near
-            damping = max(0.1 * damping, _LEAST_DAMPING)
-        else:
-            damping *= 10.0
-    return _finished(here, evaluate(place)[0], sharing, place, shared, converged, evaluations)
+        damping = max(damping * (0.1 if is_better else 10.0), _LEAST_DAMPING)
+        own_damping = own_damping * np.where(gain > -_OWN_DISTANCE2, 0.1, 10.0)
+        own_damping = np.clip(own_damping, _LEAST_DAMPING, _MOST_DAMPING)
+    return _finished(
+        here, evaluate(place)[0], sharing, place, shared, restless, converged, evaluations
+    )
 
 
 def _normal(score: Array, matrix: Array, sharing: Sharing) -> _Normal:
@@ -168,9 +182,10 @@ def _normal(score: Array, matrix: Array, sharing: Sharing) -> _Normal:
     )
 
 
-def _solve(normal: _Normal, damping: float) -> tuple[Array, Array, bool]:
-    """Return shared step, own steps and whether both are small against the errors."""
-    own_matrix = normal.own_matrix + damping * np.eye(normal.own_matrix.shape[1])
+def _solve(normal: _Normal, damping: float, own_damping: Array) -> tuple[Array, Array, Array]:
+    """Return shared step, own steps and squared distances: shared first, then each spectrum."""
+    identity = np.eye(normal.own_matrix.shape[1])
+    own_matrix = normal.own_matrix + own_damping[:, None, None] * identity
     right = np.concatenate([normal.own_score[..., None], normal.mixed], axis=2)
     solved = np.linalg.solve(own_matrix, right)
     toward, response = solved[..., 0], solved[..., 1:]
@@ -181,8 +196,8 @@ def _solve(normal: _Normal, damping: float) -> tuple[Array, Array, bool]:
     shared_step = np.linalg.solve(reduced, pull)
     own_step = toward - response @ shared_step
     own_distance2 = (normal.own_score * own_step).sum(axis=1)
-    is_close = bool(pull @ shared_step < _SHARED_DISTANCE2 and own_distance2.max() < _OWN_DISTANCE2)
-    return shared_step / normal.shared_scale, own_step / normal.own_scale, is_close
+    distance2 = np.concatenate([[pull @ shared_step], own_distance2])
+    return shared_step / normal.shared_scale, own_step / normal.own_scale, distance2
 
 
 def _finished(
@@ -191,6 +206,7 @@ def _finished(
     sharing: Sharing,
     place: Array,
     shared: Array,
+    restless: NDArray[np.bool_],
     converged: bool,
     evaluations: int,
 ) -> JointOptimum:
@@ -211,6 +227,7 @@ def _finished(
         expected=expected,
         deviance=float(here.deviance.sum()),
         scores=(sharing.design.transpose(0, 2, 1) @ here.score[..., None])[..., 0],
+        restless=restless,
         converged=converged,
         condition=float(eigenvalue[0]),
         evaluations=evaluations,

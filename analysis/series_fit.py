@@ -151,7 +151,7 @@ def fit_series(
     table = series_table(lines, profile=profile, background_order=background_order)
     start = starts[0] if len(starts) == 1 else _most_likely(table, windows, starts)
     sharing, shared, place = _arranged(table, start)
-    optimum = _climb(table, windows, sharing, shared=shared, place=place)
+    optimum = _climb(table, windows, sharing, shared=shared, place=place, is_first_look=True)
     reasons = _misfits(windows, optimum)
     kept = np.array([i not in reasons for i in range(len(place))])
     part = windows.only(kept)
@@ -178,7 +178,9 @@ def _most_likely(
 
     def deviance(start: SeriesStart) -> float:
         sharing, shared, place = _arranged(table, start.only(chosen))
-        return _climb(table, windows.only(kept), sharing, shared=shared, place=place).deviance
+        return _climb(
+            table, windows.only(kept), sharing, shared=shared, place=place, is_first_look=True
+        ).deviance
 
     return min(starts, key=deviance)
 
@@ -223,7 +225,13 @@ def _law_start(column: Array, wanted: Array) -> Array:
 
 
 def _climb(
-    table: LineTable, windows: FrameWindows, sharing: Sharing, *, shared: Array, place: Array
+    table: LineTable,
+    windows: FrameWindows,
+    sharing: Sharing,
+    *,
+    shared: Array,
+    place: Array,
+    is_first_look: bool = False,
 ) -> JointOptimum:
     names = table.names
     width = names.index("width_eV")
@@ -243,6 +251,9 @@ def _climb(
         shared=shared,
         start=place,
         largest_step=largest_step,
+        # Frames that do not belong would keep the first look from ever ending.
+        stragglers=0.1 if is_first_look else 0.0,
+        most_steps=30 if is_first_look else 200,
     )
 
 
@@ -256,7 +267,9 @@ def _misfits(windows: FrameWindows, optimum: JointOptimum) -> dict[int, str]:
     limit = typical * (pixels + 5.0 * np.sqrt(2.2 * pixels))
     return {
         int(i): f"does not fit: chi2 per pixel {chi2[i] / pixels[i]:.2f}, usual is {typical:.2f}"
-        for i in np.flatnonzero(chi2 > limit)
+        for i in np.flatnonzero(
+            (chi2 > limit) | (optimum.restless & (optimum.restless.mean() < 0.1))
+        )
     }
 
 

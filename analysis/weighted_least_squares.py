@@ -128,11 +128,10 @@ def solve_with_drift(
         return plain
     span_s = float(np.ptp(time_s))
     shortest, longest = np.log(0.2 * duration_s), np.log(span_s)
-    lag = np.abs(np.subtract.outer(time_s, time_s))
 
     def total(at: Array) -> Array:
         memory_s = float(np.exp(np.clip(at[1], shortest, longest)))
-        return np.diag(variance) + np.exp(at[0]) * drift(lag, duration_s, memory_s)
+        return np.diag(variance) + np.exp(at[0]) * drift(time_s, duration_s, memory_s)
 
     starts = [
         (2.0 * np.log(plain.scatter), np.log(memory_s))
@@ -159,12 +158,17 @@ def solve_with_drift(
     )
 
 
-def drift(lag_s: Array, duration_s: float, memory_s: float) -> Array:
-    """Return the correlation of means over duration_s of a process that forgets exponentially."""
-    x = duration_s / memory_s
-    apart = (2.0 * np.cosh(x) - 2.0) / x**2 * np.exp(-lag_s / memory_s)
-    same = 2.0 * (x - 1.0 + np.exp(-x)) / x**2
-    return np.where(lag_s < 0.5 * duration_s, same, apart)
+def drift(time_s: Array, duration_s: float, memory_s: float) -> Array:
+    """Return the covariance of means over duration_s of a process that forgets exponentially.
+
+    time_s: middle of each mean; the means may overlap. Unit variance of the process itself.
+    """
+    node, weight = np.polynomial.legendre.leggauss(3)
+    moments = time_s[:, None] + 0.5 * duration_s * node
+    lag = np.abs(moments[:, None, :, None] - moments[None, :, None, :])
+    return np.asarray(
+        np.einsum("ijkl,k,l->ij", np.exp(-lag / memory_s), 0.5 * weight, 0.5 * weight)
+    )
 
 
 def _largest_variance(fit: LinearFit, variance: Array) -> float:
