@@ -1,13 +1,16 @@
 """Every snippet of the README and of docs/ does what it says.
 
 console: run in one shell per document, in a folder with a copy of examples/ and docs/; what is
-shown below a command is compared, `...` stands for anything; a command must succeed unless the
-next one is `echo $?`. python: run there too. toml: a whole file begins with its name as a comment
-and is kept there; a part replaces the sections of that name in an example; both are checked.
+    shown below a command is compared, `...` stands for anything. A command must succeed, unless
+    the next one is `echo $?`, but it may take some tries while something runs in the background.
+python: run there too; `path` is the final file of a small run, unless the snippet says otherwise.
+toml: a whole file begins with its name as a comment and is kept there; a part replaces the
+    sections of that name in an example. Both are checked.
 sh: the set-up, which CI runs as it stands. powershell: for Windows, marked untested.
 """
 
 import doctest
+import json
 import os
 import re
 import shutil
@@ -29,6 +32,23 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"console", "python", "toml", "sh", "powershell", "text"}
 SWEEP, STATION = "field_polarization_map.toml", "station_simulated.toml"
+GRID = """
+[[axis]]
+quantity = "temperature"
+unit = "K"
+points = [5.5, 10]
+
+[[axis]]
+quantity = "polarization"
+unit = "deg"
+points = "0..90 step 45"
+repeat_first = false
+
+[exposure]
+time = "1 s"
+frames = 2
+"""
+TRIES = 30
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -92,6 +112,7 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.run("set -m")  # jobs have numbers, and take Ctrl-C
 
     def run(self, typed: str) -> tuple[str, int]:
         """Return what the command printed and its exit code, which the next one sees as $?."""
@@ -108,6 +129,7 @@ class Shell:
         raise AssertionError(f"the shell ended: {''.join(printed)}")
 
     def close(self) -> None:
+        """End what still runs in the background, and the shell."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
         self._bash.stdin.write("\nkill $(jobs -p) 2>/dev/null; wait; exit\n")
@@ -125,7 +147,19 @@ def _shell(folder: Path) -> Iterator[Shell]:
         shell.close()
 
 
-def run_document(document: Path, folder: Path) -> None:
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The final file of two temperatures and three angles, simulated, without fits."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(ROOT / "examples" / STATION, folder)
+    sweep = (ROOT / "examples" / "polarization.toml").read_text(encoding="utf-8")
+    (folder / "sweep.toml").write_text(with_sections(sweep, GRID), encoding="utf-8")
+    command = [f"{Path(sys.executable).parent}/cryoscan", "run", "sweep.toml", "--no-fit", "--json"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return folder / str(json.loads(ran.stdout)["final"])
+
+
+def run_document(document: Path, folder: Path, finished: Path) -> None:
     """Do everything the document says, from top to bottom. Raises AssertionError."""
     for part in ("examples", "docs"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("runs"))
@@ -135,7 +169,7 @@ def run_document(document: Path, folder: Path) -> None:
             if snippet.language == "console":
                 _run_console(shell, commands(snippet.text), where)
             elif snippet.language == "python":
-                _run_python(shell, snippet.text, where)
+                _run_python(shell, f"path = {str(finished)!r}\n{snippet.text}", where)
             elif snippet.language == "toml":
                 _check_toml(snippet.text, folder, where)
 
@@ -143,11 +177,20 @@ def run_document(document: Path, folder: Path) -> None:
 def _run_console(shell: Shell, typed: list[Command], where: str) -> None:
     follows = [*(command.typed for command in typed[1:]), ""]
     for command, following in zip(typed, follows, strict=True):
-        printed, status = shell.run(command.typed)
+        printed, status = _run_patiently(shell, command.typed, may_fail=following == "echo $?")
         assert status == 0 or following == "echo $?", f"{where}: {command.typed}\n{printed}"
         if command.shown:
             fits = doctest.OutputChecker().check_output(command.shown, printed, LOOSE)
             assert fits, f"{where}: {command.typed}\nprinted\n{printed}\nnot\n{command.shown}"
+
+
+def _run_patiently(shell: Shell, typed: str, *, may_fail: bool) -> tuple[str, int]:
+    for _ in range(TRIES):
+        printed, status = shell.run(typed)
+        if status == 0 or may_fail or not shell.run("jobs -r")[0]:
+            break
+        shell.run("sleep 1")
+    return printed, status
 
 
 def _run_python(shell: Shell, source: str, where: str) -> None:
@@ -188,8 +231,8 @@ def _section(part: str) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_document_does_what_it_says(document: Path, tmp_path: Path) -> None:
-    run_document(document, tmp_path)
+def test_a_document_does_what_it_says(document: Path, tmp_path: Path, finished_run: Path) -> None:
+    run_document(document, tmp_path, finished_run)
 
 
 def test_every_snippet_is_of_a_kind_that_is_proven() -> None:
@@ -235,7 +278,7 @@ def test_a_snippet_that_is_wrong_is_noticed(tmp_path: Path, text: str, complaint
     document.write_text(text)
 
     with pytest.raises(AssertionError, match=complaint):
-        run_document(document, tmp_path / "folder")
+        run_document(document, tmp_path / "folder", tmp_path)
 
 
 def test_a_toml_snippet_with_a_mistake_is_noticed(tmp_path: Path) -> None:
@@ -243,15 +286,15 @@ def test_a_toml_snippet_with_a_mistake_is_noticed(tmp_path: Path) -> None:
     document.write_text('```toml\n[end]\ncryostat = "melt"\n```\n')
 
     with pytest.raises(Exception, match="melt"):
-        run_document(document, tmp_path / "folder")
+        run_document(document, tmp_path / "folder", tmp_path)
 
 
 def test_right_snippets_of_every_kind_pass(tmp_path: Path) -> None:
     document = tmp_path / "right.md"
     document.write_text(
-        "```console\n$ WORD=there\n$ false\n$ echo $?\n1\n$ echo hello \\\n> $WORD $HOME\n"
-        "hello there ...\n```\n```python\nprint(1)\n```\n"
+        "```console\n$ (sleep 0.5; touch late) &\n$ ls late\n$ WORD=there\n$ false\n$ echo $?\n"
+        "1\n$ echo hello \\\n> $WORD $HOME\nhello there ...\n```\n```python\nprint(1)\n```\n"
         '```toml\n[end]\ncryostat = "heater off"\n```\n'
     )
 
-    run_document(document, tmp_path / "folder")
+    run_document(document, tmp_path / "folder", tmp_path)
