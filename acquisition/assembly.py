@@ -1,6 +1,6 @@
 """Putting an engine together from a configuration, open instruments and a journal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 from acquisition.axis_config import AXIS_KINDS, AxisQuantity
@@ -21,7 +21,6 @@ from acquisition.station_file import PolarizerConfig, StationConfig
 from acquisition.sweep_file import SweepConfig
 from acquisition.verification import Tolerances
 from drivers.clock import Clock
-from drivers.roles import Reading
 
 __all__ = [
     "detector_setup",
@@ -34,6 +33,7 @@ __all__ = [
 ]
 
 STALE_PERIODS = 5.0  # of a monitor, after which its reading is a trip
+SHORTEST_STALE_S = 60.0  # time in which a lost line may come back
 ANGLE_MARGIN = 2.0  # of the stage's own tolerance, in the polarization angle
 
 
@@ -51,17 +51,22 @@ def monitors_of(station: Station, config: StationConfig) -> list[Monitor]:
             )
         )
     if station.bias is not None and config.bias is not None:
-        monitors.append(Monitor("bias", config.bias.monitor_interval_s, _bias_reader(station)))
+        monitors.append(Monitor("bias", config.bias.monitor_interval_s, station.bias.read))
     return monitors
 
 
-def interlocks_of(station: Station, config: StationConfig) -> list[Interlock]:
-    """Return the levels that must hold; leakage is judged by the bias port itself."""
+def interlocks_of(
+    station: Station, config: StationConfig, clock: Clock, *, longest_series_s: float
+) -> list[Interlock]:
+    """Return the levels that must hold; leakage is judged by the bias port itself.
+
+    longest_series_s: for which a camera may be unable to tell its temperature: it exposes.
+    """
     interlocks = [
         Interlock(
             "detector_temperature_C",
             high=config.camera.max_detector_C,
-            max_age_s=STALE_PERIODS * config.camera.monitor_interval_s,
+            max_age_s=_stale_s(config.camera.monitor_interval_s, clock) + longest_series_s,
         )
     ]
     if station.cryostat is not None and config.cryostat is not None:
@@ -69,7 +74,7 @@ def interlocks_of(station: Station, config: StationConfig) -> list[Interlock]:
             Interlock(
                 "temperature_K",
                 high=config.cryostat.trip_K,
-                max_age_s=STALE_PERIODS * config.cryostat.monitor_interval_s,
+                max_age_s=_stale_s(config.cryostat.monitor_interval_s, clock),
                 consequence=Consequence.STOP_AND_HEATER_OFF,
             )
         )
@@ -146,6 +151,10 @@ def to_polarization(config: StationConfig) -> Callable[[float], float]:
     )
 
 
+def _stale_s(interval_s: float, clock: Clock) -> float:
+    return max(STALE_PERIODS * interval_s, clock.patience_s(SHORTEST_STALE_S))
+
+
 def _turned(polarizer: PolarizerConfig, mechanical_deg: float) -> float:
     """A half-wave plate turns the polarization by twice its own angle."""
     return mechanical_deg * (1.0 if polarizer.rotates == "analyser" else 2.0)
@@ -161,19 +170,3 @@ def _voltage_tolerance_V(config: StationConfig, sweep: SweepConfig) -> float:
     if sweep.axis_of(AxisQuantity.FIELD) is not None and electrodes is not None:
         return abs(electrodes.voltage_V(_criterion(sweep, AxisQuantity.FIELD).tolerance))
     return _criterion(sweep, AxisQuantity.BIAS).tolerance
-
-
-def _bias_reader(station: Station) -> Callable[[], Mapping[str, Reading]]:
-    bias = station.bias
-    assert bias is not None  # noqa: S101
-
-    def read() -> Mapping[str, Reading]:
-        status = bias.status()
-        return {
-            "voltage_V": Reading(status.voltage_V, "V", status.time_s),
-            "gap_voltage_V": Reading(status.gap_voltage_V, "V", status.time_s),
-            "current_A": Reading(status.current_A, "A", status.time_s),
-            "leakage_A": Reading(status.leakage_A, "A", status.time_s),
-        }
-
-    return read

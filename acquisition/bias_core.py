@@ -4,7 +4,8 @@ Time and measurements come in, actions go out. The same core runs inside the eng
 for real nights, in the guardian.
 
 Rule 1  The level moves in small steps: a step is slew x elapsed time, and elapsed time is capped,
-        so that a late tick makes the ramp slower, never steeper.
+        so that a late tick makes the ramp slower, never steeper. It counts from the moment the
+        step before was confirmed, so that a slow line can't bunch steps at the device.
 Rule 2  Two slews: the sweep's, and a faster one for emergencies. Breakdown alone switches off at
         once; everything else ramps.
 Rule 3  A trip latches: the way leads to 0 V and off, and no request is taken until a new arming.
@@ -12,11 +13,14 @@ Rule 4  Leakage is what is left of the current after C dV/dt; it is judged durin
 Rule 5  Terminals that twice disagree with the programmed level mean a reboot, a turned knob or a
         broken wire: trip.
 Rule 6  No renewal of the lease means that the engine is dead or hangs: ramp to zero.
+Rule 7  An action counts once it is confirmed. Until then it is asked for again, unchanged: whether
+        or not it had arrived, the device moves by that one step.
+Rule 8  Without measurements the sweep's ramp stands still; the way to zero goes on.
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from math import isfinite
+from math import copysign, isfinite
 
 __all__ = [
     "Action",
@@ -32,6 +36,7 @@ __all__ = [
 
 LONGEST_STEP_S = 0.2  # elapsed time that one step may use up, whatever the delay before it
 AT_ZERO_V = 1.0  # below this the output may be switched off
+BLIND_AT_ZERO_S = 10.0  # at a programmed 0 V, after which it may be without a measurement
 SPIKES_TO_BREAKDOWN = 6
 DISAGREEMENT_V = 1.0
 DISAGREEMENT_FRACTION = 0.05
@@ -119,26 +124,37 @@ class BiasCore:
         self.rules = rules
         self.state = BiasState.DISARMED
         self.trip_reason = ""
-        self.level_V = 0.0
+        self.level_V = 0.0  # programmed and confirmed
         self.target_V = 0.0
         self._slew = rules.sweep_slew_V_per_s
-        self._last_s: float | None = None
+        self._unconfirmed: SetLevel | SwitchOff | None = None
+        self._stepped_s = 0.0
+        self._last_step_V = 0.0
         self._lease_until_s = 0.0
         self._spikes = 0
         self._disagreements = 0
-        self._ramp_V_per_s = 0.0
 
     @property
     def is_ramping(self) -> bool:
         return self.state in (BiasState.RAMPING, BiasState.SAFING)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Return whether there is nothing to drive: never armed, or off."""
+        return self.state in (BiasState.DISARMED, BiasState.SAFE, BiasState.TRIPPED)
+
+    @property
+    def is_switching_off(self) -> bool:
+        return isinstance(self._unconfirmed, SwitchOff)
+
     def arm(self, level_V: float, now: float) -> None:
         """Take over an output that is on at this measured level."""
         self.level_V = self.target_V = level_V
         self.state, self.trip_reason = BiasState.AT_TARGET, ""
-        self._slew, self._ramp_V_per_s = self.rules.sweep_slew_V_per_s, 0.0
+        self._slew, self._last_step_V = self.rules.sweep_slew_V_per_s, 0.0
         self._spikes = self._disagreements = 0
-        self._last_s, self._lease_until_s = now, now + self.rules.lease_s
+        self._unconfirmed = None
+        self._stepped_s, self._lease_until_s = now, now + self.rules.lease_s
 
     def ask(self, voltage_V: float, now: float) -> None:
         """Make this voltage the target of the sweep's ramp.
@@ -163,32 +179,65 @@ class BiasCore:
 
     def safe(self, now: float, *, reason: str = "", emergency: bool = False) -> None:
         """Begin the way to 0 V and off; a reason makes it a trip, which latches."""
-        if reason and not self.trip_reason:
-            self.trip_reason = reason
+        if self.is_at_rest:
+            return
+        self.trip_reason = self.trip_reason or reason
         if emergency:
             self._slew = self.rules.emergency_slew_V_per_s
-        if self.state in (BiasState.AT_TARGET, BiasState.RAMPING):
-            self.target_V = 0.0
-            self._start(BiasState.SAFING, now)
+        self.target_V = 0.0
+        self._start(BiasState.SAFING, now)
 
     def advance(self, terminals: Terminals | None, now: float) -> Action:
-        """Judge the terminals (None: could not be measured) and return the next action."""
-        if self.state in (BiasState.DISARMED, BiasState.SAFE, BiasState.TRIPPED):
-            return Keep()
-        if terminals is not None and (breakdown := self._breakdown(terminals)):
-            self.trip_reason = self.trip_reason or breakdown
-            return self._off()
-        self._judge(terminals, now)
-        return self._step(terminals, now)
+        """Judge the terminals (None: could not be measured) and return the next action.
 
-    def leakage_A(self, terminals: Terminals) -> float:
+        What is returned must be confirmed once it was done, else it comes again.
+        """
+        if self.is_at_rest:
+            return Keep()
+        self._judge(terminals, now)
+        if self._unconfirmed is None:
+            self._unconfirmed = self._next(terminals, now)
+        return self._unconfirmed or Keep()
+
+    def confirm(self, now: float) -> None:
+        """Take note that the action returned last has been done."""
+        match self._unconfirmed:
+            case SetLevel(voltage_V):
+                self._last_step_V = voltage_V - self.level_V
+                self.level_V, self._stepped_s = voltage_V, now
+            case SwitchOff():
+                self.found_off()
+        self._unconfirmed = None
+
+    def found_off(self, reason: str = "") -> None:
+        """Take note that the output is off; a reason makes it a trip."""
+        self.trip_reason = self.trip_reason or reason
+        self.state = BiasState.TRIPPED if self.trip_reason else BiasState.SAFE
+        self.level_V = self.target_V = 0.0
+        self._unconfirmed = None
+
+    def leakage_A(self, terminals: Terminals, now: float) -> float:
         """Return the current that does not charge the cable."""
-        return terminals.current_A - self.rules.capacitance_F * self._ramp_V_per_s
+        since_s = now - self._stepped_s
+        rate = abs(self._last_step_V) / since_s if since_s > 0 else self._slew
+        charging_A = self.rules.capacitance_F * copysign(min(rate, self._slew), self._last_step_V)
+        return terminals.current_A - charging_A
 
     def _start(self, state: BiasState, now: float) -> None:
         if not self.is_ramping:
-            self._last_s = now
+            self._stepped_s, self._last_step_V = now, 0.0
         self.state = state
+
+    def _judge(self, terminals: Terminals | None, now: float) -> None:
+        if now > self._lease_until_s:
+            self.safe(now, reason="lease: no sign of life from the engine", emergency=True)
+        if terminals is None:
+            return
+        if breakdown := self._breakdown(terminals):
+            self.safe(now, reason=breakdown)
+            self._unconfirmed = SwitchOff(breakdown)
+        elif self.state is not BiasState.SAFING and (fault := self._fault(terminals, now)):
+            self.safe(now, reason=fault, emergency=True)
 
     def _breakdown(self, terminals: Terminals) -> str:
         """Return why the output must go off this instant, or nothing."""
@@ -198,31 +247,23 @@ class BiasCore:
                 f"breakdown: current at its limit and {terminals.voltage_V:.2f} V "
                 f"instead of {self.level_V:.2f} V"
             )
+        if self.state is BiasState.SAFING:
+            return ""  # a cable that discharges fast holds the current at its limit, too
         self._spikes = self._spikes + 1 if terminals.in_compliance else max(0, self._spikes - 1)
         if self._spikes >= SPIKES_TO_BREAKDOWN:
             return f"breakdown: current at its limit {self._spikes} times in a row"
         return ""
 
-    def _judge(self, terminals: Terminals | None, now: float) -> None:
-        if now > self._lease_until_s:
-            self.safe(now, reason="lease: no sign of life from the engine", emergency=True)
-        if terminals is None or self.state is BiasState.SAFING:
-            return
-        leakage_A = self.leakage_A(terminals)
+    def _fault(self, terminals: Terminals, now: float) -> str:
+        """Return why the sample must be brought to zero, or nothing. NaN is a fault."""
+        leakage_A = self.leakage_A(terminals, now)
         if not abs(leakage_A) <= self.rules.current_trip_A:
-            self.safe(
-                now,
-                reason=f"leakage {leakage_A:.3g} A is above {self.rules.current_trip_A:.3g} A",
-                emergency=True,
-            )
-        elif terminals.over_voltage:
-            self.safe(now, reason="the supply reports over-voltage", emergency=True)
-        elif self._disagrees(terminals):
-            self.safe(
-                now,
-                reason=f"{terminals.voltage_V:.2f} V at the terminals, {self.level_V:.2f} V asked",
-                emergency=True,
-            )
+            return f"leakage {leakage_A:.3g} A is above {self.rules.current_trip_A:.3g} A"
+        if terminals.over_voltage:
+            return "the supply reports over-voltage"
+        if self._unconfirmed is None and self._disagrees(terminals):
+            return f"{terminals.voltage_V:.2f} V at the terminals, {self.level_V:.2f} V asked"
+        return ""
 
     def _disagrees(self, terminals: Terminals) -> bool:
         allowed_V = max(DISAGREEMENT_V, DISAGREEMENT_FRACTION * abs(self.level_V))
@@ -230,36 +271,26 @@ class BiasCore:
         self._disagreements = 0 if agrees else self._disagreements + 1
         return self._disagreements >= 2
 
-    def _step(self, terminals: Terminals | None, now: float) -> Action:
-        elapsed = 0.0 if self._last_s is None else min(now - self._last_s, LONGEST_STEP_S)
-        self._last_s = now
-        if not self.is_ramping:
-            self._ramp_V_per_s = 0.0
-            return Keep()
-        distance = self.target_V - self.level_V
-        if distance == 0.0:
-            return self._arrive(terminals)
-        step = min(abs(distance), self._slew * elapsed)
-        if step <= 0.0:
-            return Keep()
-        self._ramp_V_per_s = self._slew if distance > 0 else -self._slew
-        self.level_V = (
-            self.target_V
-            if step == abs(distance)
-            else self.level_V + (step if distance > 0 else -step)
-        )
-        return SetLevel(self.level_V)
+    def _next(self, terminals: Terminals | None, now: float) -> SetLevel | SwitchOff | None:
+        if self.state is BiasState.AT_TARGET:
+            return None
+        distance_V = self.target_V - self.level_V
+        if distance_V == 0.0:
+            return self._arrive(terminals, now)
+        if self.state is BiasState.RAMPING and terminals is None:
+            return None
+        step_V = self._slew * min(now - self._stepped_s, LONGEST_STEP_S)
+        if step_V <= 0.0:
+            return None
+        if step_V >= abs(distance_V):
+            return SetLevel(self.target_V)
+        return SetLevel(self.level_V + copysign(step_V, distance_V))
 
-    def _arrive(self, terminals: Terminals | None) -> Action:
-        self._ramp_V_per_s = 0.0
+    def _arrive(self, terminals: Terminals | None, now: float) -> SwitchOff | None:
         if self.state is BiasState.RAMPING:
             self.state = BiasState.AT_TARGET
-            return Keep()
-        if terminals is not None and abs(terminals.voltage_V) < AT_ZERO_V:
-            return self._off()
-        return Keep()
-
-    def _off(self) -> Action:
-        self.state = BiasState.TRIPPED if self.trip_reason else BiasState.SAFE
-        self.level_V = self.target_V = 0.0
-        return SwitchOff(self.trip_reason or "asked to be safe")
+            return None
+        is_seen = terminals is not None and abs(terminals.voltage_V) < AT_ZERO_V
+        if is_seen or now - self._stepped_s > BLIND_AT_ZERO_S:
+            return SwitchOff(self.trip_reason or "asked to be safe")
+        return None

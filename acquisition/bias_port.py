@@ -5,10 +5,14 @@ guardian will offer the same verbs from a process of its own.
 """
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Protocol
 
 from acquisition.bias_core import (
+    AT_ZERO_V,
+    Action,
     BiasCore,
     BiasRules,
     BiasState,
@@ -17,23 +21,34 @@ from acquisition.bias_core import (
     Terminals,
 )
 from drivers.clock import Clock
-from drivers.errors import DeviceError, LinkError, ReplyError
-from drivers.roles import BiasMeasurement, BiasSettings, BiasSupply
+from drivers.errors import DeviceError, InstrumentError, ReplyError, StateError
+from drivers.roles import (
+    BiasMeasurement,
+    BiasSettings,
+    BiasSupply,
+    Device,
+    Identity,
+    Reading,
+    Setting,
+)
 
 __all__ = ["BiasPort", "BiasStatus", "LocalBiasPort"]
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1  # of a ramp
-SILENCE_TO_TRIP_S = 2.0  # without one good measurement while a voltage is on
+SILENCE_TO_TRIP_S = 2.0  # from the first failure, without an answer while a voltage is on
 AGREEMENT_V = 0.5  # between the two readings that fix where a ramp starts
 CAPACITANCE_TEST_V = 2.0
-ZERO_MARGIN_S = 30.0  # beyond twice the time of the ramp, before a way to zero counts as stuck
+ARMING_MARGIN_S = 30.0  # beyond twice the time of the test ramp
 
 
 @dataclass(frozen=True, slots=True)
 class BiasStatus:
-    """What the port knows: state, terminals, and the voltage across the gap, V - I R_series."""
+    """What the port knows: state, terminals, and the voltage across the gap, V - I R_series.
+
+    Voltages and currents are NaN where nothing is measured.
+    """
 
     state: BiasState
     target_V: float
@@ -54,17 +69,25 @@ class BiasStatus:
 
     @property
     def is_zero(self) -> bool:
-        """Return whether 0 V was reached and the output is off."""
-        return self.state in (BiasState.SAFE, BiasState.TRIPPED, BiasState.DISARMED)
+        """Return whether the output is known to be off."""
+        return self.state in (BiasState.SAFE, BiasState.TRIPPED)
 
 
-class BiasPort(Protocol):
-    """What the engine may do with the bias."""
+class BiasPort(Device, Protocol):
+    """What the engine may do with the bias. Channels: voltage_V, gap_voltage_V, current_A,
+    leakage_A."""
+
+    def take_over(self) -> float | None:
+        """Begin to bring whatever voltage is really there to 0 V and off.
+
+        Returns the voltage that was found, None if the output was off. Raises DeviceError."""
+        ...
 
     def arm(self) -> float:
-        """Bring whatever is on to zero, fix ranges and limits, switch on at 0 V.
+        """Fix ranges and limits with the output off, and switch on at 0 V.
 
-        Returns the capacitance in F of cable and gap, measured on a small ramp."""
+        Returns the capacitance in F of cable and gap, measured on a small ramp. Raises StateError
+        if the output is on."""
         ...
 
     def ask(self, voltage_V: float) -> None:
@@ -72,30 +95,23 @@ class BiasPort(Protocol):
         ...
 
     def advance(self) -> None:
-        """Take the step that is due; called again and again by the engine."""
+        """Take the step that is due; called again and again by the engine. Never raises for a
+        supply that is silent: it tries again, and trips in the end."""
         ...
 
     def status(self) -> BiasStatus: ...
 
-    def safe(self, *, emergency: bool = False) -> None:
-        """Begin the way to 0 V and off."""
-        ...
-
     def measure(self) -> BiasStatus:
-        """Measure the terminals now and return the status."""
+        """Measure the terminals now and return the status; NaN where that failed."""
         ...
 
-    def bring_to_zero(self) -> float | None:
-        """Ramp whatever voltage is really there to 0 V and switch off.
-
-        Returns the voltage that was found, None if the output was off."""
+    def safe(self, *, emergency: bool = False) -> None:
+        """Begin the way to 0 V and off; of whatever is there, if nothing is known yet."""
         ...
 
     def confirm_zero(self) -> None:
         """Read back that the output is off; raise DeviceError if it is not."""
         ...
-
-    def close(self) -> None: ...
 
 
 class LocalBiasPort:
@@ -110,95 +126,114 @@ class LocalBiasPort:
         *,
         series_ohm: float,
     ) -> None:
+        self.name = supply.name
         self._supply = supply
         self._clock = clock
         self._settings = settings
         self._series_ohm = series_ohm
         self._core = BiasCore(rules)
         self._last: BiasMeasurement | None = None
+        self._leakage_A = nan
         self._next_tick_s = 0.0
-        self._last_good_s = 0.0
+        self._silent_since_s: float | None = None
+        self._wants_zero = False
 
-    def arm(self) -> float:
-        self.bring_to_zero()
-        self._supply.configure(self._settings)
-        self._supply.set_level(0.0)
-        self._supply.switch_output(True)
-        self._take_over(self._agreed_level_V())
-        self._measure_capacitance()
-        return self._core.rules.capacitance_F
+    def identify(self) -> Identity:
+        return self._supply.identify()
 
-    def bring_to_zero(self) -> float | None:
-        """Ramp a voltage that is really there to 0 V and switch off; nothing if the output is off.
+    def settings(self) -> Mapping[str, Setting]:
+        return self._supply.settings()
+
+    def read(self) -> Mapping[str, Reading]:
+        """Return what was measured last, without asking the supply."""
+        status = self.status()
+        values = {
+            "voltage_V": (status.voltage_V, "V"),
+            "gap_voltage_V": (status.gap_voltage_V, "V"),
+            "current_A": (status.current_A, "A"),
+            "leakage_A": (status.leakage_A, "A"),
+        }
+        return {
+            channel: Reading(value, unit, status.time_s)
+            for channel, (value, unit) in values.items()
+        }
+
+    def take_over(self) -> float | None:
+        """Ramp a voltage that is really there to 0 V and off.
 
         The start of the ramp is what two agreeing measurements say, never what we remember.
         """
-        if not self._supply.is_output_on():
+        if self._is_off():
+            self._core.found_off()
             return None
         level_V = self._agreed_level_V()
         logger.warning("bias: found %.3f V at the terminals, ramping to zero", level_V)
-        self._take_over(level_V)
-        self.safe()
-        deadline_s = self._clock.now() + ZERO_MARGIN_S + 2.0 * abs(level_V) / self._slew_V_per_s
-        while not self.status().is_zero:
-            if self._clock.now() > deadline_s:
-                raise DeviceError(self._supply.name, f"does not come to zero: {self.status()}")
-            self._clock.wait(TICK_S)
-            self.advance()
+        now = self._clock.now()
+        self._core.arm(level_V, now)
+        self._core.safe(now)
         return level_V
+
+    def arm(self) -> float:
+        self._supply.configure(self._settings)
+        self._supply.set_level(0.0)
+        self._core.arm(0.0, self._clock.now())  # first, so that any failure after it is ramped
+        self._supply.switch_output(True)
+        found_V = self._agreed_level_V()
+        if not abs(found_V) < AT_ZERO_V:
+            raise InstrumentError(self.name, f"{found_V:.3f} V at the terminals, 0 V programmed")
+        self._measure_capacitance()
+        return self._core.rules.capacitance_F
 
     def ask(self, voltage_V: float) -> None:
         self._core.ask(voltage_V, self._clock.now())
 
     def advance(self) -> None:
         now = self._clock.now()
-        self._core.renew(now)
-        if now < self._next_tick_s or self.status_is_final():
+        self._core.renew(now)  # who calls is alive
+        if now < self._next_tick_s:
             return
         self._next_tick_s = now + TICK_S
-        self._act(self._terminals(now))
-
-    def status_is_final(self) -> bool:
-        return self._core.state in (BiasState.DISARMED, BiasState.SAFE, BiasState.TRIPPED)
+        if not self._core.is_at_rest:
+            terminals = None if self._core.is_switching_off else self._measured()
+            self._carry_out(self._core.advance(terminals, self._clock.now()))
+        elif self._wants_zero and self._core.state is BiasState.DISARMED:
+            self._attempt(self.take_over)
 
     def status(self) -> BiasStatus:
-        core, last = self._core, self._last
-        if last is None or self.status_is_final():
-            return BiasStatus(
-                core.state, core.target_V, 0.0, 0.0, 0.0, 0.0, core.trip_reason, self._clock.now()
-            )
+        core, last = self._core, None if self._core.is_at_rest else self._last
+        volts, amperes = (nan, nan) if last is None else (last.voltage_V, last.current_A)
+        time_s = self._clock.now() if last is None else last.time_s
         return BiasStatus(
             state=core.state,
             target_V=core.target_V,
-            voltage_V=last.voltage_V,
-            current_A=last.current_A,
-            leakage_A=core.leakage_A(_terminals(last)),
-            gap_voltage_V=last.voltage_V - last.current_A * self._series_ohm,
+            voltage_V=volts,
+            current_A=amperes,
+            leakage_A=nan if last is None else self._leakage_A,
+            gap_voltage_V=volts - amperes * self._series_ohm,
             trip_reason=core.trip_reason,
-            time_s=last.time_s,
+            time_s=time_s,
         )
 
     def measure(self) -> BiasStatus:
         """Measure now, whatever the tick, and return the status."""
-        if not self.status_is_final():
-            self._last = self._supply.measure()
-            self._last_good_s = self._clock.now()
+        if not (self._core.is_at_rest or self._core.is_switching_off):
+            self._measured()
         return self.status()
 
     def safe(self, *, emergency: bool = False) -> None:
+        self._wants_zero = True
         self._core.safe(self._clock.now(), emergency=emergency)
 
     def confirm_zero(self) -> None:
-        if self._supply.is_output_on():
-            raise DeviceError(self._supply.name, "the output is still on")
+        if not self._is_off():
+            raise StateError(self.name, "the output is still on")
 
     def close(self) -> None:
         self._supply.close()
 
-    def _take_over(self, level_V: float) -> None:
-        now = self._clock.now()
-        self._core.arm(level_V, now)
-        self._last_good_s = self._next_tick_s = now
+    def _is_off(self) -> bool:
+        """Return whether the supply says so twice: one flipped bit makes a 0 of a 1."""
+        return not any(self._supply.is_output_on() for _ in range(2))
 
     def _agreed_level_V(self) -> float:
         """Return the terminal voltage that two measurements in a row agree upon."""
@@ -210,60 +245,89 @@ class LocalBiasPort:
                 return second.voltage_V
             first = second
         raise ReplyError(
-            self._supply.name,
+            self.name,
             f"measured {first.voltage_V} V and other values: no two readings in a row agree "
             f"within {AGREEMENT_V} V",
         )
 
-    def _terminals(self, now: float) -> Terminals | None:
-        try:
-            self._last = self._supply.measure()
-        except (LinkError, ReplyError) as error:
-            logger.warning("bias: not measured: %s", error)
-            if now - self._last_good_s > SILENCE_TO_TRIP_S:
-                self._core.safe(now, reason=f"no measurement for {SILENCE_TO_TRIP_S} s: {error}")
-            return None
-        self._last_good_s = now
-        return _terminals(self._last)
+    def _measured(self) -> Terminals | None:
+        """Measure; return None, and trip after a while, if the supply does not answer."""
+        self._last = None
+        self._attempt(self._measure)
+        return None if self._last is None else _terminals(self._last)
 
-    def _act(self, terminals: Terminals | None) -> None:
-        action = self._core.advance(terminals, self._clock.now())
-        if isinstance(action, SetLevel):
-            self._supply.set_level(action.voltage_V)
-        elif isinstance(action, SwitchOff):
-            self._switch_off(action.reason)
+    def _measure(self) -> None:
+        try:
+            measured = self._supply.measure()
+        except StateError as error:
+            if not self._is_off():
+                raise
+            self._core.found_off(f"the output went off by itself ({error})")
+        else:
+            self._last = measured
+            self._leakage_A = self._core.leakage_A(_terminals(measured), measured.time_s)
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case SetLevel(voltage_V):
+                is_done = self._attempt(lambda: self._supply.set_level(voltage_V))
+            case SwitchOff(reason):
+                is_done = self._attempt(lambda: self._switch_off(reason))
+            case _:
+                return
+        if is_done:
+            self._core.confirm(self._clock.now())
 
     def _switch_off(self, reason: str) -> None:
-        self._supply.set_level(0.0)
         self._supply.switch_output(False)
         self.confirm_zero()
+        self._supply.set_level(0.0)
         logger.info("bias: output off: %s", reason)
+
+    def _attempt(self, action: Callable[[], object]) -> bool:
+        """Return whether the supply did it; what fails is tried again with the next tick."""
+        try:
+            action()
+        except DeviceError as error:
+            logger.warning("%s", error)
+            self._note_silence(error)
+            return False
+        self._silent_since_s = None
+        return True
+
+    def _note_silence(self, error: DeviceError) -> None:
+        now = self._clock.now()
+        if self._silent_since_s is None:
+            self._silent_since_s = now
+        elif now - self._silent_since_s > self._clock.patience_s(SILENCE_TO_TRIP_S):
+            self._core.safe(now, reason=f"out of touch for {SILENCE_TO_TRIP_S:g} s: {error}")
 
     def _measure_capacitance(self) -> None:
         """Learn C from the currents of a small ramp up and down, at the slew of the sweep."""
         rise_A = self._ramp_current_A(min(CAPACITANCE_TEST_V, self._core.rules.max_voltage_V))
         fall_A = self._ramp_current_A(0.0)
-        capacitance_F = max(0.0, (rise_A - fall_A) / (2.0 * self._slew_V_per_s))
+        slew_V_per_s = self._core.rules.sweep_slew_V_per_s
+        capacitance_F = max(0.0, (rise_A - fall_A) / (2.0 * slew_V_per_s))
         self._core.rules = replace(self._core.rules, capacitance_F=capacitance_F)
 
     def _ramp_current_A(self, voltage_V: float) -> float:
+        """Return the mean current after each step of a ramp."""
         currents: list[float] = []
+        slew_V_per_s = self._core.rules.sweep_slew_V_per_s
+        end_s = self._clock.now() + self._clock.patience_s(
+            ARMING_MARGIN_S + 2.0 * CAPACITANCE_TEST_V / slew_V_per_s
+        )
         self.ask(voltage_V)
-        while not self.status().is_settled:
-            if self.status_is_final():
-                raise DeviceError(self._supply.name, f"tripped at arming: {self.trip_reason}")
+        while not (status := self.status()).is_settled:
+            if status.trip_reason:
+                raise InstrumentError(self.name, f"tripped at arming: {status.trip_reason}")
+            if self._clock.now() > end_s:
+                raise InstrumentError(self.name, f"does not come to {voltage_V} V: {status}")
             self._clock.wait(TICK_S)
             self.advance()
             currents.append(self.status().current_A)
-        return sum(currents) / max(1, len(currents))
-
-    @property
-    def _slew_V_per_s(self) -> float:
-        return self._core.rules.sweep_slew_V_per_s
-
-    @property
-    def trip_reason(self) -> str:
-        return self._core.trip_reason
+        after_a_step = currents[1:]  # the first was measured before the first step
+        return sum(after_a_step) / max(1, len(after_a_step))
 
 
 def _terminals(measured: BiasMeasurement) -> Terminals:

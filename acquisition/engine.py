@@ -9,6 +9,7 @@ journal alone. Publishing may fail or lag; it never delays or ends a run.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +44,7 @@ __all__ = ["Engine", "EnginePolicy", "Follower", "Outcome"]
 logger = logging.getLogger(__name__)
 
 RETRY_FULL_DISK_S = 10.0
+MOST_FAILURES = 3  # of instruments at one row; the rows' own retries are for conditions
 
 
 class Follower(Protocol):
@@ -59,8 +61,8 @@ class Follower(Protocol):
 class EnginePolicy:
     """What the sweep file decides about the run as a whole.
 
-    retries: further attempts at a row whose conditions did not hold or whose instrument failed.
-    full_disk_patience_s: how long the run waits for room, 0 V and light blocked, before it ends.
+    retries: further attempts at a row whose conditions did not hold.
+    full_disk_patience_s: how long the run waits for room, light blocked, before it ends.
     """
 
     retries: int = 2
@@ -76,6 +78,10 @@ class Outcome:
     reason: FinishReason
     text: str
     safe: SafeReport
+
+
+class _Skipped(Exception):  # noqa: N818 - the policy of an axis, not an error
+    """The row's setpoint can't be reached, and its axis says to leave such rows out."""
 
 
 class Engine:
@@ -116,12 +122,14 @@ class Engine:
         self._left_s = 0.0
         self._exposer = Exposer(station, detector, vigil)
         self._moving: set[Mover] = set()
-        self._skipped: dict[str, float] = {}
+        self._unsettled: dict[str, str] = {}  # quantity -> how it stands, for rows measured anyway
+        self._unreachable: set[tuple[str, float]] = set()  # quantity and setpoint left out
         self._state = EngineState.IDLE
         self._point = -1
         self._done = self._total = 0
         self._latest_fit = ""
-        self._flagged = 0
+        self._flagged = self._skipped = 0
+        self._end_trouble = ""
         self._outcome: Outcome | None = None
 
     @property
@@ -160,6 +168,9 @@ class Engine:
         except Exception as error:  # whatever it is, the sample comes first
             logger.exception("the run failed")
             reason, text = FinishReason.FAILED, f"{type(error).__name__}: {error}"
+        except BaseException as error:  # Ctrl-C in a script, or the interpreter ends
+            self._finish(FinishReason.FAILED, f"broken off by {error!r}", heater_off=False)
+            raise
         self._outcome = self._finish(reason, text, heater_off=heater_off)
         return self._outcome
 
@@ -176,7 +187,9 @@ class Engine:
             awaited_since_s=self._run_time.of(self._vigil.awaited_since_s),
             time_s=self._run_time.now(),
             remaining_s=self._left_s,
-            readings={c: r.value for c, r in tuple(self._vigil.monitors.latest.items())},
+            readings={
+                c: r.value for c, r in self._vigil.monitors.latest.copy().items() if r.is_good
+            },
             latest_fit=self._latest_fit,
             finish=outcome.reason if outcome else None,
             finish_text=outcome.text if outcome else "",
@@ -191,71 +204,91 @@ class Engine:
 
     def collect_results(self) -> None:
         """Take over finished fits and flush what is due; called by the vigil once per tick."""
-        for follower in self._followers:
-            rows = follower.results()
+        for follower in tuple(self._followers):
+            try:
+                rows = follower.results()
+            except Exception as error:  # a follower never ends a run
+                self._switch_off(follower, error)
+                continue
             if rows:
                 self._log.fits(tuple(rows))
                 self._latest_fit = _fit_text(rows[-1])
-        self._log.flush_if_due()
+        try:
+            self._log.flush_if_due()
+        except StorageFull as full:  # the next row waits for room, and ends the run if none comes
+            logger.error("%s", full)  # noqa: TRY400 - the message says it all
 
-    def reference(self, point: Point) -> Attempt:
-        """Measure a row again only to see whether the sample is still the same; stored so."""
-        self._move_to(point)
-        attempt = self._attempt(point, None, AttemptState.REFERENCE)[0]
-        self._commit(point, attempt, accept=False)
-        return attempt
+    def reference(self, point: Point) -> Attempt | None:
+        """Measure a row again only to see whether the sample is still the same; stored so.
+
+        None: its setpoint can't be reached.
+        """
+        return self._measure(point, None, as_reference=True)
 
     # -- rows --------------------------------------------------------------------------------
 
     def _measure_all(self, points: Sequence[Point], prices_s: Sequence[float]) -> None:
+        self._enter(EngineState.SETTLING)
         self._left_s = sum(prices_s)
         for place, point in enumerate(points):
             following = points[place + 1] if place + 1 < len(points) else None
-            if not self._is_skipped(point):
+            if self._is_unreachable(point):
+                self._skipped += 1
+            else:
                 self._measure(point, following)
             self._left_s -= prices_s[place] if prices_s else 0.0
 
-    def _go_to_end_temperature(self) -> None:
-        if self._policy.end_temperature_K is not None:
-            self._move_to(Point(-1, PointKind.DARK, 0.0, 0, self._policy.end_temperature_K))
-
-    def _measure(self, point: Point, following: Point | None) -> None:
-        """Repeat the row until one attempt is accepted, the last one with its flags."""
+    def _measure(
+        self, point: Point, following: Point | None, *, as_reference: bool = False
+    ) -> Attempt | None:
+        """Repeat the row until an attempt is good, the last one with its flags; None: skipped."""
         self._point = point.index
         self._choice.saturated_s = None
-        attempts = self._policy.retries + 1 + self._choice.is_probe(point)
-        for left in range(attempts - 1, -1, -1):
+        left = self._policy.retries + 1 + self._choice.is_probe(point)
+        failures = 0
+        while True:
             try:
-                accepted = self._try(point, following, is_last=left == 0)
+                attempt, is_good = self._try(
+                    point, following, is_last=left <= 1, as_reference=as_reference
+                )
+            except _Skipped:
+                self._skipped += 1
+                return None
             except DeviceError as error:
-                self._break_off(point, error)
-                if left == 0:
-                    raise
+                failures += 1
+                self._break_off(point, error, is_last=failures > MOST_FAILURES)
             else:
-                if accepted is not False:
-                    return
+                if is_good:
+                    return attempt
+                left -= 1
 
-    def _try(self, point: Point, following: Point | None, *, is_last: bool) -> bool | None:
-        """Make one attempt; True: accepted, False: try again, None: the row is skipped."""
+    def _try(
+        self, point: Point, following: Point | None, *, is_last: bool, as_reference: bool
+    ) -> tuple[Attempt, bool]:
+        """Make one attempt, store it, and return it and whether it is good enough."""
         self._gate()
         flags = self._move_to(point)
-        if flags is None:
-            return None
-        attempt, violations, wants_repeat = self._attempt(point, following, AttemptState.OK)
-        flags += tuple(violation.reason for violation in violations)
-        accept = is_last or not (violations or wants_repeat)
-        attempt = _judged(attempt, flags, accept=accept)
-        key = self._commit(point, attempt, accept=accept)
+        attempt, violations, wants_repeat = self._attempt(point, following)
+        # what did not settle in the first place is measured all the same, once
+        unexpected = [v for v in violations if v.quantity not in self._unsettled]
+        is_good = is_last or not (unexpected or wants_repeat)
+        state = AttemptState.OK if is_good else AttemptState.REJECTED
+        attempt = replace(
+            attempt,
+            state=AttemptState.REFERENCE if as_reference else state,
+            flags=(*attempt.flags, *flags, *(violation.reason for violation in violations)),
+        )
+        accept = is_good and not as_reference
+        key = self._patiently(partial(self._log.put, attempt, accept=accept))
         self._publish(key, point, attempt, accepted=accept)
         if accept:
             self._done += 1
             self._flagged += bool(attempt.flags)
-        else:
-            self._move_again(violations)
-        return accept
+        self._move_again(unexpected)
+        return attempt, is_good
 
     def _attempt(
-        self, point: Point, following: Point | None, state: AttemptState
+        self, point: Point, following: Point | None
     ) -> tuple[Attempt, tuple[Violation, ...], bool]:
         self._enter(EngineState.MEASURING)
         start_s = self._run_time.now()
@@ -263,16 +296,16 @@ class Engine:
         probe = self._choice.is_probe(point)
         self._vigil.monitors.mark()
         self._exposer.expose(point, exposure_s)
-        readings = self._verifier.read(laser_open_s=0.0)
+        readings = self._verifier.read(point)
         violations = self._verifier.violations(point, readings)
-        if following is not None and self._exposer.blocks_light:
+        if following is not None and not violations and self._exposer.blocks_light:
             self._premove(following)
-        exposed = self._exposer.read_out()
+        exposed = self._exposer.read_out(meanwhile=self._advance_moves)
         readings["laser_open_s"] = exposed.laser_open_s
         wants_repeat, flags = self._judge_counts(point, exposed, exposure_s)
         attempt = Attempt(
             point=point.index,
-            state=state,
+            state=AttemptState.OK,
             segment=self._segment,
             start_s=start_s,
             end_s=self._run_time.now(),
@@ -280,7 +313,7 @@ class Engine:
             counts=exposed.counts,
             frame_start_s=np.array([self._run_time.of(t) for t in exposed.start_s]),
             readings=readings,
-            calibration=self._calibration_of(point),
+            calibration=self._patiently(partial(self._calibration_of, point)),
             flags=(*flags, *(("probe",) if probe else ())),
         )
         return attempt, violations, wants_repeat or probe
@@ -297,63 +330,79 @@ class Engine:
 
     # -- moving ------------------------------------------------------------------------------
 
-    def _move_to(self, point: Point) -> tuple[str, ...] | None:
-        """Move what differs and settle; return flags, None if the row is to be skipped."""
+    def _move_to(self, point: Point) -> tuple[str, ...]:
+        """Move what differs and settle; return flags for what did not. Raises _Skipped."""
         self._enter(EngineState.SETTLING)
         for mover in self._movers:
             if mover.differs(point):
                 self._exposer.block_light()
+                self._unsettled.pop(mover.quantity, None)
                 mover.start(point)
                 self._moving.add(mover)
-        flags: tuple[str, ...] = ()
-        for mover in [m for m in self._movers if m in self._moving]:
-            outcome = self._settle(mover)
-            self._moving.discard(mover)
-            if outcome is not SettleOutcome.SETTLED:
-                if self._not_settled(mover, point, outcome):
-                    return None
-                flags += (f"{mover.quantity} not settled: {mover.awaited()}",)
+        for mover in self._movers:
+            if mover in self._moving:
+                self._arrive(mover, point)
         self._gate()
-        return flags
+        return tuple(self._unsettled.values())
+
+    def _arrive(self, mover: Mover, point: Point) -> None:
+        outcome = self._settle(mover)
+        self._moving.discard(mover)
+        if outcome is not SettleOutcome.SETTLED:
+            self._not_settled(mover, point, outcome)
 
     def _settle(self, mover: Mover) -> SettleOutcome:
         outcome = mover.advance()
+
+        def is_over() -> bool:
+            nonlocal outcome
+            self._vigil.check_stop()  # no point has begun: there is nothing to finish
+            outcome = mover.advance()
+            return outcome is not SettleOutcome.PENDING
+
         if outcome is SettleOutcome.PENDING:
-
-            def is_over() -> bool:
-                nonlocal outcome
-                outcome = mover.advance()
-                return outcome is not SettleOutcome.PENDING
-
-            self._vigil.until(mover.awaited(), is_over, poll_s=mover.poll_s)
+            self._vigil.until(mover.awaited, is_over, poll_s=mover.poll_s)
         return outcome
 
-    def _not_settled(self, mover: Mover, point: Point, outcome: SettleOutcome) -> bool:
-        """Apply the axis' policy; return whether the row is skipped."""
+    def _not_settled(self, mover: Mover, point: Point, outcome: SettleOutcome) -> None:
+        """Apply the axis' policy."""
         criterion = mover.criterion
         policy = criterion.on_timeout if criterion is not None else OnTimeout.STOP
         text = f"{mover.awaited()} ({outcome.value})"
         self._log.event(Level.WARNING, "not settled", text, point=point.index, policy=policy.value)
-        if policy is OnTimeout.STOP:
-            raise StopRequested(f"not settled: {text}")
-        if policy is OnTimeout.SKIP:
-            self._skip(mover, point)
-        return policy is OnTimeout.SKIP
+        match policy:
+            case OnTimeout.STOP:
+                raise StopRequested(f"not settled: {text}")
+            case OnTimeout.SKIP:
+                if (setpoint := _setpoint(mover.quantity, point)) is not None:
+                    self._unreachable.add((mover.quantity, setpoint))
+                raise _Skipped
+            case OnTimeout.FLAG:
+                self._unsettled[mover.quantity] = f"not settled: {text}"
 
-    def _skip(self, mover: Mover, point: Point) -> None:
-        setpoint = _setpoint(mover.quantity, point)
-        if setpoint is not None:
-            self._skipped[mover.quantity] = setpoint
-        self._flagged += 1
-
-    def _is_skipped(self, point: Point) -> bool:
-        return any(_setpoint(q, point) == value for q, value in self._skipped.items())
+    def _is_unreachable(self, point: Point) -> bool:
+        return any(_setpoint(quantity, point) == value for quantity, value in self._unreachable)
 
     def _premove(self, following: Point) -> None:
+        """Start what may move while this row is read out; a failure is the next row's."""
         for mover in self._movers:
             if mover.overlaps_readout and mover.differs(following):
-                mover.start(following)
                 self._moving.add(mover)
+                try:
+                    mover.start(following)
+                except DeviceError as error:
+                    logger.warning("%s will be moved again: %s", mover.quantity, error)
+                    self._moving.discard(mover)
+                    mover.forget()
+
+    def _advance_moves(self) -> None:
+        for mover in tuple(self._moving):
+            try:
+                mover.advance()
+            except DeviceError as error:
+                logger.warning("%s will be moved again: %s", mover.quantity, error)
+                self._moving.discard(mover)
+                mover.forget()
 
     def _move_again(self, violations: Sequence[Violation]) -> None:
         wrong = {violation.quantity for violation in violations}
@@ -361,42 +410,84 @@ class Engine:
             if mover.quantity in wrong:
                 mover.forget()
 
+    def _go_to_end_temperature(self) -> None:
+        """Let the cryostat go where the sweep wants it to end; bias at zero, light blocked.
+
+        Every row is done: what goes wrong here is said, but it does not undo the run.
+        """
+        target_K = self._policy.end_temperature_K
+        mover = next((m for m in self._movers if m.quantity == "temperature"), None)
+        if target_K is None or mover is None:
+            return
+        self._enter(EngineState.SETTLING)
+        if self._station.bias is not None:
+            self._station.bias.safe()
+        try:
+            self._exposer.block_light()
+            mover.start(Point(-1, PointKind.DARK, 0.0, 0, temperature_K=target_K))
+            self._moving.add(mover)
+            outcome = self._settle(mover)
+        except (DeviceError, StopRequested) as error:
+            self._end_trouble = f"not at the end temperature: {error}"
+        else:
+            self._moving.discard(mover)
+            if outcome is not SettleOutcome.SETTLED:
+                self._end_trouble = f"not at the end temperature: {mover.awaited()}"
+
     # -- committing --------------------------------------------------------------------------
 
-    def _commit(self, point: Point, attempt: Attempt, *, accept: bool) -> int:
-        """Store the attempt; with a full disk wait in safety for room, then store it."""
-        give_up_s = self.clock.now() + self._policy.full_disk_patience_s
+    def _patiently(self, store: Callable[[], int]) -> int:
+        """Store something; with a full disk wait for room, light blocked, and then store it."""
+        give_up_s = self.clock.now() + self.clock.patience_s(self._policy.full_disk_patience_s)
         while True:
             try:
-                return self._log.put(attempt, accept=accept)
+                return store()
             except StorageFull as full:
                 if self.clock.now() >= give_up_s:
                     raise
-                logger.error("point %d is not stored yet: %s", point.index, full)  # noqa: TRY400
+                logger.error("point %d is not stored yet: %s", self._point, full)  # noqa: TRY400
                 self._exposer.block_light()
-                self.clock.wait(RETRY_FULL_DISK_S)
-                if self._station.bias is not None:
-                    self._station.bias.advance()
+                self._vigil.pass_time("room on the disk", RETRY_FULL_DISK_S)
 
     def _publish(self, key: int, point: Point, attempt: Attempt, *, accepted: bool) -> None:
         for follower in tuple(self._followers):
             try:
                 follower.on_point(key, point, attempt, accepted=accepted)
             except Exception as error:  # a follower never ends a run
-                logger.exception("a follower failed and is switched off")
-                self._log.event(Level.WARNING, "follower off", f"{follower!r}: {error}")
-                self._followers.remove(follower)
+                self._switch_off(follower, error)
 
-    def _break_off(self, point: Point, error: DeviceError) -> None:
-        """End a broken attempt cleanly and mend the instrument if that is possible."""
-        self._log.event(Level.WARNING, "attempt broken off", str(error), point=point.index)
-        self._moving.clear()
-        for mover in self._movers:
-            mover.forget()
-        if self._recover is None:
+    def _switch_off(self, follower: Follower, error: Exception) -> None:
+        logger.error("a follower failed and is switched off", exc_info=error)
+        name = type(follower).__name__
+        self._log.event(Level.WARNING, "follower off", f"{name}: {type(error).__name__}: {error}")
+        self._followers.remove(follower)
+
+    def _break_off(self, point: Point, error: DeviceError, *, is_last: bool) -> None:
+        """End a broken attempt cleanly and mend the instrument; raise if that is not possible."""
+        self._log.event(
+            Level.WARNING,
+            "attempt broken off",
+            str(error),
+            point=point.index,
+            laser_open_s=self._exposer.laser_open_s,
+        )
+        self._shielded(self._exposer.block_light)
+        if is_last or self._recover is None:
             raise error
         self._recover(error)
-        self._exposer.abort()
+        if self._exposer.is_busy:
+            self._shielded(self._exposer.abort)
+        for mover in self._movers:
+            if mover.device == error.device:
+                self._moving.discard(mover)
+                mover.forget()
+
+    def _shielded(self, action: Callable[[], None]) -> None:
+        """Do what an instrument that has just failed may refuse; the next attempt finds out."""
+        try:
+            action()
+        except DeviceError as error:
+            logger.warning("%s", error)
 
     # -- state -------------------------------------------------------------------------------
 
@@ -416,21 +507,31 @@ class Engine:
             self._state = state
 
     def _completed(self) -> tuple[FinishReason, str]:
-        if self._flagged:
-            return FinishReason.COMPLETED_WITH_FLAGS, f"{self._flagged} points carry flags"
+        troubles = [
+            *([f"{self._skipped} points skipped"] if self._skipped else []),
+            *([f"{self._flagged} points carry flags"] if self._flagged else []),
+            *([self._end_trouble] if self._end_trouble else []),
+        ]
+        if troubles:
+            return FinishReason.COMPLETED_WITH_FLAGS, "; ".join(troubles)
         return FinishReason.COMPLETED, "every planned point is accepted"
 
     def _finish(self, reason: FinishReason, text: str, *, heater_off: bool) -> Outcome:
         self._enter(EngineState.FINISHING)
-        emergency = reason in (FinishReason.INTERLOCK, FinishReason.FAILED)
-        safe = make_safe(self._station, self.clock, emergency=emergency, heater_off=heater_off)
-        level = (
-            Level.INFO if reason in (FinishReason.COMPLETED, FinishReason.STOPPED) else Level.ERROR
+        self._vigil.await_now("the safe state")
+        if self._exposer.is_busy:
+            dose_s = self._exposer.laser_open_s
+            self._log.event(Level.WARNING, "exposure aborted", text, laser_open_s=dose_s)
+        safe = make_safe(
+            self._station,
+            self.clock,
+            emergency=reason in (FinishReason.INTERLOCK, FinishReason.FAILED),
+            hold_temperature=any(mover.quantity == "temperature" for mover in self._moving),
+            heater_off=heater_off,
         )
-        self._log.event(level, "finished", f"{reason.value}: {text}", reason=reason.value)
-        self._log.event(
-            Level.INFO if safe.safety is Safety.CONFIRMED else Level.ERROR, "safe state", str(safe)
-        )
+        self._log.event(_LEVELS[reason], "finished", f"{reason.value}: {text}", reason=reason.value)
+        is_safe = safe.safety is Safety.CONFIRMED
+        self._log.event(Level.INFO if is_safe else Level.ERROR, "safe state", str(safe))
         try:
             self._log.flush()
         except Exception as error:  # the sample is safe; what is lost is only the last remark
@@ -440,19 +541,21 @@ class Engine:
         return Outcome(reason, text, safe)
 
 
+_LEVELS = {
+    FinishReason.COMPLETED: Level.INFO,
+    FinishReason.COMPLETED_WITH_FLAGS: Level.WARNING,
+    FinishReason.STOPPED: Level.INFO,
+    FinishReason.INTERLOCK: Level.ERROR,
+    FinishReason.FAILED: Level.ERROR,
+}
+
+
 def _setpoint(quantity: str, point: Point) -> float | None:
     return {
         "temperature": point.temperature_K,
         "bias": point.voltage_V,
         "polarization": point.angle_deg,
     }.get(quantity)
-
-
-def _judged(attempt: Attempt, flags: tuple[str, ...], *, accept: bool) -> Attempt:
-    if accept and not flags:
-        return attempt
-    state = AttemptState.OK if accept else AttemptState.REJECTED
-    return replace(attempt, flags=(*attempt.flags, *flags), state=state)
 
 
 def _fit_text(row: FitRow) -> str:

@@ -1,6 +1,8 @@
 """One exposure: light only while it is needed, and never while anything moves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,8 @@ from drivers.status import Status
 __all__ = ["DetectorSetup", "Exposed", "Exposer", "is_saturated", "peak_rate"]
 
 SHUTTER_POLL_S = 0.01
-READOUT_POLL_S = 0.002
+READOUT_POLL_S = 0.002  # once the camera should be ready
+MEANWHILE_POLL_S = 0.01  # of what moves during the readout
 EXPOSURE_MARGIN_S = 30.0  # beyond exposure and readout before the camera counts as stuck
 
 
@@ -33,7 +36,10 @@ class DetectorSetup:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """The frames of one exposure: counts (frames, pixels), start times on the clock, the dose."""
+    """The frames of one exposure: counts (frames, pixels), start times on the clock, the dose.
+
+    laser_open_s is NaN without a laser shutter.
+    """
 
     counts: NDArray[np.int32] | NDArray[np.uint16]
     start_s: NDArray[np.float64]
@@ -49,37 +55,52 @@ class Exposer:
         self._detector = detector
         self._vigil = vigil
         self._reading_out: Status | None = None
+        self._expected_s = 0.0  # when every frame should be read out
         self._deadline_s = 0.0
         self._opened_s: float | None = None
         self._laser_open_s = 0.0
+        self.is_busy = False
 
     @property
     def blocks_light(self) -> bool:
         """Return whether a closed laser shutter lets things move during readout."""
         return self._shutter is not None
 
+    @property
+    def laser_open_s(self) -> float:
+        """Return how long the laser shutter has been open in this exposure; NaN without one."""
+        if self._shutter is None:
+            return nan
+        since_s = 0.0 if self._opened_s is None else self._vigil.clock.now() - self._opened_s
+        return self._laser_open_s + since_s
+
     def expose(self, point: Point, exposure_s: float) -> None:
         """Expose and block the light again; readout may still go on afterwards."""
         settings = self._settings(point, exposure_s)
+        self._laser_open_s, self.is_busy = 0.0, True
         self._camera.arm(settings)
-        self._laser_open_s = 0.0
         if point.kind is PointKind.SAMPLE:
             self._move_shutter(True)
-        clock = self._vigil.clock
-        start_s = clock.now()
-        series_s = settings.frames * (exposure_s + self._detector.readout_s)
-        self._deadline_s = start_s + series_s + EXPOSURE_MARGIN_S
         self._reading_out = self._camera.trigger()
+        series_s = settings.frames * (exposure_s + self._detector.readout_s)
+        self._expected_s = self._vigil.clock.now() + series_s
+        margin_s = self._vigil.clock.patience_s(EXPOSURE_MARGIN_S)
+        self._deadline_s = self._expected_s + margin_s
         light_s = series_s - self._detector.readout_s
         self._vigil.pass_time(f"exposure {settings.frames} x {exposure_s:g} s", light_s)
         self._vigil.until("end of exposure", self._is_exposed, poll_s=READOUT_POLL_S)
         self.block_light()
 
-    def read_out(self) -> Exposed:
-        """Wait for the end of the readout and return the frames."""
+    def read_out(self, meanwhile: Callable[[], None]) -> Exposed:
+        """Wait for the end of the readout and return the frames.
+
+        meanwhile: called every 10 ms until the frames are expected.
+        """
+        self._vigil.until("readout", self._is_due(meanwhile), poll_s=MEANWHILE_POLL_S)
         self._vigil.until("readout", self._is_read_out, poll_s=READOUT_POLL_S)
         frames = self._camera.collect()
-        return Exposed(_stack(frames), np.array([f.start_s for f in frames]), self._laser_open_s)
+        self.is_busy = False
+        return Exposed(_stack(frames), np.array([f.start_s for f in frames]), self.laser_open_s)
 
     def block_light(self) -> None:
         """Close the laser shutter and wait until it is closed."""
@@ -87,9 +108,12 @@ class Exposer:
             self._move_shutter(False)
 
     def abort(self) -> None:
-        """Break the exposure off. The frames are lost."""
-        self._camera.abort()
-        self.block_light()
+        """Break the exposure off, with the light blocked first. The frames are lost."""
+        try:
+            self.block_light()
+        finally:
+            self._camera.abort()
+            self.is_busy = False
 
     def _settings(self, point: Point, exposure_s: float) -> ExposureSettings:
         return ExposureSettings(
@@ -114,6 +138,13 @@ class Exposer:
         if not is_open and self._opened_s is not None:
             self._laser_open_s += clock.now() - self._opened_s
             self._opened_s = None
+
+    def _is_due(self, meanwhile: Callable[[], None]) -> Callable[[], bool]:
+        def is_due() -> bool:
+            meanwhile()
+            return self._vigil.clock.now() >= self._expected_s - MEANWHILE_POLL_S
+
+        return is_due
 
     def _is_exposed(self) -> bool:
         self._check_deadline("exposure")

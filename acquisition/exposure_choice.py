@@ -1,5 +1,6 @@
 """Which exposure a row gets: fixed, or the one that brings the peak to the target counts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from acquisition.point_table import Point
@@ -14,10 +15,10 @@ SATURATED_BACKOFF = 0.25
 class ExposureChoice:
     """Remembers the count rate of the last accepted point; rows with a fixed time ignore it.
 
-    shortest_s: of the camera.
+    shortest_s: the least time that a row may get.
     """
 
-    shortest_s: float
+    shortest_s: Callable[[Point], float]
     rate_per_s: float | None = None
     saturated_s: float | None = None  # an exposure of this row that saturated
 
@@ -33,7 +34,7 @@ class ExposureChoice:
             wanted_s = point.target_counts / self.rate_per_s
         else:
             wanted_s = point.exposure_s
-        return min(max(wanted_s, self.shortest_s), point.exposure_s)
+        return min(max(wanted_s, self.shortest_s(point)), point.exposure_s)
 
     def is_probe(self, point: Point) -> bool:
         """Return whether this row's first exposure only serves to learn the count rate."""

@@ -1,16 +1,15 @@
 """Commands from other processes: small files that appear whole in the run's folder.
 
-A door writes `inbox/<number>.json` by rename; the engine takes it, and removes it once it is in
-its queue. No socket, no lock, and nothing is lost if nobody listens.
+A door writes `inbox/<time>_<number>.json` by rename; the engine takes it, and removes it once it is
+in its queue. No socket, no lock, and nothing is lost if nobody listens.
 """
 
 import logging
-import os
 import uuid
 from pathlib import Path
 
-from acquisition.commands import Command, CommandQueue
-from drivers.clock import Clock
+from acquisition.commands import Command, CommandQueue, Verb
+from drivers.clock import Clock, RealClock
 
 __all__ = ["Inbox", "post"]
 
@@ -25,7 +24,8 @@ def post(run_folder: Path, command: Command) -> Path:
     """Leave a command for the run in this folder. Raises OSError if that can't be written."""
     inbox = run_folder / FOLDER
     inbox.mkdir(exist_ok=True)
-    name = uuid.uuid4().hex
+    microseconds = round(RealClock().utc() * 1e6)
+    name = f"{microseconds:020d}_{uuid.uuid4().hex}"
     unfinished, letter = inbox / f".{name}", inbox / f"{name}.json"
     unfinished.write_text(command.to_json(), encoding="utf-8")
     unfinished.rename(letter)
@@ -33,14 +33,23 @@ def post(run_folder: Path, command: Command) -> Path:
 
 
 class Inbox:
-    """The engine's side: looks twice a second of real time."""
+    """The engine's side: looks twice a second of real time. Nothing in it ends a run."""
 
     def __init__(self, run_folder: Path, queue: CommandQueue, real_clock: Clock) -> None:
         self._folder = run_folder / FOLDER
         self._queue = queue
         self._clock = real_clock
         self._next_s = 0.0
+        self._taken: set[str] = set()
         self._folder.mkdir(exist_ok=True)
+
+    def drop_old(self) -> None:
+        """Put aside what was meant for an earlier segment, except for notes."""
+        for letter in self._letters():
+            command = self._read(letter)
+            if command is not None and command.verb is not Verb.NOTE:
+                logger.warning("%s came too late: %s", letter.name, command.verb.value)
+                self._remove(letter)
 
     def look(self) -> None:
         """Take what has arrived, oldest first; what is not a command is put aside with a reason."""
@@ -48,17 +57,32 @@ class Inbox:
         if now < self._next_s:
             return
         self._next_s = now + LOOK_S
-        letters = [e for e in os.scandir(self._folder) if e.name.endswith(".json")]
-        for letter in sorted(letters, key=lambda e: e.stat().st_mtime_ns):
-            self._take(Path(letter.path))
+        for letter in self._letters():
+            if (command := self._read(letter)) is not None:
+                self._queue.put(command)
+                self._remove(letter)
 
-    def _take(self, letter: Path) -> None:
+    def _letters(self) -> list[Path]:
+        try:
+            found = sorted(path for path in self._folder.iterdir() if path.suffix == ".json")
+        except OSError as error:
+            logger.warning("no commands can be taken: %s", error)
+            return []
+        return [letter for letter in found if letter.name not in self._taken]
+
+    def _read(self, letter: Path) -> Command | None:
         try:
             with letter.open("rb") as file:
                 text = file.read(LONGEST_BYTES).decode("utf-8")
-            self._queue.put(Command.from_json(text))
-        except (ValueError, KeyError) as error:
+            return Command.from_json(text)
+        except (ValueError, KeyError, RecursionError, OSError) as error:
             logger.warning("%s is not a command: %s", letter.name, error)
-            letter.rename(letter.with_suffix(".refused"))
-        else:
+            self._taken.add(letter.name)
+            return None
+
+    def _remove(self, letter: Path) -> None:
+        self._taken.add(letter.name)
+        try:
             letter.unlink()
+        except OSError as error:
+            logger.warning("%s can't be removed: %s", letter.name, error)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from math import inf, isnan
+from math import inf
 
 from drivers.roles import Reading
 
@@ -30,10 +30,11 @@ class Interlock:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """An interlock that does not hold, and why."""
+    """An interlock that does not hold, why, and what that does."""
 
     interlock: Interlock
     reason: str
+    consequence: Consequence = Consequence.STOP
 
 
 def first_trip(
@@ -41,22 +42,29 @@ def first_trip(
 ) -> Trip | None:
     """Return the first interlock that does not hold, None if all do.
 
-    A missing or stale reading, NaN and a flagged reading are trips.
+    A missing or stale reading, NaN and a flagged reading are trips. One that is missing or stale
+    only stops: a controller that can't be reached regulates on by itself.
     """
     for interlock in interlocks:
-        reason = _violation(interlock, latest.get(interlock.channel), now)
-        if reason:
+        reading = latest.get(interlock.channel)
+        if reason := _absence(interlock, reading, now):
             return Trip(interlock, f"{interlock.channel}: {reason}")
+        if reading is not None and (reason := _violation(interlock, reading)):
+            return Trip(interlock, f"{interlock.channel}: {reason}", interlock.consequence)
     return None
 
 
-def _violation(interlock: Interlock, reading: Reading | None, now: float) -> str:
+def _absence(interlock: Interlock, reading: Reading | None, now: float) -> str:
     if reading is None:
         return "no reading yet"
     if not now - reading.time_s <= interlock.max_age_s:
         return f"last reading {now - reading.time_s:.1f} s old, allowed {interlock.max_age_s:.1f} s"
-    if not reading.is_good or isnan(reading.value):
-        return f"{reading.status.value} {reading.note}".strip()
+    return ""
+
+
+def _violation(interlock: Interlock, reading: Reading) -> str:
+    if not reading.is_good:
+        return f"{reading.value} {reading.unit}, {reading.status.value} {reading.note}".strip()
     if not interlock.low <= reading.value <= interlock.high:
         return (
             f"{reading.value:.6g} {reading.unit} is outside "

@@ -26,9 +26,13 @@ class Monitor:
 
 
 class Monitors:
-    """Polls what is due, remembers the latest reading of each channel, and keeps the streams."""
+    """Polls what is due, remembers the latest reading of each channel, and keeps the streams.
+
+    report: hears of a monitor that fails, once, and when it reads again.
+    """
 
     def __init__(self, monitors: Iterable[Monitor]) -> None:
+        self.report: Callable[[str], None] = logger.warning
         self._monitors = tuple(monitors)
         self._due_s = [0.0] * len(self._monitors)
         self.latest: dict[str, Reading] = {}
@@ -70,7 +74,10 @@ class Monitors:
         self._extremes.clear()
 
     def extremes(self, channel: str) -> tuple[float, float]:
-        """Return the lowest and highest value since mark(); NaN if one reading was not good."""
+        """Return the lowest and highest value since mark(); NaN if one reading was not good.
+
+        Without a reading since then they are inf and -inf.
+        """
         return self._extremes.get(channel, (float("inf"), float("-inf")))
 
     def batches(self, to_run_time: Callable[[float], float]) -> tuple[StreamBatch, ...]:
@@ -96,10 +103,12 @@ class Monitors:
             readings = monitor.read()
         except DeviceError as error:
             if monitor.name not in self._failing:
-                logger.warning("monitor %s: %s", monitor.name, error)
+                self.report(f"monitor {monitor.name} fails: {error}")
             self._failing.add(monitor.name)
             return
-        self._failing.discard(monitor.name)
+        if monitor.name in self._failing:
+            self._failing.remove(monitor.name)
+            self.report(f"monitor {monitor.name} reads again")
         for channel, reading in readings.items():
             self.latest[channel] = reading
             value = reading.value if reading.is_good else float("nan")

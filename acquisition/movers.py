@@ -12,7 +12,6 @@ from acquisition.monitors import Monitors
 from acquisition.point_table import Point
 from acquisition.settle import SettleCriterion, SettleOutcome, Settling
 from drivers.clock import Clock
-from drivers.errors import DeviceError
 from drivers.roles import RotationStage, Spectrograph, TemperatureController
 from drivers.status import Status
 
@@ -32,6 +31,7 @@ class Mover(Protocol):
     """One quantity of a row."""
 
     quantity: str
+    device: str  # name of the instrument that moves
     overlaps_readout: bool  # may start while the last frame is still being read out
     poll_s: float  # how often advance() is worth calling
     criterion: SettleCriterion | None
@@ -70,6 +70,7 @@ class TemperatureMover:
         clock: Clock,
     ) -> None:
         self.criterion: SettleCriterion | None = criterion
+        self.device = cryostat.name
         self._cryostat = cryostat
         self._settle = criterion
         self._monitors = monitors
@@ -116,6 +117,7 @@ class BiasMover:
 
     def __init__(self, port: BiasPort, criterion: SettleCriterion, clock: Clock) -> None:
         self.criterion: SettleCriterion | None = criterion
+        self.device = port.name
         self._port = port
         self._dwell_s = criterion.inside_s
         self._clock = clock
@@ -131,10 +133,7 @@ class BiasMover:
         self._voltage_V, self._arrived_s = point.voltage_V, None
 
     def advance(self) -> SettleOutcome:
-        status = self._port.status()
-        if status.trip_reason:
-            raise DeviceError("bias", f"tripped: {status.trip_reason}")
-        if not status.is_settled:
+        if not self._port.status().is_settled:  # a trip is the vigil's business
             self._arrived_s = None
             return PENDING
         if self._arrived_s is None:
@@ -159,41 +158,50 @@ class AngleMover:
     def __init__(
         self, stage: RotationStage, to_mechanical: Callable[[float], float], *, overshoot_deg: float
     ) -> None:
+        self.device = stage.name
         self._stage = stage
         self._to_mechanical = to_mechanical
         self._overshoot_deg = overshoot_deg
         self._angle_deg: float | None = None
         self._mechanical_deg: float | None = None
         self._status = Status.finished("nothing asked")
-        self._then_deg: float | None = None
+        self._legs: list[float] = []  # still to go
 
     def differs(self, point: Point) -> bool:
         return point.angle_deg is not None and point.angle_deg != self._angle_deg
 
     def start(self, point: Point) -> None:
+        """Rotate, at once or as soon as a move under way has ended."""
         assert point.angle_deg is not None  # noqa: S101
-        self._angle_deg = point.angle_deg
+        is_moving = not self._status.done
         target_deg = self._to_mechanical(point.angle_deg)
         comes_from_below = self._mechanical_deg is not None and self._mechanical_deg < target_deg
-        first_deg = target_deg if comes_from_below else target_deg - self._overshoot_deg
-        self._then_deg = None if comes_from_below else target_deg
-        self._mechanical_deg = target_deg
-        self._status = self._stage.set(first_deg)
+        self._legs = [target_deg]
+        if is_moving or not comes_from_below:
+            self._legs.insert(0, target_deg - self._overshoot_deg)
+        self._angle_deg, self._mechanical_deg = point.angle_deg, target_deg
+        if not is_moving:
+            self._turn()
 
     def advance(self) -> SettleOutcome:
         if not self._status.poll():
             return PENDING
         self._status.check()
-        if self._then_deg is None:
+        if not self._legs:
             return SETTLED
-        self._status, self._then_deg = self._stage.set(self._then_deg), None
+        self._turn()
         return PENDING
+
+    def _turn(self) -> None:
+        self._status = self._stage.set(self._legs[0])
+        del self._legs[0]
 
     def awaited(self) -> str:
         return f"polarizer {self._angle_deg} deg"
 
     def forget(self) -> None:
         self._angle_deg = self._mechanical_deg = None
+        self._status = Status.finished("given up")
 
 
 class SpectrographMover:
@@ -205,6 +213,7 @@ class SpectrographMover:
     criterion: SettleCriterion | None = None
 
     def __init__(self, spectrograph: Spectrograph) -> None:
+        self.device = spectrograph.name
         self._spectrograph = spectrograph
         self._setting: tuple[int, float] | None = None
         self._status = Status.finished("nothing asked")

@@ -1,6 +1,7 @@
 """From a run's files to what the fit needs: model, detector noise, background, by row."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,8 @@ class _Background:
     counts: NDArray[np.float64]
 
     def fits(self, kind: PointKind, match: _Match) -> bool:
-        return self.kind is kind and self.match == match
+        """Return whether kind and optics are the same, at whatever exposure."""
+        return self.kind is kind and replace(self.match, exposure_s=match.exposure_s) == match
 
 
 class PointFitter:
@@ -85,6 +87,10 @@ class PointFitter:
     def backlog(self) -> tuple[int, ...]:
         """Return the accepted attempts without this fit, newest first."""
         return self._reader.fit_backlog(self.model, FIT_VERSION)
+
+    def latest_attempt(self) -> int:
+        """Return the id of the attempt that was stored last, 0 if there is none."""
+        return self._reader.progress().last_attempt
 
     def fit(self, key: int) -> FitRow:
         """Fit one attempt. Raises ValueError for an axis that is none."""
@@ -126,13 +132,18 @@ class PointFitter:
     def _background(self, key: int, match: _Match) -> NDArray[np.float64] | None:
         """Return the last matching background measured before this attempt.
 
-        Laser-blocked frames go before dark ones. What comes later never changes a fit.
+        Laser-blocked frames go before dark ones. What comes later never changes a fit. Offset and
+        dark counts at an exposure that was chosen later follow from two others.
         """
         self._learn_backgrounds()
         for kind in (PointKind.BLOCKED, PointKind.DARK):
-            found = [b for b in self._backgrounds if b.fits(kind, match) and b.key < key]
-            if found:
-                return max(found, key=lambda background: background.key).counts
+            earlier = [b for b in self._backgrounds if b.fits(kind, match) and b.key < key]
+            earlier.sort(key=lambda background: background.key)
+            last = {background.match.exposure_s: background.counts for background in earlier}
+            if match.exposure_s in last:
+                return last[match.exposure_s]
+            if len(last) > 1:
+                return _on_the_line(last, match.exposure_s)
         return None
 
     def _learn_backgrounds(self) -> None:
@@ -144,6 +155,14 @@ class PointFitter:
                 match = _Match(attempt.exposure_s, point.grating, point.centre_nm)
                 counts = np.median(attempt.counts, axis=0)
                 self._backgrounds.append(_Background(key, point.kind, match, counts))
+
+
+def _on_the_line(
+    measured: Mapping[float, NDArray[np.float64]], exposure_s: float
+) -> NDArray[np.float64]:
+    short_s, long_s = min(measured), max(measured)
+    share = (exposure_s - short_s) / (long_s - short_s)
+    return (1.0 - share) * measured[short_s] + share * measured[long_s]
 
 
 def fit_row(key: int, point: int, model: str, fit: PointFit) -> FitRow:

@@ -4,13 +4,13 @@ from acquisition.engine import Engine
 from acquisition.journal import Journal
 from acquisition.point_table import PointKind
 from acquisition.record import Attempt, Event, Level
+from acquisition.recovery import Recovery
 from acquisition.run_log import RunLog
 from acquisition.sample_change import compare
 from acquisition.segment import Segment
 from acquisition.station import Station
 from acquisition.vigil import StopRequested, Vigil
 from drivers.errors import StateError
-from drivers.roles import Setting
 from drivers.status import Status
 
 __all__ = ["Preparation", "release_broken_blocks"]
@@ -46,6 +46,7 @@ class Preparation:
         engine: Engine,
         vigil: Vigil,
         log: RunLog,
+        recovery: Recovery,
         *,
         electrons_per_count: float,
         accept_changed: bool,
@@ -56,14 +57,15 @@ class Preparation:
         self._engine = engine
         self._vigil = vigil
         self._log = log
+        self._recovery = recovery
         self._electrons_per_count = electrons_per_count
         self._accept_changed = accept_changed
 
     def __call__(self) -> None:
         """Run every step. Raises DeviceError, StopRequested."""
         self._log.event(Level.INFO, "segment", f"segment {self._segment.number} begins")
-        self._close_shutter()
         self._bring_bias_to_zero()
+        self._close_shutter()
         self._check_pixels()
         self._note_instruments()
         self._vigil.look()
@@ -78,12 +80,16 @@ class Preparation:
 
     def _bring_bias_to_zero(self) -> None:
         """First of all: what is really on the sample?"""
-        if self._station.bias is None:
+        bias = self._station.bias
+        if bias is None or (found_V := bias.take_over()) is None:
             return
-        found_V = self._station.bias.bring_to_zero()
-        if found_V is not None:
-            text = f"{found_V:.3f} V found at the terminals, brought to 0 V"
-            self._log.event(Level.WARNING, "bias found on", text)
+        text = f"{found_V:.3f} V found at the terminals, goes to 0 V"
+        self._log.event(Level.WARNING, "bias found on", text)
+        self._vigil.until(f"bias from {found_V:.3f} V to 0 V", self._is_zero, poll_s=POLL_S)
+
+    def _is_zero(self) -> bool:
+        bias = self._station.bias
+        return bias is None or bias.status().is_zero
 
     def _check_pixels(self) -> None:
         camera, expected = self._station.camera, self._journal.meta.pixels
@@ -95,8 +101,8 @@ class Preparation:
     def _note_instruments(self) -> None:
         for device in self._station.devices():
             identity = device.identify()
-            settings: dict[str, Setting] = dict(device.settings())
             text = f"{device.name}: {identity.manufacturer} {identity.model} {identity.serial}"
+            settings = self._recovery.remember(device)
             self._log.event(Level.INFO, "instrument", text, settings=settings)
 
     def _arm_bias(self) -> None:
@@ -110,6 +116,7 @@ class Preparation:
         needed = any(point.angle_deg is not None for point in self._journal.table().points)
         if polarizer is not None and needed and not polarizer.is_homed:
             self._until("polarizer homes", polarizer.home())
+            self._recovery.remember(polarizer)
 
     def _look_at_reference(self) -> None:
         """Measure the last accepted sample row again; stop if it is not what it was."""
@@ -117,11 +124,16 @@ class Preparation:
         if before is None:
             return
         now = self._engine.reference(self._journal.table().points[before.point])
+        doubts = ["its setpoint can't be reached"] if now is None else self._doubts(before, now)
+        text = "; ".join(doubts) or "agrees with what was measured there before"
+        self._log.event(Level.WARNING if doubts else Level.INFO, "reference", text)
+        if doubts and not self._accept_changed:
+            raise StopRequested(f"the reference differs: {text}. Resume with --accept-changed")
+
+    def _doubts(self, before: Attempt, now: Attempt) -> list[str]:
         changes = compare(before, now, electrons_per_count=self._electrons_per_count)
-        text = "; ".join(map(str, changes)) or "agrees with what was measured there before"
-        self._log.event(Level.WARNING if changes else Level.INFO, "reference", text)
-        if changes and not self._accept_changed:
-            raise StopRequested(f"the sample has changed: {text}. Resume with --accept-changed")
+        new_flags = set(now.flags) - set(before.flags)
+        return [*map(str, changes), *sorted(new_flags)]
 
     def _last_sample_attempt(self) -> Attempt | None:
         points = self._journal.table().points

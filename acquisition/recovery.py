@@ -1,60 +1,118 @@
 """After an instrument failed: is it still the same one, and are its settings still ours?"""
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict, deque
 
 from acquisition.record import Level
 from acquisition.run_log import RunLog
 from acquisition.station import Station
 from acquisition.vigil import Vigil
-from drivers.errors import DeviceError, LinkError, ReplyError
+from drivers.errors import DeviceError, InstrumentError, LinkError, ReplyError, StateError
 from drivers.roles import Device, Setting
 
-__all__ = ["recovery"]
+__all__ = ["Recovery"]
 
 BACKOFF_S = (0.2, 1.0, 3.0, 10.0, 30.0)
+BUDGET = 20  # failures of one instrument
+BUDGET_S = 3600.0  # in that time: endless retry is a hang
+HOME_POLL_S = 0.05
+OURS = frozenset(
+    {
+        *("setpoint_K", "ramp_on", "ramp_K_per_min", "heater_range"),
+        *("wavelength_nm", "grating", "position", "is_homed"),
+        *("exposure_s", "frames", "gain", "speed", "output_on", "level_V"),
+    }
+)
+"""Settings that the run itself changes; every attempt sends them anew."""
 
 
-def recovery(station: Station, vigil: Vigil, log: RunLog) -> Callable[[DeviceError], None]:
-    """Return what the engine calls when an attempt was broken off by an instrument.
+class Recovery:
+    """What the engine calls when an attempt was broken off by an instrument.
 
     It returns when the instrument answers again under its name, and says which settings are no
-    longer what they were; the next attempt sets them anew. It raises the error again if the
-    instrument stays silent, or if the error is not one of the line.
+    longer what they were. It raises the error again if the instrument stays silent, fails too
+    often, or if the error is one that must not be retried.
     """
-    devices = {device.name: device for device in station.devices()}
-    known: dict[str, Mapping[str, Setting]] = {}
 
-    def recover(error: DeviceError) -> None:
-        device = devices.get(error.device)
-        if device is None or not isinstance(error, LinkError | ReplyError):
+    def __init__(self, station: Station, vigil: Vigil, log: RunLog) -> None:
+        self._station = station
+        self._devices = {device.name: device for device in station.devices()}
+        self._vigil = vigil
+        self._log = log
+        self._known: dict[str, dict[str, Setting]] = {}
+        self._failures: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def remember(self, device: Device) -> dict[str, Setting]:
+        """Take the settings in force as those to be found again, and return them."""
+        self._known[device.name] = dict(device.settings())
+        return self._known[device.name]
+
+    def __call__(self, error: DeviceError) -> None:
+        device = self._devices.get(error.device)
+        if device is None or not self._may_be_mended(device, error):
             raise error
+        self._spend(device, error)
+        self._await(device, error)
+        self._home_again()
+        self._compare(device)
+
+    def _may_be_mended(self, device: Device, error: DeviceError) -> bool:
+        """A line may come back; what moves may have been stuck, or have lost its reference."""
+        moves = device is self._station.polarizer or device is self._station.shutter
+        return isinstance(error, LinkError | ReplyError) or (
+            moves and isinstance(error, InstrumentError | StateError)
+        )
+
+    def _spend(self, device: Device, error: DeviceError) -> None:
+        now = self._vigil.clock.now()
+        failures = self._failures[device.name]
+        while failures and failures[0] < now - BUDGET_S:
+            failures.popleft()
+        failures.append(now)
+        if len(failures) > BUDGET:
+            raise StateError(
+                device.name, f"failed {BUDGET} times within {BUDGET_S:g} s, last: {error}"
+            )
+
+    def _await(self, device: Device, error: DeviceError) -> None:
+        last: DeviceError = error
         for wait_s in BACKOFF_S:
-            vigil.clock.wait(wait_s)
-            if _answers(device):
-                known[device.name] = _compare(device, known.get(device.name), log)
+            self._vigil.pass_time(f"{device.name} to answer again", wait_s)
+            try:
+                self._settle_down(device)
+                device.identify()
+            except DeviceError as silence:
+                last = silence
+            else:
                 return
-        raise error
+        raise last from error
 
-    return recover
+    def _settle_down(self, device: Device) -> None:
+        """End a movement whose outcome is not known."""
+        if device is self._station.polarizer:
+            self._station.polarizer.stop()
+        device.settings()
 
+    def _home_again(self) -> None:
+        polarizer = self._station.polarizer
+        if polarizer is None or polarizer.is_homed or not self._was_homed(polarizer):
+            return
+        status = polarizer.home()
+        self._vigil.until("polarizer homes again", status.poll, poll_s=HOME_POLL_S)
+        status.check()
+        self._log.event(Level.WARNING, "homed", f"{polarizer.name} had lost its reference")
 
-def _answers(device: Device) -> bool:
-    try:
-        device.identify()
-    except (LinkError, ReplyError):
-        return False
-    return True
+    def _was_homed(self, polarizer: Device) -> bool:
+        return bool(self._known.get(polarizer.name, {}).get("is_homed", False))
 
-
-def _compare(
-    device: Device, before: Mapping[str, Setting] | None, log: RunLog
-) -> Mapping[str, Setting]:
-    settings = device.settings()
-    changed = {
-        key: (before[key], value)
-        for key, value in settings.items()
-        if before is not None and key in before and before[key] != value
-    }
-    text = f"{device.name} answers again" + (f"; changed settings: {changed}" if changed else "")
-    log.event(Level.WARNING, "recovered", text)
-    return settings
+    def _compare(self, device: Device) -> None:
+        before = self._known.get(device.name, {})
+        now = self.remember(device)
+        changed = {
+            key: [before[key], value]
+            for key, value in now.items()
+            if key not in OURS and before.get(key, value) != value
+        }
+        text = f"{device.name} answers again" + (
+            f"; changed settings: {changed}" if changed else ""
+        )
+        self._log.event(Level.WARNING, "recovered", text, changed=changed)

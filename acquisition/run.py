@@ -11,7 +11,9 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 
 from acquisition.assembly import (
@@ -25,6 +27,7 @@ from acquisition.assembly import (
 )
 from acquisition.commands import CommandQueue
 from acquisition.config import Configuration
+from acquisition.config_model import at_temperature
 from acquisition.engine import Engine, EnginePolicy, Follower, Outcome
 from acquisition.engine_status import EngineStatus
 from acquisition.exposure_choice import ExposureChoice
@@ -34,21 +37,24 @@ from acquisition.journal import Journal
 from acquisition.live_view import LiveView
 from acquisition.monitors import Monitors
 from acquisition.open_station import open_station
-from acquisition.point_fitter import open_fitter
+from acquisition.point_fitter import PointFitter
 from acquisition.point_table import Point, PointTable
 from acquisition.preparation import Preparation, release_broken_blocks
 from acquisition.price import Tariff
-from acquisition.record import Attempt, FitRow
-from acquisition.recovery import recovery
+from acquisition.record import Attempt, FitRow, Level
+from acquisition.recovery import Recovery
 from acquisition.run_folder import create_run_folder
 from acquisition.run_log import RunLog
 from acquisition.run_meta import RunMeta
 from acquisition.segment import Segment
 from acquisition.station import Station
+from acquisition.station_file import StationConfig
+from acquisition.storage_errors import StorageError
+from acquisition.sweep_file import SweepConfig
 from acquisition.verification import READING_UNITS, Verifier
 from acquisition.vigil import Vigil
 from acquisition.wavelength_calibration import WavelengthCalibrations
-from drivers.clock import Clock, RealClock
+from drivers.clock import Clock, RealClock, ScaledClock
 from drivers.connections import Connections
 
 __all__ = ["Run", "RunOptions", "create_run"]
@@ -56,6 +62,7 @@ __all__ = ["Run", "RunOptions", "create_run"]
 logger = logging.getLogger(__name__)
 
 ROLES = ("cryostat", "spectrograph", "camera", "polarizer", "shutter", "bias")
+LONGEST_REAL_TICK_S = 0.25
 PACKAGES = ("numpy", "scipy", "h5py", "pymeasure")
 
 
@@ -130,25 +137,29 @@ class Run:
         segment = Segment(journal, self._clock)
         release_broken_blocks(journal, (segment.run_time.now(), self._clock.utc()))
         live_view = LiveView(journal)
-        live_view.reconcile()
-        worker = self._fit_worker()
+        worker = self._fit_worker(journal)
         followers: list[Follower] = [_LiveViewFollower(live_view)]
         if worker is not None:
             followers.append(worker)
         try:
             outcome = self._run_engine(journal, station, segment, followers)
-            if worker is not None and (rows := worker.finish(self._options.fit_wait_s)):
-                journal.note(fits=rows)
+            if worker is not None:
+                _store_last_fits(journal, worker.finish(self._options.fit_wait_s))
         finally:
             if worker is not None:
                 worker.close()
             live_view.close()
         return outcome
 
-    def _fit_worker(self) -> FitWorker | None:
-        if not self._options.live_fit or self._configuration.sweep.fit is None:
+    def _fit_worker(self, journal: Journal) -> FitWorker | None:
+        sweep, camera = self._configuration.sweep, self._configuration.station.camera
+        if not self._options.live_fit or sweep.fit is None:
             return None
-        return FitWorker(self.folder, open_fitter(self.folder))
+        try:
+            return FitWorker(self.folder, PointFitter(journal, sweep, camera))
+        except OSError:
+            logger.exception("no live fits in this run")
+            return None
 
     def _run_engine(
         self,
@@ -160,10 +171,25 @@ class Run:
         config, sweep = self._configuration.station, self._configuration.sweep
         monitors = Monitors(monitors_of(station, config))
         inbox = Inbox(self.folder, self._commands, RealClock())
+        if segment.is_resumed:
+            inbox.drop_old()
+        table = journal.table()
         vigil = Vigil(
-            self._clock, monitors, interlocks_of(station, config), self._commands, bias=station.bias
+            self._clock,
+            monitors,
+            interlocks_of(
+                station,
+                config,
+                self._clock,
+                longest_series_s=_longest_series_s(table, config),
+            ),
+            self._commands,
+            bias=station.bias,
+            longest_tick_s=_longest_tick_s(self._clock),
         )
         log = RunLog(journal, monitors, segment.run_time, self._clock.utc)
+        monitors.report = partial(log.event, Level.WARNING, "monitor")
+        recovery = Recovery(station, vigil, log)
         calibrations = WavelengthCalibrations(
             journal, station.camera, segment.run_time, delivered_in=_medium(self._configuration)
         )
@@ -181,14 +207,14 @@ class Run:
             vigil=vigil,
             verifier=verifier,
             detector=detector_setup(config, sweep),
-            choice=ExposureChoice(shortest_s=config.camera.min_exposure_s),
+            choice=ExposureChoice(partial(_shortest_s, sweep, config)),
             log=log,
             run_time=segment.run_time,
             segment=segment.number,
             calibration_of=calibrations.of,
-            policy=_policy(self._configuration, journal.table()),
+            policy=_policy(self._configuration, table),
             followers=followers,
-            recover=recovery(station, vigil, log),
+            recover=recovery,
         )
         vigil.attend(note=engine.take_note, every_tick=(inbox.look, engine.collect_results))
         self._engine = engine
@@ -200,10 +226,10 @@ class Run:
             engine,
             vigil,
             log,
+            recovery,
             electrons_per_count=config.camera.electrons_per_count,
             accept_changed=self._options.accept_changed,
         )
-        table = journal.table()
         prices_s = [
             price.total_s for price in Tariff(sweep, config).rows(replace(table, points=points))
         ]
@@ -264,6 +290,31 @@ def _sample_card(configuration: Configuration) -> dict[str, str]:
 def _medium(configuration: Configuration) -> str:
     spectrograph = configuration.station.spectrograph
     return "vacuum" if spectrograph is None else spectrograph.wavelengths
+
+
+def _store_last_fits(journal: Journal, rows: Sequence[FitRow]) -> None:
+    """Store what was fitted last; what is lost here `cryoscan fit` makes again."""
+    try:
+        if rows:
+            journal.note(fits=rows)
+    except StorageError:
+        logger.exception("%d fits are not stored", len(rows))
+
+
+def _longest_tick_s(clock: Clock) -> float:
+    """Return how long the engine may be deaf to commands: a quarter of a second of life."""
+    return LONGEST_REAL_TICK_S * clock.factor if isinstance(clock, ScaledClock) else inf
+
+
+def _longest_series_s(table: PointTable, config: StationConfig) -> float:
+    """Return the longest time a camera is busy with one row."""
+    readout_s = config.camera.readout_s
+    return max((p.frames * (p.exposure_s + readout_s) for p in table.points), default=0.0)
+
+
+def _shortest_s(sweep: SweepConfig, config: StationConfig, point: Point) -> float:
+    zone = at_temperature(sweep.exposure, point.temperature_K)
+    return max(zone.least_s, config.camera.min_exposure_s)
 
 
 def _largest_voltage_V(table: PointTable) -> float | None:

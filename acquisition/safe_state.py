@@ -1,28 +1,32 @@
 """The way to the safe state, and whether it was confirmed.
 
 Bias first: it alone can destroy the sample in milliseconds, and gas pressure rises when cooling is
-lost. Every step has its own failure, none blocks the next. The heater holds, the detector stays
-cold; the heater goes off only for the causes of an interlock or when the sweep asks for it.
+lost. Its ramp begins before anything else and goes on during every other step; the wait for 0 V
+comes last. Every step has its own failure and its own time, none blocks the next. The heater holds,
+the detector stays cold; the heater goes off only for the causes of an interlock or when the sweep
+asks for it.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from acquisition.bias_port import BiasPort
 from acquisition.engine_status import Safety
 from acquisition.station import Station
 from drivers.clock import Clock
+from drivers.errors import DeviceError
 from drivers.roles import Shutter
-from drivers.status import Status
 
 __all__ = ["SafeReport", "make_safe"]
 
 logger = logging.getLogger(__name__)
 
-SHUTTER_DEADLINE_S = 5.0
+STEP_DEADLINE_S = 5.0  # in which a line that was lost may come back
 BIAS_DEADLINE_S = 600.0  # 1000 V at the slowest sensible slew
-POLL_S = 0.05
+POLL_S = 0.1
+RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,66 +46,91 @@ class SafeReport:
 
 
 def make_safe(
-    station: Station, clock: Clock, *, emergency: bool = False, heater_off: bool = False
+    station: Station,
+    clock: Clock,
+    *,
+    emergency: bool = False,
+    hold_temperature: bool = False,
+    heater_off: bool = False,
 ) -> SafeReport:
-    """Bring the station to its safe state; never raises, reports what could not be confirmed."""
-    if station.bias is not None:
-        _try_to_begin_ramp(station, emergency=emergency)
-    confirmed: list[str] = []
-    failed: list[str] = []
-    for name, step in _steps(station, clock, heater_off=heater_off):
-        try:
-            step()
-            confirmed.append(name)
-        except Exception as error:  # each step must have its chance, whatever the others did
-            logger.exception("safe state: %s", name)
-            failed.append(f"{name} ({error})")
-    return SafeReport(tuple(confirmed), tuple(failed))
+    """Bring the station to its safe state; never raises, reports what could not be confirmed.
 
-
-def _try_to_begin_ramp(station: Station, *, emergency: bool) -> None:
-    assert station.bias is not None  # noqa: S101
-    try:
-        station.bias.safe(emergency=emergency)
-    except Exception:
-        logger.exception("safe state: bias did not take the request")
-
-
-def _steps(
-    station: Station, clock: Clock, *, heater_off: bool
-) -> Iterator[tuple[str, Callable[[], None]]]:
+    hold_temperature: end a temperature ramp that is under way; the heater goes on regulating.
+    """
+    way = _WayToSafety(station.bias, clock)
+    way.begin_ramp(emergency=emergency)
     if station.shutter is not None:
-        yield "laser shutter closed", partial(_close_shutter, station.shutter, clock)
-    if station.bias is not None:
-        yield "bias 0 V and off", partial(_await_zero_bias, station, clock)
-    yield "exposure ended", station.camera.abort
+        way.take("laser shutter closed", partial(way.close_shutter, station.shutter))
+    way.take("exposure ended", station.camera.abort)
     if station.polarizer is not None:
-        yield "polarizer stopped", station.polarizer.stop
+        way.take("polarizer stopped", station.polarizer.stop)
     if station.spectrograph is not None:
-        yield "spectrograph stopped", station.spectrograph.stop
-    if heater_off and station.cryostat is not None:
-        yield "heater off", station.cryostat.heater_off
+        way.take("spectrograph stopped", station.spectrograph.stop)
+    if station.cryostat is not None and heater_off:
+        way.take("heater off", station.cryostat.heater_off)
+    elif station.cryostat is not None and hold_temperature:
+        way.take("temperature held", station.cryostat.hold)
+    if station.bias is not None:
+        way.take("bias 0 V and off", partial(way.await_zero, station.bias))
+    return SafeReport(tuple(way.confirmed), tuple(way.failed))
 
 
-def _close_shutter(shutter: Shutter, clock: Clock) -> None:
-    _await(shutter.set(False), clock, SHUTTER_DEADLINE_S)
+class _WayToSafety:
+    """Takes one step after the other, and lets the bias ramp down meanwhile."""
 
+    def __init__(self, bias: BiasPort | None, clock: Clock) -> None:
+        self.confirmed: list[str] = []
+        self.failed: list[str] = []
+        self._bias = bias
+        self._clock = clock
+        self._has_complained = False
 
-def _await(status: Status, clock: Clock, deadline_s: float) -> None:
-    end_s = clock.now() + deadline_s
-    while not status.poll():
-        if clock.now() > end_s:
-            raise TimeoutError(f"{status.action}: not done after {deadline_s} s")
-        clock.wait(POLL_S)
-    status.check()
+    def begin_ramp(self, *, emergency: bool) -> None:
+        if self._bias is not None:
+            self._shielded(partial(self._bias.safe, emergency=emergency))
 
+    def take(self, name: str, step: Callable[[], None]) -> None:
+        """Take one step, again and again for 5 s if an instrument refuses it."""
+        end_s = self._clock.now() + self._clock.patience_s(STEP_DEADLINE_S)
+        while True:
+            try:
+                step()
+            except Exception as error:  # each step must have its chance, whatever the others did
+                if isinstance(error, DeviceError) and self._clock.now() < end_s:
+                    self._pass(RETRY_S)
+                    continue
+                logger.exception("safe state: %s", name)
+                self.failed.append(f"{name} ({error})")
+            else:
+                self.confirmed.append(name)
+            self._pass(0.0)
+            return
 
-def _await_zero_bias(station: Station, clock: Clock) -> None:
-    assert station.bias is not None  # noqa: S101
-    end_s = clock.now() + BIAS_DEADLINE_S
-    while not station.bias.status().is_zero:
-        if clock.now() > end_s:
-            raise TimeoutError(f"not at zero after {BIAS_DEADLINE_S} s: {station.bias.status()}")
-        station.bias.advance()
-        clock.wait(POLL_S)
-    station.bias.confirm_zero()
+    def close_shutter(self, shutter: Shutter) -> None:
+        status = shutter.set(False)
+        self._wait_until(status.poll, STEP_DEADLINE_S, status.action)
+        status.check()
+
+    def await_zero(self, bias: BiasPort) -> None:
+        self._wait_until(lambda: bias.status().is_zero, BIAS_DEADLINE_S, "bias to 0 V")
+        bias.confirm_zero()
+
+    def _wait_until(self, done: Callable[[], bool], deadline_s: float, what: str) -> None:
+        end_s = self._clock.now() + self._clock.patience_s(deadline_s)
+        while not done():
+            if self._clock.now() > end_s:
+                raise TimeoutError(f"{what}: not done after {deadline_s} s")
+            self._pass(POLL_S)
+
+    def _pass(self, seconds: float) -> None:
+        self._clock.wait(seconds)
+        if self._bias is not None:
+            self._shielded(self._bias.advance)
+
+    def _shielded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:  # what it did not do is found when 0 V is awaited
+            if not self._has_complained:
+                logger.exception("safe state: bias")
+            self._has_complained = True

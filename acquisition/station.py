@@ -29,13 +29,14 @@ class Station:
     closers: tuple[Callable[[], None], ...] = ()
 
     def devices(self) -> Iterator[Device]:
-        """Yield every instrument that is there; the supply hides behind its port."""
+        """Yield every instrument that is there; for the supply its port answers."""
         for device in (
             self.camera,
             self.cryostat,
             self.spectrograph,
             self.polarizer,
             self.shutter,
+            self.bias,
         ):
             if device is not None:
                 yield device
@@ -44,7 +45,5 @@ class Station:
         """Let go of every line; nothing changes on any instrument."""
         for device in self.devices():
             device.close()
-        if self.bias is not None:
-            self.bias.close()
         for closer in self.closers:
             closer()

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isnan
 
 from acquisition.monitors import Monitors
-from acquisition.point_table import Point
+from acquisition.point_table import Point, PointKind
 from acquisition.station import Station
+from drivers.roles import Reading
 
 __all__ = ["READING_UNITS", "Tolerances", "Verifier", "Violation"]
 
@@ -24,6 +26,8 @@ READING_UNITS: Mapping[str, str] = {
     "field_kV_per_cm": "kV/cm",
     "angle_deg": "deg",
     "wavelength_nm": "nm",
+    "grating": "",
+    "shutter_open": "",
     "detector_temperature_C": "degC",
     "laser_open_s": "s",
 }
@@ -37,6 +41,7 @@ class Tolerances:
     temperature_K: float
     voltage_V: float
     angle_deg: float
+    wavelength_nm: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,16 @@ class Verifier:
         self._to_field_kV_per_cm = to_field_kV_per_cm
         self._to_angle_deg = to_angle_deg
 
-    def read(self, *, laser_open_s: float) -> dict[str, float]:
-        """Return every reading of READING_UNITS, NaN where there is no such instrument."""
+    def read(self, point: Point) -> dict[str, float]:
+        """Return every reading of READING_UNITS, NaN where there is no such instrument.
+
+        laser_open_s is left to whoever exposes.
+        """
         readings = dict.fromkeys(READING_UNITS, NAN)
-        readings["laser_open_s"] = laser_open_s
         self._read_cryostat(readings)
         self._read_bias(readings)
-        self._read_rest(readings)
+        self._read_optics(point, readings)
+        readings["detector_temperature_C"] = self._monitors.value("detector_temperature_C")
         return readings
 
     def violations(self, point: Point, readings: Mapping[str, float]) -> tuple[Violation, ...]:
@@ -93,6 +101,10 @@ class Verifier:
             found.append(
                 _beyond("polarization", "angle", turned_deg, self._tolerances.angle_deg, "deg")
             )
+        if self._station.spectrograph is not None:
+            found += self._spectrograph(point, readings)
+        if self._station.shutter is not None and point.kind is not PointKind.SAMPLE:
+            found.append(_beyond("shutter", "laser shutter", readings["shutter_open"], 0.0, ""))
         return tuple(violation for violation in found if violation is not None)
 
     def _temperature(self, setpoint_K: float, readings: Mapping[str, float]) -> Violation | None:
@@ -105,15 +117,26 @@ class Verifier:
                 return violation
         return None
 
+    def _spectrograph(
+        self, point: Point, readings: Mapping[str, float]
+    ) -> tuple[Violation | None, ...]:
+        off_nm = readings["wavelength_nm"] - point.centre_nm
+        tolerance_nm = self._tolerances.wavelength_nm
+        return (
+            _beyond("spectrograph", "centre wavelength", off_nm, tolerance_nm, "nm"),
+            _beyond("spectrograph", "grating", readings["grating"] - point.grating, 0.0, "places"),
+        )
+
     def _read_cryostat(self, readings: dict[str, float]) -> None:
         if self._station.cryostat is None:
             return
         reading = self._station.cryostat.read_temperature()
         temperature_K = reading.value if reading.is_good else NAN
         low_K, high_K = self._monitors.extremes("temperature_K")
+        is_known = not any(map(isnan, (low_K, high_K, temperature_K)))
         readings["temperature_K"] = temperature_K
-        readings["temperature_min_K"] = min(low_K, temperature_K)
-        readings["temperature_max_K"] = max(high_K, temperature_K)
+        readings["temperature_min_K"] = min(low_K, temperature_K) if is_known else NAN
+        readings["temperature_max_K"] = max(high_K, temperature_K) if is_known else NAN
         for channel in ("sample_temperature_K", "heater_percent"):
             readings[channel] = self._monitors.value(channel)
 
@@ -127,12 +150,23 @@ class Verifier:
         readings["leakage_A"] = status.leakage_A
         readings["field_kV_per_cm"] = self._to_field_kV_per_cm(status.gap_voltage_V)
 
-    def _read_rest(self, readings: dict[str, float]) -> None:
-        if self._station.polarizer is not None:
-            reading = self._station.polarizer.read()["angle_deg"]
-            readings["angle_deg"] = self._to_angle_deg(reading.value) if reading.is_good else NAN
-        readings["wavelength_nm"] = self._monitors.value("wavelength_nm")
-        readings["detector_temperature_C"] = self._monitors.value("detector_temperature_C")
+    def _read_optics(self, point: Point, readings: dict[str, float]) -> None:
+        station = self._station
+        if station.polarizer is not None:
+            mechanical_deg = _good(station.polarizer.read(), "angle_deg")
+            readings["angle_deg"] = self._to_angle_deg(mechanical_deg)
+        if station.spectrograph is not None:
+            found = station.spectrograph.read()
+            readings["wavelength_nm"] = _good(found, "wavelength_nm")
+            readings["grating"] = _good(found, "grating")
+        if station.shutter is not None and point.kind is not PointKind.SAMPLE:
+            readings["shutter_open"] = _good(station.shutter.read(), "is_open")
+
+
+def _good(readings: Mapping[str, Reading], channel: str) -> float:
+    """Return a value, NaN if the instrument did not say or does not trust it."""
+    reading = readings.get(channel)
+    return reading.value if reading is not None and reading.is_good else NAN
 
 
 def _beyond(

@@ -5,6 +5,7 @@ are due, checks the interlocks as levels and takes the commands. Nothing else in
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 from acquisition.bias_port import BiasPort
 from acquisition.commands import Command, CommandQueue, Verb
@@ -32,7 +33,10 @@ class InterlockTripped(Exception):  # noqa: N818 - the field's word
 
 
 class Vigil:
-    """The engine's only way to wait."""
+    """The engine's only way to wait.
+
+    longest_tick_s: of the clock, so that commands are heard soon enough where time is real.
+    """
 
     def __init__(
         self,
@@ -42,18 +46,24 @@ class Vigil:
         commands: CommandQueue,
         *,
         bias: BiasPort | None = None,
+        longest_tick_s: float = inf,
     ) -> None:
         self.clock = clock
         self.monitors = monitors
         self._interlocks = tuple(interlocks)
         self._commands = commands
         self._bias = bias
+        self._longest_tick_s = longest_tick_s
         self._note: Callable[[Command], None] = lambda _: None
         self._every_tick: tuple[Callable[[], None], ...] = ()
         self._stop_text: str | None = None
         self.is_pause_wanted = False
-        self.awaited = ""
+        self._awaited: str | Callable[[], str] = ""
         self.awaited_since_s = clock.now()
+
+    @property
+    def awaited(self) -> str:
+        return self._awaited if isinstance(self._awaited, str) else self._awaited()
 
     def attend(
         self, *, note: Callable[[Command], None], every_tick: Sequence[Callable[[], None]]
@@ -61,23 +71,25 @@ class Vigil:
         """Say who hears of each command, and what else is done once per tick."""
         self._note, self._every_tick = note, tuple(every_tick)
 
-    def until(self, awaited: str, done: Callable[[], bool], *, poll_s: float) -> None:
+    def until(
+        self, awaited: str | Callable[[], str], done: Callable[[], bool], *, poll_s: float
+    ) -> None:
         """Tick until done; raises InterlockTripped, StopRequested (only for 'stop now')."""
-        self._awaiting(awaited)
+        self.await_now(awaited)
         while not done():
             self.tick(poll_s)
 
     def pass_time(self, awaited: str, seconds: float) -> None:
         """Tick for that long."""
         end_s = self.clock.now() + seconds
-        self._awaiting(awaited)
+        self.await_now(awaited)
         while (left_s := end_s - self.clock.now()) > 0:
             self.tick(left_s)
 
     def tick(self, seconds: float) -> None:
         """Let at most that much time pass, less if a monitor or a ramp step is due."""
         now = self.clock.now()
-        wait_s = min(seconds, self.monitors.next_due_s - now)
+        wait_s = min(seconds, self.monitors.next_due_s - now, self._longest_tick_s)
         if self._bias is not None and self._bias.status().is_moving:
             wait_s = min(wait_s, RAMP_TICK_S)
         self.clock.wait(wait_s)
@@ -95,17 +107,20 @@ class Vigil:
             attend()
 
     def gate(self) -> None:
-        """The only place where a pause or a stop after the point takes effect."""
+        """The only place where a pause takes effect."""
         self.look()
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Raise StopRequested if the run is to end after the point; called between points."""
         if self._stop_text is not None:
             raise StopRequested(self._stop_text)
 
     def wait_while_paused(self) -> None:
-        self._awaiting("paused: waiting for resume")
+        self.await_now("paused: waiting for resume")
         while self.is_pause_wanted:
             self.tick(PAUSE_TICK_S)
-            if self._stop_text is not None:
-                raise StopRequested(self._stop_text)
+            self.check_stop()
 
     def check_levels(self) -> None:
         """Raise InterlockTripped unless every level holds."""
@@ -115,8 +130,9 @@ class Vigil:
         if trip is not None:
             raise InterlockTripped(trip)
 
-    def _awaiting(self, awaited: str) -> None:
-        self.awaited, self.awaited_since_s = awaited, self.clock.now()
+    def await_now(self, awaited: str | Callable[[], str]) -> None:
+        """Say what is awaited from now on; text that changes while it is awaited as a function."""
+        self._awaited, self.awaited_since_s = awaited, self.clock.now()
 
     def _take_commands(self) -> None:
         while (command := self._commands.take()) is not None:
