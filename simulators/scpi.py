@@ -19,6 +19,7 @@ __all__ = [
     "ScpiCommand",
     "ScpiError",
     "parse_message",
+    "short_form",
     "spelling_table",
     "spellings",
     "split_outside_quotes",
@@ -55,6 +56,15 @@ def spellings(declaration: str) -> list[str]:
         forms |= {form + optional_suffix for form in forms}
         choices.append(sorted(forms) + ([""] if optional else []))
     return [":".join(filter(None, nodes)) for nodes in product(*choices)]
+
+
+def short_form(declaration: str) -> str:
+    """Return a declared header by its capitals and without optional nodes, as in SOUR:VOLT."""
+    kept = declaration
+    while "[" in kept:
+        start = kept.rindex("[")
+        kept = kept[:start] + kept[kept.index("]", start) + 1 :]
+    return "".join(letter for letter in kept if not letter.islower()).lstrip(":")
 
 
 def spelling_table(declarations: Iterable[str]) -> dict[str, str]:

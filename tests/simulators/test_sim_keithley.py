@@ -5,7 +5,8 @@ from math import isclose
 import pytest
 
 from simulators.bias_circuit import OffState
-from simulators.keithley import Keithley2410, KeithleySettings, StatusBit
+from simulators.keithley import Keithley2410, KeithleySettings
+from simulators.keithley_meter import StatusBit
 from simulators.truth import BiasTruth, Truth
 from simulators.world import World
 
@@ -348,6 +349,22 @@ def test_the_supply_charges_the_gap_through_the_resistor(bench: Bench) -> None:
     bench.world.advance(bench.now)
 
     assert bench.world.bias.gap_voltage_V() == pytest.approx(10.0 * (1 - 0.36788), rel=1e-3)
+
+
+def test_both_counts_together_are_at_most_what_the_buffer_holds(bench: Bench) -> None:
+    bench.ask(":TRIG:COUN 2500;:ARM:COUN 2")
+
+    assert bench.error() == '-221,"Settings conflict"'
+    assert bench.ask(":ARM:COUN?") == "1"
+
+
+def test_what_a_lost_client_asked_for_is_done_and_not_answered_to_the_next(bench: Bench) -> None:
+    bench.switch_on(10.0)
+    bench.core.receive(b":READ?\r:OUTP OFF\r*ID", bench.now)
+
+    bench.core.hang_up()
+
+    assert bench.ask(":OUTP?", wait_s=1.0) == "0"
 
 
 def test_auto_clear_switches_on_for_a_reading_only(bench: Bench) -> None:
