@@ -47,6 +47,8 @@ class PtyShell:
         self._pump.flush()
 
     def _plug_in(self) -> None:
+        if not hasattr(os, "openpty"):
+            raise OSError("this system has no pseudo-terminals: serve the port over tcp")
         import tty  # noqa: PLC0415 - exists on POSIX only
 
         master, slave = os.openpty()
