@@ -74,7 +74,7 @@ def expected_electrons(
 def fisher_matrix(
     expected: Callable[[Array], Array], place: Array, *, step: Array, read_noise_e: float
 ) -> Array:
-    """Return the Fisher matrix of Poisson counts with Gaussian read noise, derivatives by differences.
+    """Return the Fisher matrix of Poisson counts with read noise, derivatives by differences.
 
     expected: parameters (p,) -> electrons (n,); step: of the differences, shape (p,).
     """

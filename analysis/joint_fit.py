@@ -1,8 +1,8 @@
 """Fit a whole series of spectra at once: some parameters shared by all, the rest its own for each.
 
-The parameters of spectrum f are p_f = c_f + D_f s + x_f: c_f given, s shared by all spectra, D_f what
-the sweep makes of them (a column of ones for a constant, cos 2t and sin 2t for a polarization, the
-field for a slope), x_f free for each spectrum. The normal equations are those of the single spectra; the
+The parameters of spectrum f are p_f = c_f + D_f s + x_f: c_f given, s shared by all spectra, D_f
+what the sweep makes of them (a column of ones for a constant, cos 2t and sin 2t for a polarization,
+the field for a slope), x_f free for each spectrum. The normal equations are those of the single spectra; the
 own parameters are eliminated from them (Schur complement), so the cost grows linearly.
 """
 
@@ -21,8 +21,8 @@ __all__ = ["JointOptimum", "Sharing", "maximise_jointly"]
 Array = NDArray[np.float64]
 Evaluate = Callable[[Array], tuple[Array, Array]]
 
-# Squared distances to the optimum in units of the statistical error: 0.01 sigma for what is shared,
-# 0.1 sigma for the worst single spectrum.
+# Squared distances to the optimum in units of the statistical error: 0.01 sigma for what is
+# shared, 0.1 sigma for the worst single spectrum.
 _SHARED_DISTANCE2, _OWN_DISTANCE2 = 1e-4, 1e-2
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
 
@@ -229,6 +229,8 @@ def _finished(
         scores=(sharing.design.transpose(0, 2, 1) @ here.score[..., None])[..., 0],
         restless=restless,
         converged=converged,
-        condition=float(eigenvalue[0]),
+        condition=min(
+            float(np.median(np.linalg.eigvalsh(normal.own_matrix)[:, 0])), *eigenvalue[:1], 1.0
+        ),
         evaluations=evaluations,
     )

@@ -1,7 +1,7 @@
 """A spectrum model as a table of lines: what each line's centre, width and area are made of.
 
-Fine structure, mirrored lines, copies at fixed offsets and profile tails are rows of this table, not
-code. The expected counts are the integral of each line over each pixel, so that neither the
+Fine structure, mirrored lines, copies at fixed offsets and profile tails are rows of this table,
+not code. The expected counts are the integral of each line over each pixel, so that neither the
 change from wavelength to energy nor the finite pixel needs a correction.
 """
 

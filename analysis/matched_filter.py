@@ -94,7 +94,7 @@ def _places(projection: Array, sigma: float, most: int) -> NDArray[np.intp]:
     strong = every[projection[every] > 0.05 * projection.max()]
     if strong.size < 3:
         strong = every[:: -(-every.size // most)]
-    return strong[:: -(-strong.size // most)]
+    return np.asarray(strong[:: -(-strong.size // most)])
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.fisher_scoring import Counts
 from analysis.matched_filter import find_lines, floor_of, kernel
 from analysis.series_fit import FrameWindows
-from analysis.spectrum_fit import DetectorNoise, FitModel, Window, in_electrons, light_centre_eV
+from analysis.spectrum_window import in_electrons, light_centre_eV
 
 __all__ = ["Multiplet", "find_multiplets", "frame_windows"]
+
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
 
 Array = NDArray[np.float64]
 

@@ -93,14 +93,14 @@ def interpret(fit: LinearFit) -> PolarizationFit:
         abs(mean), 1e-300
     )
     noise2 = 0.5 * float(np.trace(fit.covariance[1:, 1:]))
-    debiased = float(np.sqrt(max(swing**2 - noise2, 0.0))) / mean if mean else np.inf
+    debiased = max(swing**2 - noise2, 0.0) ** 0.5 / mean if mean else np.inf
     verdict, reason = _verdict(fit, swing=swing, swing_error=_error(fit, along))
     return PolarizationFit(
         coefficients=fit.coefficients,
         covariance=fit.covariance,
         axis_deg=axis,
         # An axis is never less certain than one drawn at random.
-        axis_error_deg=min(axis_error, 180.0 / float(np.sqrt(12.0))),
+        axis_error_deg=min(axis_error, 180.0 / 12.0**0.5),
         amplitude=2.0 * swing,
         amplitude_error=2.0 * _error(fit, along),
         visibility=visibility,
@@ -115,7 +115,7 @@ def interpret(fit: LinearFit) -> PolarizationFit:
 
 
 def _error(fit: LinearFit, direction: Array) -> float:
-    return float(np.sqrt(max(0.0, direction @ fit.covariance @ direction)))
+    return float(np.sqrt(np.maximum(0.0, direction @ fit.covariance @ direction)))
 
 
 def _verdict(fit: LinearFit, *, swing: float, swing_error: float) -> tuple[Verdict, str]:

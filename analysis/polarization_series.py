@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.multiplet import Multiplet, find_multiplets, frame_windows
 from analysis.polarization import PolarizationFit, harmonics, interpret
 from analysis.series_fit import SeriesFit, SeriesStart, fit_series
-from analysis.spectrum_fit import DetectorNoise, FitModel
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import LinearFit
 
 __all__ = ["PolarizationSeries", "fit_polarization_series"]
+
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
 
 Array = NDArray[np.float64]
 
@@ -59,7 +61,7 @@ def fit_polarization_series(
         raise ValueError(f"{np.unique(angle % 180.0).size} different angles, needed are 4")
     if model.lines == "auto":
         raise ValueError("a series is fitted with a given number of lines, not with auto")
-    windows, kept, dark = frame_windows(
+    windows, kept, _ = frame_windows(
         wavelength_nm,
         frames,
         point=angle if point is None else point,
@@ -95,6 +97,7 @@ def _start(found: Multiplet, columns: Array) -> SeriesStart:
         }
         | {f"share_{k}": law[:, k - 1] for k in range(1, lines + 1)},
         laws={"share_1": columns[:, 1:]} | {f"share_{k}": columns for k in range(2, lines + 1)},
+        fixed={"share_1": 1.0},
     )
 
 
@@ -102,7 +105,7 @@ def _interpreted(series: SeriesFit, lines: int) -> PolarizationSeries:
     splittings = [series.names.index(f"splitting_{k}_eV") for k in range(2, lines + 1)]
     laws = [_law(series, k, series.covariance) for k in range(1, lines + 1)]
     photon = [_law(series, k, series.photon_covariance) for k in range(1, lines + 1)]
-    verdict = Verdict.CONVERGED if series.converged else Verdict.FAILED
+    verdict, reason = _verdict(series, laws)
     return PolarizationSeries(
         splitting_eV=series.values[splittings],
         splitting_errors_eV=np.sqrt(np.diag(series.covariance)[splittings]),
@@ -111,8 +114,28 @@ def _interpreted(series: SeriesFit, lines: int) -> PolarizationSeries:
         photon_axis_errors_deg=np.array([law.axis_error_deg for law in photon]),
         series=series,
         verdict=verdict,
-        reason=f"chi2/dof {series.chi2_per_dof:.2f}",
+        reason=reason,
     )
+
+
+def _verdict(series: SeriesFit, laws: list[PolarizationFit]) -> tuple[Verdict, str]:
+    """Return the verdict of the series; that of each line's law stands in the law."""
+    said = (
+        f"chi2/dof {series.chi2_per_dof:.2f}, errors enlarged {series.misfit_ratio:.2f} times for "
+        f"misfit; {series.used.size} frames"
+    )
+    if not series.converged:
+        return Verdict.FAILED, f"no optimum; {said}"
+    distinct = sum(law.verdict is Verdict.CONVERGED for law in laws)
+    if series.optimum.condition < _LEAST_CONDITION or not distinct:
+        return Verdict.ILL_DETERMINED, f"the angles do not tell the lines apart; {said}"
+    if series.misfit_ratio > _MOST_MISFIT:
+        return Verdict.POOR_FIT, said
+    return Verdict.CONVERGED, f"{said}; splitting confirmed by polarization"
+
+
+_LEAST_CONDITION = 1e-5
+_MOST_MISFIT = 3.0
 
 
 def _law(series: SeriesFit, line: int, covariance: Array) -> PolarizationFit:

@@ -66,7 +66,7 @@ class SeriesFit:
     more than that (sandwich over frames) or the mean residual shows what the model lacks.
     scatter_ratio, misfit_ratio: by how much, the first for each parameter.
     energy_eV, energy_error_eV, width_eV, brightness_e: of each frame used. used: which frames these
-    are; excluded: why the others are not.
+    are; excluded: why the others are not. optimum, own_names: all else.
     """
 
     names: tuple[str, ...]
@@ -83,7 +83,9 @@ class SeriesFit:
     used: NDArray[np.intp]
     excluded: Mapping[int, str]
     converged: bool
-    condition: float
+    table_names: tuple[str, ...]
+    own_names: tuple[str, ...]
+    optimum: JointOptimum
 
     def __getitem__(self, name: str) -> float:
         return float(self.values[self.names.index(name)])
@@ -99,13 +101,15 @@ class SeriesFit:
         return float(np.sqrt(self.photon_covariance[i, i]))
 
 
-def series_table(lines: int, *, profile: bool, background_order: int) -> LineTable:
-    """Return the lines of the multiplet, each with core, tail and wings."""
+def series_table(
+    lines: int, *, profile: bool, background_order: int, shape: Shape = Shape.GAUSS
+) -> LineTable:
+    """Return the lines of the multiplet; profile: each with core, tail and wings, else a core."""
     rows: list[Line] = []
     for k in range(1, lines + 1):
         centre = (("energy_1_eV", 1.0),) + (((f"splitting_{k}_eV", 1.0),) if k > 1 else ())
         area = ("brightness_e", f"share_{k}")
-        rows.append(Line(centre, "width_eV", area))
+        rows.append(Line(centre, "width_eV", area, shape))
         if profile:
             rows.append(Line((*centre, ("tail_offset_eV", 1.0)), "tail_width_eV", (*area, "tail")))
             rows.append(Line(centre, "wing_width_eV", (*area, "wing"), Shape.LORENTZ))
@@ -119,12 +123,14 @@ class SeriesStart:
     shared: splitting_k_eV and width_eV. frames: energy_1_eV and brightness_e of each frame, and
     share_k. laws: by parameter (share_k, splitting_k_eV), the columns it depends on, shape
     (frames, columns); splittings without a law are constant, shares without one are each frame's
-    own. share_1 is 1 plus its law, if any: brightness has the scale.
+    own. fixed: constants, to which a law is added if there is one; either share_1 or brightness_e
+    must be fixed, since only their product is seen.
     """
 
     shared: Mapping[str, float]
     frames: Mapping[str, Array]
     laws: Mapping[str, Array]
+    fixed: Mapping[str, float]
 
     def only(self, kept: NDArray[np.intp]) -> SeriesStart:
         """Return the start of some of the frames."""
@@ -132,6 +138,7 @@ class SeriesStart:
             self.shared,
             {name: value[kept] for name, value in self.frames.items()},
             {name: column[kept] for name, column in self.laws.items()},
+            self.fixed,
         )
 
 
@@ -142,13 +149,14 @@ def fit_series(
     lines: int,
     profile: bool = True,
     background_order: int = 1,
+    shape: Shape = Shape.GAUSS,
 ) -> SeriesFit:
     """Fit all frames, leave out those that do not fit, and fit again.
 
     starts: several where it is not clear which peaks are the lines; a fit of the brightest frames
     of the points decides between them.
     """
-    table = series_table(lines, profile=profile, background_order=background_order)
+    table = series_table(lines, profile=profile, background_order=background_order, shape=shape)
     start = starts[0] if len(starts) == 1 else _most_likely(table, windows, starts)
     sharing, shared, place = _arranged(table, start)
     optimum = _climb(table, windows, sharing, shared=shared, place=place, is_first_look=True)
@@ -196,18 +204,19 @@ def _arranged(table: LineTable, start: SeriesStart) -> tuple[Sharing, Array, Arr
     columns = {
         name: constant for name in table.names if name in _PROFILE or name.startswith("splitting")
     } | dict(start.laws)
-    own = [n for n in table.names if n not in (*columns, "share_1", "wing_width_eV")]
+    fixed = {"wing_width_eV": _WING_WIDTH * width, **start.fixed}
+    own = [n for n in table.names if n not in columns and n not in fixed]
     sharing = Sharing.of(table.names, columns, own=own, spectra=frames)
     place = np.zeros((frames, len(table.names)))
-    place[:, table.names.index("share_1")] = 1.0
-    place[:, table.names.index("width_eV")] = width
-    if "wing_width_eV" in table.names:
-        place[:, table.names.index("wing_width_eV")] = _WING_WIDTH * width
-    for name, value in start.frames.items():
+    for name, constant_value in {"width_eV": width, **fixed}.items():
+        if name in table.names:
+            place[:, table.names.index(name)] = constant_value
+    for name, of_frames in start.frames.items():
         if name in own:
-            place[:, table.names.index(name)] = value
+            place[:, table.names.index(name)] = of_frames
     shared = np.concatenate(
-        [
+        [np.zeros(0)]
+        + [
             _law_start(
                 column,
                 start.frames.get(name, np.full(frames, begin.get(name, 0.0)))
@@ -265,11 +274,12 @@ def _misfits(windows: FrameWindows, optimum: JointOptimum) -> dict[int, str]:
     pixels = counts.good.sum(axis=1)
     typical = max(1.0, float(np.median(chi2 / pixels)))
     limit = typical * (pixels + 5.0 * np.sqrt(2.2 * pixels))
+    lost = optimum.restless & (optimum.restless.mean() < 0.1)
     return {
-        int(i): f"does not fit: chi2 per pixel {chi2[i] / pixels[i]:.2f}, usual is {typical:.2f}"
-        for i in np.flatnonzero(
-            (chi2 > limit) | (optimum.restless & (optimum.restless.mean() < 0.1))
-        )
+        int(i): "lost: its energy, width or brightness does not settle"
+        if lost[i]
+        else f"does not fit: chi2 per pixel {chi2[i] / pixels[i]:.2f}, usual is {typical:.2f}"
+        for i in np.flatnonzero((chi2 > limit) | lost)
     }
 
 
@@ -308,7 +318,9 @@ def _summary(
         used=used,
         excluded=excluded,
         converged=optimum.converged,
-        condition=optimum.condition,
+        table_names=names,
+        own_names=tuple(names[i] for i in sharing.own),
+        optimum=optimum,
     )
 
 
@@ -348,12 +360,13 @@ def _misfit_ratio(
         projected = basis.T @ residual[frame[good], column[good]]
         excess += float(projected @ np.linalg.pinv(basis.T @ basis) @ projected)
         dof += ways.shape[1]
-    dof -= optimum.shared.size
+    dof -= optimum.shared.size + sharing.own.size
     return float(np.sqrt(max(1.0, excess / dof))) if dof > 0 else 1.0
 
 
 def _ways(sharing: Sharing) -> Array:
     """Return independent columns over the frames that span all laws."""
-    columns = sharing.design.sum(axis=1)
+    constant = np.ones((len(sharing.design), 1))
+    columns = np.concatenate([constant, sharing.design.sum(axis=1)], axis=1)
     u, singular, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(u[:, singular > 1e-6 * singular[0]] * np.sqrt(len(columns)))

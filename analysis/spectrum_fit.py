@@ -2,90 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.axis import energy_edges_eV
+from analysis.detector_noise import DetectorNoise
 from analysis.fisher_scoring import Box, Counts, Optimum, maximise_likelihood
-from analysis.line_table import Line, LineTable, Shape
-from analysis.matched_filter import find_lines, floor_of, significance
+from analysis.fit_model import FitModel
+from analysis.line_table import LineTable
+from analysis.matched_filter import find_lines, floor_of
+from analysis.spectrum_window import Window, find_window, in_electrons, mean_above_floor
 from analysis.verdict import Verdict
 
 __all__ = ["DetectorNoise", "FitModel", "SpectrumFit", "fit_spectrum"]
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorNoise:
-    """How counts come from electrons.
-
-    gain_e_per_count: electrons per count. read_noise_e: standard deviation of one pixel as read.
-    offset_counts: level of an unexposed pixel. saturation_counts: pixels at or above are masked.
-    """
-
-    gain_e_per_count: float = 1.0
-    read_noise_e: float = 0.0
-    offset_counts: float = 0.0
-    saturation_counts: float = np.inf
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.gain_e_per_count) and self.gain_e_per_count > 0):
-            raise ValueError(f"gain_e_per_count {self.gain_e_per_count} must be positive")
-        if not (np.isfinite(self.read_noise_e) and self.read_noise_e >= 0):
-            raise ValueError(f"read_noise_e {self.read_noise_e} must not be negative")
-
-
-@dataclass(frozen=True, slots=True)
-class FitModel:
-    """What is looked for.
-
-    lines: 1, 2 or 3 of one width, or "auto": as many as the Bayesian information criterion wants.
-    window_eV: energies between which the lines are looked for; None: the whole spectrum.
-    span_eV: width of the fitted window around the lines that were found; None: window_eV, or where
-    that is None too, a window that suits the strongest line.
-    background_order: of the polynomial in pixels, 0 to 3.
-    fixed, bounds: by parameter name (energy_1_eV, width_eV, area_1_counts, ...), in its unit.
-    confirmed_by: independent evidence that there are several lines ("polarization", "biexciton
-    mirror", "replica copy"); without it a splitting is fitted but not claimed, since a skewed
-    instrument profile looks like a second line.
-    """
-
-    lines: int | Literal["auto"] = 1
-    shape: Literal["gauss", "lorentz"] = "gauss"
-    window_eV: tuple[float, float] | None = None
-    background_order: int = 1
-    span_eV: float | None = None
-    fixed: Mapping[str, float] = field(default_factory=dict)
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    confirmed_by: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.lines not in (1, 2, 3, "auto"):
-            raise ValueError(f'lines {self.lines!r} must be 1, 2, 3 or "auto"')
-        if self.background_order not in (0, 1, 2, 3):
-            raise ValueError(f"background_order {self.background_order} must be 0, 1, 2 or 3")
-        Shape(self.shape)
-
-    def table(self, lines: int) -> LineTable:
-        """Return the line table of this many lines with one width."""
-        return LineTable(
-            [
-                Line(
-                    centre=((f"energy_{k}_eV", 1.0),),
-                    width="width_eV",
-                    area=(f"area_{k}_counts",),
-                    shape=Shape(self.shape),
-                )
-                for k in range(1, lines + 1)
-            ],
-            background_order=self.background_order,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,35 +69,6 @@ class SpectrumFit:
         return self.errors * self.misfit_factor
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The fitted stretch of a spectrum, in electrons; counts of shape (spectra, pixels)."""
-
-    edges_eV: Array
-    counts: Counts
-
-    @property
-    def limits_eV(self) -> tuple[float, float]:
-        low, high = sorted((float(self.edges_eV[0]), float(self.edges_eV[-1])))
-        return low, high
-
-    @property
-    def pixel_eV(self) -> float:
-        return abs(float(self.edges_eV[-1] - self.edges_eV[0])) / (self.edges_eV.size - 1)
-
-    def pixel_eV_at(self, energy_eV: float) -> float:
-        """Return the width of the pixel at this energy."""
-        middle = 0.5 * (self.edges_eV[1:] + self.edges_eV[:-1])
-        return abs(float(np.diff(self.edges_eV)[np.argmin(np.abs(middle - energy_eV))]))
-
-    def only(self, spectra: NDArray[np.intp]) -> Window:
-        """Return some of the spectra."""
-        c = self.counts
-        return Window(
-            self.edges_eV, Counts(c.electrons[spectra], c.shift[spectra], c.good[spectra])
-        )
-
-
 def fit_spectrum(
     wavelength_nm: ArrayLike,
     counts: ArrayLike,
@@ -184,7 +88,12 @@ def fit_spectrum(
     whole = in_electrons(wavelength_nm, spectra, noise=noise, background=background)
     found = find_window(whole, model)
     if isinstance(found, str):
-        return _without_values(model, Verdict.NO_SIGNAL, found, whole.limits_eV)
+        return without_values(model, Verdict.NO_SIGNAL, found, whole.limits_eV)
+    return fit_window(found, model, noise)
+
+
+def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> SpectrumFit:
+    """Fit a window of one spectrum with the number of lines asked for, or the likeliest."""
     numbers = (1, 2, 3) if model.lines == "auto" else (model.lines,)
     fits = [_fit_lines(found, model, number, noise) for number in numbers]
     if len(fits) == 1:
@@ -198,108 +107,6 @@ def fit_spectrum(
 
 def _bayesian_information(fit: SpectrumFit) -> float:
     return fit.deviance + len(fit.names) * float(np.log(fit.pixels))
-
-
-def in_electrons(
-    wavelength_nm: ArrayLike,
-    counts: Array,
-    *,
-    noise: DetectorNoise,
-    background: ArrayLike | None,
-) -> Window:
-    """Return whole spectra in electrons with their signal-free variance and good pixels."""
-    edges = energy_edges_eV(wavelength_nm)
-    if counts.shape[-1] != edges.size - 1:
-        raise ValueError(f"{counts.shape[-1]} counts for a wavelength axis of {edges.size - 1}")
-    read2 = np.maximum(noise.read_noise_e, _LEAST_READ_NOISE_E) ** 2
-    good = np.isfinite(counts) & (counts < noise.saturation_counts)
-    electrons = noise.gain_e_per_count * (np.where(good, counts, 0.0) - noise.offset_counts)
-    shift = np.full(counts.shape, read2)
-    if background is not None:
-        dark_counts = np.asarray(background, dtype=np.float64)
-        if dark_counts.shape != counts.shape[-1:]:
-            raise ValueError(f"background of shape {dark_counts.shape} for {edges.size - 1} pixels")
-        good = good & np.isfinite(dark_counts)
-        dark = noise.gain_e_per_count * (
-            np.where(np.isfinite(dark_counts), dark_counts, 0.0) - noise.offset_counts
-        )
-        electrons = electrons - dark
-        shift = shift + read2 + 2.0 * np.maximum(dark, 0.0)
-    return Window(edges, Counts(np.where(good, electrons, 0.0), shift, good.astype(np.float64)))
-
-
-# Keeps the expectation of an empty pixel of a noiseless detector away from zero.
-_LEAST_READ_NOISE_E = 0.1
-_LEAST_SIGNIFICANCE = 5.0
-_LEAST_PIXELS = 11
-_STRONGEST_WIDTHS_IN_WINDOW = 8.0
-
-
-def find_window(whole: Window, model: FitModel) -> Window | str:
-    """Return the stretch to fit around the lines of the mean spectrum, or why there is none."""
-    low, high = model.window_eV or whole.limits_eV
-    searched = _cut(whole, low, high)
-    if searched is None:
-        return (
-            f"the window {low:.6g} to {high:.6g} eV holds fewer than {_LEAST_PIXELS} good pixels "
-            f"of the axis from {whole.limits_eV[0]:.6g} to {whole.limits_eV[1]:.6g} eV"
-        )
-    spectrum, deviation = _mean_above_floor(searched)
-    z, peak, fwhm_px = significance(spectrum, deviation)
-    if not z > _LEAST_SIGNIFICANCE:
-        return f"no line in {low:.6g} to {high:.6g} eV: the best is {z:.1f} sigma, needed are 5"
-    if model.window_eV is not None and model.span_eV is None:
-        return searched
-    pixel_eV = searched.pixel_eV
-    span = model.span_eV or max(
-        _STRONGEST_WIDTHS_IN_WINDOW * fwhm_px * pixel_eV, 3 * _LEAST_PIXELS * pixel_eV
-    )
-    middle = 0.5 * (searched.edges_eV[1:] + searched.edges_eV[:-1])
-    centre = _centroid(middle, spectrum, start=float(middle[peak]), span=span)
-    return _cut(searched, centre - 0.5 * span, centre + 0.5 * span) or searched
-
-
-def light_centre_eV(whole: Window, low_eV: float, high_eV: float, span_eV: float) -> float:
-    """Return where a window of this span holds the light of the mean spectrum evenly."""
-    searched = _cut(whole, low_eV, high_eV) or whole
-    spectrum, deviation = _mean_above_floor(searched)
-    _, peak, _ = significance(spectrum, deviation)
-    middle = 0.5 * (searched.edges_eV[1:] + searched.edges_eV[:-1])
-    return _centroid(middle, spectrum, start=float(middle[peak]), span=span_eV)
-
-
-def _mean_above_floor(window: Window) -> tuple[Array, Array]:
-    """Return the mean of the spectra above its floor and the deviation of a pixel without line."""
-    counts = window.counts
-    weight = counts.good.sum(axis=0)
-    mean = (counts.electrons * counts.good).sum(axis=0) / np.maximum(weight, 1.0)
-    floor = floor_of(mean[weight > 0])
-    variance = (counts.shift.mean(axis=0) + max(floor, 0.0)) / np.maximum(weight, 1.0)
-    return np.where(weight > 0, mean - floor, 0.0), np.sqrt(variance)
-
-
-def _centroid(place: Array, spectrum: Array, *, start: float, span: float) -> float:
-    """Return where a window of this span holds the light evenly, climbing from start."""
-    centre = start
-    light = np.maximum(spectrum - 0.02 * spectrum.max(), 0.0)
-    for _ in range(4):
-        near = light * (np.abs(place - centre) < 0.5 * span)
-        centre = float((near * place).sum() / near.sum()) if near.sum() > 0 else start
-    return centre
-
-
-def _cut(window: Window, low_eV: float, high_eV: float) -> Window | None:
-    """Return the pixels whose middle lies inside, or None if too few are good."""
-    middle = 0.5 * (window.edges_eV[1:] + window.edges_eV[:-1])
-    inside = np.flatnonzero((middle >= low_eV) & (middle <= high_eV))
-    if inside.size < _LEAST_PIXELS:
-        return None
-    part = slice(int(inside[0]), int(inside[-1]) + 1)
-    counts = window.counts
-    cut = Counts(counts.electrons[:, part], counts.shift[:, part], counts.good[:, part])
-    if (cut.good.sum(axis=1) < _LEAST_PIXELS).any():
-        return None
-    return Window(window.edges_eV[part.start : part.stop + 1], cut)
 
 
 def _fit_lines(window: Window, model: FitModel, lines: int, noise: DetectorNoise) -> SpectrumFit:
@@ -370,7 +177,7 @@ def _climb(
 
 def start_values(window: Window, model: FitModel, lines: int) -> Array:
     """Return a few starts, shape (starts, parameters), from the mean of the window's spectra."""
-    spectrum, _ = _mean_above_floor(window)
+    spectrum, _ = mean_above_floor(window)
     tries = [find_lines(spectrum, lines)] + ([find_lines(spectrum, lines - 1)] if lines > 1 else [])
     starts = []
     for candidates in tries:
@@ -410,9 +217,9 @@ def box_of(
     }
     free = (-np.inf, np.inf)
     per_name = [limits.get(name.split("_")[0], free) for name in table.names]
-    for name, (lower, upper) in _user_limits(model, noise, table.names).items():
-        per_name[table.names.index(name)] = (lower, upper)
-    lower, upper = (np.tile(column, (spectra, 1)) for column in np.array(per_name).T)
+    for name, limit in _user_limits(model, noise, table.names).items():
+        per_name[table.names.index(name)] = limit
+    bounds = np.array(per_name)
     width = table.names.index("width_eV")
     is_energy = np.array([name.startswith("energy") for name in table.names])
 
@@ -422,7 +229,9 @@ def box_of(
         cap[:, is_energy] = 0.7 * place[:, [width]]
         return cap
 
-    return Box(lower, upper, largest_step)
+    return Box(
+        np.tile(bounds[:, 0], (spectra, 1)), np.tile(bounds[:, 1], (spectra, 1)), largest_step
+    )
 
 
 def _user_limits(
@@ -447,6 +256,7 @@ def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
     return np.where(in_counts, noise.gain_e_per_count, 1.0)
 
 
+_LEAST_SIGNIFICANCE = 5.0
 _NO_SPLITTING = "shape not known, splitting not claimed"
 _MOST_CORRELATION = 0.9995
 
@@ -464,7 +274,7 @@ def judged(
     """Turn one row of an optimum into values, errors, chi2 and a verdict with its reason."""
     table = model.table(lines)
     if not optimum.converged[row] or not np.isfinite(optimum.deviance[row]):
-        return _without_values(
+        return without_values(
             model,
             Verdict.FAILED,
             f"no optimum within {optimum.evaluations} evaluations",
@@ -499,8 +309,19 @@ def judged(
         evaluations=optimum.evaluations,
     )
     held = [table.names[i] for i in np.flatnonzero(at_bound)]
+    verdict, reason = verdict_of(fit, held, condition=condition, dof=dof, model=model)
+    return replace(fit, verdict=verdict, reason=reason)
+
+
+def verdict_of(
+    fit: SpectrumFit, held: list[str], *, condition: float, dof: int, model: FitModel
+) -> tuple[Verdict, str]:
+    """Return verdict and reason of a fit that converged.
+
+    held: parameters at a bound; condition: smallest eigenvalue of the scaled Fisher matrix.
+    """
     verdict, reason = _verdict(fit, held, condition=condition, dof=dof)
-    return replace(fit, verdict=verdict, reason=_with_claim(reason, fit, model))
+    return verdict, _with_claim(reason, fit, model)
 
 
 def _with_claim(reason: str, fit: SpectrumFit, model: FitModel) -> str:
@@ -572,7 +393,7 @@ def _verdict(
     return Verdict.CONVERGED, f"chi2/dof {fit.chi2_per_dof:.2f}"
 
 
-def _without_values(
+def without_values(
     model: FitModel,
     verdict: Verdict,
     reason: str,

@@ -1,7 +1,7 @@
-"""The quantum-confined Stark parabola: internal field, dipole and polarizability from a field sweep.
+"""The quantum-confined Stark parabola: internal field, dipole, polarizability of a field sweep.
 
-E(F) = E_0 - mu F - (alpha/2) F^2 = E_v - (alpha/2) (F - F_v)^2, with F the nominal applied field. The
-internal field along the axis is -F_v. A local-field factor rescales mu and alpha, and F_v stays
+E(F) = E_0 - mu F - (alpha/2) F^2 = E_v - (alpha/2) (F - F_v)^2, with F the nominal applied field.
+The internal field along the axis is -F_v. A local-field factor rescales mu and alpha, and F_v stays
 the applied field that nulls the internal one.
 """
 
@@ -85,7 +85,7 @@ def fit_stark_parabola(
     add_scatter: let the residuals enlarge the errors where these are too small.
     light_time_s, light_duration_s: exposure seen before the middle of each point, and by each; then
     the scatter may also be a drift that neighbouring points share, as spectral diffusion is.
-    Raises ValueError for unequal lengths, not finite values, fewer than four points or three fields.
+    Raises ValueError for unequal lengths, not finite values, too few points or fields.
     """
     field, energy, sigma = check_points(
         {"field_kV_per_cm": field_kV_per_cm, "energy_eV": energy_eV, "sigma_eV": sigma_eV}
@@ -194,7 +194,7 @@ def _cubic_shift(
     cubic = solve(wider, energy, sigma**2, scatter2=fit.scatter**2)
     _, b, a, c = (float(x) for x in cubic.coefficients[:4])
     vertex = -fit.coefficients[1] / (2.0 * fit.coefficients[2])
-    # First order in c about the parabola's vertex: stays single-valued where the cubic has no vertex.
+    # First order in c about the parabola's vertex: single-valued where the cubic has no vertex.
     moved = -(b + 3.0 * c * vertex**2) / (2.0 * a)
     gradient = np.array([-1.0, 2.0 * (b + 3.0 * c * vertex**2) / (2.0 * a), -3.0 * vertex**2])
     error = np.sqrt(gradient @ cubic.covariance[1:4, 1:4] @ gradient) / abs(2.0 * a)

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.multiplet import Multiplet, find_multiplets, frame_windows
 from analysis.series_fit import SeriesFit, SeriesStart, fit_series
-from analysis.spectrum_fit import DetectorNoise, FitModel
 from analysis.stark import StarkFit, fit_stark_parabola
 
 __all__ = ["StarkSeries", "fit_stark_series"]
+
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
 
 Array = NDArray[np.float64]
 
@@ -21,10 +23,12 @@ Array = NDArray[np.float64]
 class StarkSeries:
     """The parabola of the mean energy of all lines, and what it was fitted to.
 
-    field, energy, photon_error: of each point, (points,); the mean of its frames.
+    photon_internal_field_error: what photon and read noise alone would leave, spectral diffusion
+    being none. field, energy, photon_error: of each point, (points,); the mean of its frames.
     """
 
     stark: StarkFit
+    photon_internal_field_error: float
     field_kV_per_cm: Array
     energy_eV: Array
     photon_errors_eV: Array
@@ -91,7 +95,7 @@ def fit_stark_series(
 
 
 def _start(found: Multiplet, line: Array) -> SeriesStart:
-    """Return a start with constant relative areas and splittings that go linearly with the field."""
+    """Return a start with constant relative areas, and splittings linear in the field."""
     shares = found.area_e.sum(axis=0) / found.area_e[:, 0].sum()
     others = range(2, shares.size + 1)
     return SeriesStart(
@@ -104,6 +108,7 @@ def _start(found: Multiplet, line: Array) -> SeriesStart:
         },
         laws={f"share_{k}": np.ones((len(line), 1)) for k in others}
         | {f"splitting_{k}_eV": line for k in others},
+        fixed={"share_1": 1.0},
     )
 
 
@@ -116,7 +121,7 @@ def _through_points(
     light_duration_s: float,
 ) -> StarkSeries:
     """Average the frames of each point and fit the parabola."""
-    labels, place = np.unique(point, return_inverse=True)
+    _, place = np.unique(point, return_inverse=True)
     number = np.bincount(place)
 
     def mean(of: Array) -> Array:
@@ -130,4 +135,12 @@ def _through_points(
         light_time_s=None if time_s is None else mean(time_s),
         light_duration_s=light_duration_s,
     )
-    return StarkSeries(stark, mean(field), mean(energy), photon, series)
+    photons_only = fit_stark_parabola(mean(field), mean(energy), photon, add_scatter=False)
+    return StarkSeries(
+        stark,
+        photons_only.internal_field_error,
+        mean(field),
+        mean(energy),
+        photon,
+        series,
+    )

@@ -131,7 +131,7 @@ def solve_with_drift(
 
     def total(at: Array) -> Array:
         memory_s = float(np.exp(np.clip(at[1], shortest, longest)))
-        return np.diag(variance) + np.exp(at[0]) * drift(time_s, duration_s, memory_s)
+        return np.asarray(np.diag(variance) + np.exp(at[0]) * drift(time_s, duration_s, memory_s))
 
     starts = [
         (2.0 * np.log(plain.scatter), np.log(memory_s))
