@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import maximum_filter1d, median_filter
+from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
 
 from analysis.detector_noise import DetectorNoise
 
@@ -92,29 +92,26 @@ def cosmic_ray_mask(
     could be. So a real line is never marked, however sharp and wherever it jumps, while a hit as
     wide as a line, or below one, is left to the residuals of the fit.
     """
-    electrons, variance = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
+    electrons, _ = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
     mask = np.zeros(electrons.shape, dtype=np.bool_)
-    for i in range(len(electrons)):
-        expected = _expected(electrons, i)
+    for one, expected, marked in zip(electrons, _expected(electrons), mask, strict=True):
         deviation = np.sqrt(np.maximum(expected, 0.0) + noise.read_noise_e**2 + 1.0)
-        excess = (electrons[i] - expected) / deviation
-        _mark_hits(mask[i], excess, narrowest_fwhm_px=narrowest_fwhm_px)
+        excess = (one - expected) / deviation
+        _mark_hits(marked, excess, narrowest_fwhm_px=narrowest_fwhm_px)
     return mask
 
 
-def _expected(electrons: Array, frame: int) -> Array:
-    """Return what may be in a frame going by the others, or by its own surroundings."""
-    own = electrons[frame]
-    floor = float(np.median(own))
+def _expected(electrons: Array) -> Array:
+    """Return what may be in each frame going by the others, or by its own surroundings."""
     if len(electrons) < 3:
-        return np.asarray(median_filter(own, 15, mode="nearest"))
-    others = np.delete(electrons, frame, axis=0)
-    # The second largest: one other frame may have been hit at the same place.
-    shown = np.sort(others, axis=0)[-2] if len(others) > 2 else np.median(others, axis=0)
-    above = np.maximum(maximum_filter1d(shown, 5) - floor, 0.0)
-    smooth = np.convolve(above, np.full(5, 0.2), "same")
-    significant = np.where(smooth > 3.0 * np.sqrt(max(floor, 1.0)), above, 0.0)
-    return floor + _ALLOWANCE * significant
+        return np.asarray(median_filter(electrons, (1, 15), mode="nearest"))
+    floor = np.median(electrons, axis=1, keepdims=True)
+    # The second largest of the others: one of them may have been hit at the same place.
+    third, second = np.sort(electrons, axis=0)[-3:-1]
+    shown = np.where(electrons >= second, third, second)
+    above = np.maximum(maximum_filter1d(shown, 5, axis=1) - floor, 0.0)
+    is_line = uniform_filter1d(above, 5, axis=1) > 3.0 * np.sqrt(np.maximum(floor, 1.0))
+    return np.asarray(floor + np.where(is_line, _ALLOWANCE * above, 0.0))
 
 
 def _mark_hits(mask: Mask, excess: Array, *, narrowest_fwhm_px: float) -> None:

@@ -24,6 +24,7 @@ from analysis.verdict import Verdict
 
 __all__ = ["PointFit", "effective_number", "fit_frames"]
 
+from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
 from analysis.fit_model import FitModel
 from analysis.spectrum_window import Window, find_window, in_electrons
@@ -80,13 +81,14 @@ def fit_frames(
     """Fit all frames of a point, each with its own energy, width, brightness and background.
 
     wavelength_nm, background: as for fit_spectrum; frames: raw counts, shape (frames, pixels).
-    Splittings and relative areas are shared by the frames. Dark and dim frames and those that do
-    not fit are left out, with a reason. Frames too weak to be fitted one by one are fitted as their
-    sum. Raises ValueError as fit_spectrum does.
+    Splittings are shared by the frames. Cosmic rays are masked; dark and dim frames and those that
+    do not fit are left out, with a reason. Frames too weak to be fitted one by one are fitted as
+    their sum. Raises ValueError as fit_spectrum does.
     """
     counts = np.atleast_2d(np.asarray(frames, dtype=np.float64))
     if counts.ndim != 2 or counts.shape[0] == 0:
         raise ValueError(f"frames of shape {counts.shape}: must be (frames, pixels)")
+    counts = np.where(cosmic_ray_mask(counts, noise), np.nan, counts)
     whole = in_electrons(wavelength_nm, counts, noise=noise, background=background)
     found = find_window(whole, model)
     if isinstance(found, str):

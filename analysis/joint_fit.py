@@ -2,8 +2,8 @@
 
 The parameters of spectrum f are p_f = c_f + D_f s + x_f: c_f given, s shared by all spectra, D_f
 what the sweep makes of them (a column of ones for a constant, cos 2t and sin 2t for a polarization,
-the field for a slope), x_f free for each spectrum. The normal equations are those of the single spectra; the
-own parameters are eliminated from them (Schur complement), so the cost grows linearly.
+the field for a slope), x_f free for each spectrum. The normal equations are those of the single
+spectra; the own parameters are eliminated from them (Schur complement), so the cost grows linearly.
 """
 
 from __future__ import annotations

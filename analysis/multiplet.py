@@ -15,6 +15,7 @@ from analysis.spectrum_window import in_electrons, light_centre_eV
 
 __all__ = ["Multiplet", "find_multiplets", "frame_windows"]
 
+from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
 from analysis.fit_model import FitModel
 
@@ -59,7 +60,11 @@ def frame_windows(
     others are not: no signal.
     Raises ValueError if no frame shows any.
     """
-    counts = np.atleast_2d(np.asarray(frames, dtype=np.float64))
+    counts = np.atleast_2d(np.array(frames, dtype=np.float64))
+    of_point = np.asarray(point)
+    for one in np.unique(of_point):
+        mine = of_point == one
+        counts[mine] = np.where(cosmic_ray_mask(counts[mine], noise), np.nan, counts[mine])
     whole = in_electrons(wavelength_nm, counts, noise=noise, background=background)
     low, high = model.window_eV or whole.limits_eV
     span = model.span_eV or high - low
@@ -87,7 +92,7 @@ def frame_windows(
     if len(excluded) == len(counts):
         raise ValueError(f"none of {len(counts)} frames shows a line in {low:.6g} to {high:.6g} eV")
     used = np.array([i for i in range(len(counts)) if i not in excluded])
-    return FrameWindows(edges, cut, np.asarray(point)).only(used), used, excluded
+    return FrameWindows(edges, cut, of_point).only(used), used, excluded
 
 
 def _without_signal(counts: Counts) -> dict[int, str]:
