@@ -14,7 +14,7 @@ from math import exp, inf, log
 
 import numpy as np
 
-from simulators.noise import Normals
+from simulators.noise import normals
 from simulators.truth import BiasTruth
 
 __all__ = ["BiasCircuit", "BiasLogEntry", "OffState", "leakage_ohm"]
@@ -103,7 +103,7 @@ class BiasCircuit:
         before_change: Callable[[], None],
     ) -> None:
         self._truth = truth
-        self._noise = Normals(seed)
+        self._noise = normals(seed)
         self._clock = clock
         self._before_change = before_change
         self.programmed_V = 0.0

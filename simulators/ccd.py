@@ -13,10 +13,10 @@ from math import erf, exp, inf, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.emitter import Portion, Window, electrons_on
 from simulators.line_profile import FWHM_PER_SIGMA
 from simulators.replay import Replay
 from simulators.truth import CameraTruth
+from simulators.view import Stretch, View
 
 __all__ = ["Camera", "ReadoutMode"]
 
@@ -25,6 +25,7 @@ DARK_REFERENCE_C = -70.0
 SECONDS_PER_MINUTE = 60.0
 UM_PER_CM = 1e4
 Electrons = NDArray[np.float64]
+Develop = Callable[[View, list[Stretch]], Electrons]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,13 @@ class Phase(Enum):
 class _Light:
     """What fell on the detector since its last clearing: by lines, and evenly on all pixels."""
 
-    portions: dict[Window, list[Portion]] = field(default_factory=dict)
+    stretches: dict[View, list[Stretch]] = field(default_factory=dict)
     even_e_per_px: float = 0.0
 
-    def electrons(self, pixels: int) -> Electrons:
-        """Return what each column receives from the lines."""
-        total = np.zeros(pixels)
-        for window, portions in self.portions.items():
-            total += electrons_on(window, portions)
-        return total
+    def add(self, other: "_Light") -> None:
+        """Take up what came after it, from the lines."""
+        for view, stretches in other.stretches.items():
+            self.stretches.setdefault(view, []).extend(stretches)
 
 
 class Camera:
@@ -73,14 +72,17 @@ class Camera:
         clock: Callable[[], float],
         before_change: Callable[[], None],
         *,
+        develop: Develop,
         gap_voltage_V: Callable[[], float],
         replay: Replay | None = None,
     ) -> None:
+        """develop: returns what each column received from the lines in stretches of one view."""
         shot, read, cosmic = (np.random.default_rng(child) for child in seed.spawn(3))
         self._truth = truth
         self._shot, self._read, self._cosmic = shot, read, cosmic
         self._clock = clock
         self._before_change = before_change
+        self._develop = develop
         self._gap_voltage_V = gap_voltage_V
         self._replay = replay
         self._profile = _row_profile(truth)
@@ -179,12 +181,13 @@ class Camera:
             return False
         return self._phase is Phase.EXPOSING or self._truth.shutter_stays_open_in_readout
 
-    def collect(self, portions: list[Portion], window: Window, even_e_per_px: float) -> None:
-        """Take up light: portions of lines, and electrons on every pixel alike."""
-        light = self._light if self._phase is Phase.EXPOSING else self._smear
-        light.even_e_per_px += even_e_per_px
-        if portions:
-            light.portions.setdefault(window, []).extend(portions)
+    def collect_evenly(self, e_per_px: float) -> None:
+        """Take up electrons on every pixel alike."""
+        self._falling.even_e_per_px += e_per_px
+
+    def collect(self, view: View, stretch: Stretch) -> None:
+        """Take up light of the lines; only the read-out asks how it is spread over the pixels."""
+        self._falling.stretches.setdefault(view, []).append(stretch)
 
     def pass_boundary(self) -> None:
         """Go from exposure to read-out, or from read-out to the next frame."""
@@ -200,6 +203,10 @@ class Camera:
             self.boundary_s = inf
         else:
             self._begin_exposure()
+
+    @property
+    def _falling(self) -> _Light:
+        return self._light if self._phase is Phase.EXPOSING else self._smear
 
     @property
     def _cycle_s(self) -> float:
@@ -231,7 +238,7 @@ class Camera:
 
     def _read_out(self) -> NDArray[np.int32]:
         if self._replay is not None:
-            is_lit = bool(self._light.portions)
+            is_lit = bool(self._light.stretches)
             shown = self._replay.counts_at(self._replay_V)
             return shown if is_lit else np.zeros_like(shown)
         if self._mode.rows is None:
@@ -239,23 +246,26 @@ class Camera:
         return self._binned(*self._mode.rows)
 
     def _binned(self, first: int, number: int) -> NDArray[np.int32]:
-        pixels = self.pixels
-        light = self._light.electrons(pixels)
-        if self._smear.portions:
-            light += self._smear.electrons(pixels)
+        self._light.add(self._smear)
         share = float(self._profile[first : first + number].sum())
-        expected = share * light + number * self._even_e_per_px()
+        expected = share * self._developed(self._light) + number * self._even_e_per_px()
         electrons = self._shot.poisson(expected).astype(float)
         self._add_cosmic_rays(electrons[None, :], number)
         return self._digitised(electrons, self._truth.register_well_e)
 
     def _image(self) -> NDArray[np.int32]:
-        pixels, rows = self.pixels, self._truth.rows
-        expected = np.multiply.outer(self._profile, self._light.electrons(pixels))
-        expected += self._smear.electrons(pixels) / rows + self._even_e_per_px()
+        rows = self._truth.rows
+        expected = np.multiply.outer(self._profile, self._developed(self._light))
+        expected += self._developed(self._smear) / rows + self._even_e_per_px()
         electrons = self._shot.poisson(expected).astype(float)
         self._add_cosmic_rays(electrons, rows)
         return self._digitised(electrons, self._truth.full_well_e)
+
+    def _developed(self, light: _Light) -> Electrons:
+        total = np.zeros(self.pixels)
+        for view, stretches in light.stretches.items():
+            total += self._develop(view, stretches)
+        return total
 
     def _even_e_per_px(self) -> float:
         dark = self._dark_e_per_px_s() * self._cycle_s

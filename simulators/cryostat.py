@@ -9,7 +9,7 @@ from math import exp, inf, nan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.noise import Normals
+from simulators.noise import normals
 from simulators.truth import CryostatTruth
 
 __all__ = ["Cryostat", "copper_heat_capacity_J_per_kg_K"]
@@ -94,9 +94,9 @@ class Cryostat:
         self.sensor_open = False
         self.heater_open = False
         self.disturbance_W = 0.0
-        self._drift_noise = Normals(streams[0])
-        self._control_noise = Normals(streams[1])
-        self._sample_noise = Normals(streams[2])
+        self._drift_noise = normals(streams[0])
+        self._control_noise = normals(streams[1])
+        self._sample_noise = normals(streams[2])
         self._stage_K = truth.start_K
         self._cold_K = min(truth.start_K, truth.cold_base_K + 0.5)
         self._sample_K = truth.start_K

@@ -4,38 +4,32 @@ Laws and defaults: physics brief, sections 2 and 7. Energies in meV are relative
 centroid at 5.5 K and zero applied field unless a name says eV.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, expm1, nan
+from math import ceil, exp, expm1, log2, nan
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.fluctuations import Fluctuations
 from simulators.line_profile import (
+    ONE_COMPONENT,
     EnergyGrid,
     PixelSpectrum,
     instrument_transfer,
     lorentzian_transfer,
 )
 from simulators.polarization import Axes, axis_deg, dipole_axes, passed, visibility
-from simulators.truth import (
-    NanocrystalTruth,
-    PhononTruth,
-    ProfileTruth,
-    StarkTruth,
-    TransitionTruth,
-)
+from simulators.truth import NanocrystalTruth, PhononTruth, StarkTruth, TransitionTruth
+from simulators.view import Stretch, Surroundings, View, Window
 
 __all__ = [
-    "Conditions",
     "Nanocrystal",
     "PhaseTransition",
-    "Portion",
+    "Portions",
     "TrueLine",
-    "Window",
-    "electrons_on",
     "linewidth_meV",
     "occupation",
     "overlap",
@@ -44,18 +38,25 @@ __all__ = [
     "stark_shift_meV",
 ]
 
+Floats = NDArray[np.float64]
+Quantity = TypeVar("Quantity", float, NDArray[np.float64])
 BOLTZMANN_MEV_PER_K = 0.0861733
 REFERENCE_K = 5.5
 # Widths, splittings and replicas are computed anew beyond these; energies follow always.
 TEMPERATURE_TOLERANCE = (0.05, 0.001)  # K, and share of T: below 0.2 % of the width
 FIELD_TOLERANCE_KV_PER_CM = 1.0
+STEPS_PER_WIDTH = 24.0  # of the energy grid, per FWHM of the narrowest line
+STEPS_PER_PIXEL = 3.0
+MOST_STEPS = 16384
+WINDOWS_PER_GRID = 8.0  # the grid is periodic, and Lorentzians have long wings
 UEV = 1e-3
 
 
-def occupation(energy_meV: float, temperature_K: float) -> float:
+def occupation(energy_meV: float, temperature_K: Quantity) -> Quantity:
     """Return the Bose occupation of a phonon."""
-    exponent = energy_meV / (BOLTZMANN_MEV_PER_K * max(temperature_K, 0.1))
-    return 1.0 / expm1(exponent) if exponent < 500.0 else 0.0
+    exponent = energy_meV / (BOLTZMANN_MEV_PER_K * np.maximum(temperature_K, 0.1))
+    bose: Quantity = 1.0 / np.expm1(np.minimum(exponent, 700.0))  # beyond, it would overflow
+    return bose
 
 
 def linewidth_meV(
@@ -71,16 +72,17 @@ def linewidth_meV(
     return gamma_0_meV + sigma_ac_meV_per_K * temperature_K + optical
 
 
-def stark_shift_meV(stark: StarkTruth, field_kV_per_cm: float) -> float:
+def stark_shift_meV(stark: StarkTruth, field_kV_per_cm: Quantity) -> Quantity:
     """Return the shift from zero applied field: a parabola about the vertex."""
     vertex = stark.vertex_kV_per_cm
     return -UEV * stark.half_polarizability_ueV * ((field_kV_per_cm - vertex) ** 2 - vertex**2)
 
 
-def overlap(stark: StarkTruth, field_kV_per_cm: float) -> float:
+def overlap(stark: StarkTruth, field_kV_per_cm: Quantity) -> Quantity:
     """Return the overlap of electron and hole relative to zero applied field."""
     vertex, width = stark.vertex_kV_per_cm, stark.overlap_kV_per_cm
-    return exp((vertex**2 - (field_kV_per_cm - vertex) ** 2) / width**2)
+    share: Quantity = np.exp((vertex**2 - (field_kV_per_cm - vertex) ** 2) / width**2)
+    return share
 
 
 def saturation(excitons_per_pulse: float) -> tuple[float, float]:
@@ -149,116 +151,66 @@ class TrueLine:
     visibility: float
 
 
-@dataclass(frozen=True, eq=False)
-class Window:
-    """What the spectrograph shows: pixel edges in eV, falling, and what blurs and ripples them."""
-
-    edges_eV: NDArray[np.float64]
-    profile: ProfileTruth
-    pixel_um: float
-    ripple: float
-    ripple_period_meV: float
-
-    @cached_property
-    def pixel_meV(self) -> float:
-        """The energy width of the middle pixel."""
-        middle = self.edges_eV.size // 2
-        return 1e3 * float(self.edges_eV[middle - 1] - self.edges_eV[middle])
-
-    @cached_property
-    def core_fwhm_meV(self) -> float:
-        """The width of the slit's image in energy."""
-        return self.pixel_meV * self.profile.core_fwhm_um / self.pixel_um
-
-    @cached_property
-    def response(self) -> NDArray[np.float64]:
-        """What each pixel makes of its light: 1, but for interference in the detector window."""
-        centres_meV = 500.0 * (self.edges_eV[1:] + self.edges_eV[:-1])
-        phase = 2.0 * np.pi * centres_meV / self.ripple_period_meV
-        return np.asarray(1.0 + self.ripple * np.cos(phase))
-
-
 @dataclass(frozen=True, slots=True)
-class Portion:
-    """Light sent while nothing changed: a spectrum, where it lies, how many electrons it makes."""
+class Portions:
+    """Light in pieces in which nothing at all changed, (n,) each; stretch: in which it was sent."""
 
-    spectrum: PixelSpectrum
-    energy_eV: float
-    electrons: float
-
-
-def electrons_on(window: Window, portions: Sequence[Portion]) -> NDArray[np.float64]:
-    """Return what each pixel of a window receives from portions of light."""
-    by_spectrum: dict[PixelSpectrum, list[Portion]] = {}
-    for portion in portions:
-        by_spectrum.setdefault(portion.spectrum, []).append(portion)
-    total = np.zeros(window.edges_eV.size - 1)
-    for spectrum, alike in by_spectrum.items():
-        origin_eV = alike[0].energy_eV
-        total += spectrum.electrons(
-            1e3 * (window.edges_eV - origin_eV),
-            np.array([1e3 * (portion.energy_eV - origin_eV) for portion in alike]),
-            np.array([portion.electrons for portion in alike]),
-        )
-    return total * window.response if window.ripple else total
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What the rates of the lines depend on."""
-
-    temperature_K: float
-    field_kV_per_cm: float
-    analyser_deg: float
-    excitation: float
-    transmission: float
+    stretch: NDArray[np.intp]
+    energy_eV: Floats
+    electrons: Floats
+    is_charged: NDArray[np.bool_]
 
 
 class _Spectra:
-    """Spectra at one temperature, field and window; the analyser only changes the weights."""
+    """Spectra at one temperature, field and window; the analyser only changes the weights.
 
-    def __init__(self, nanocrystal: "Nanocrystal", conditions: Conditions, window: Window) -> None:
-        self.temperature_K = conditions.temperature_K
-        self.field_kV_per_cm = conditions.field_kV_per_cm
-        self.window = window
-        width_meV = nanocrystal.linewidth_meV(conditions.temperature_K)
-        narrowest_meV = window.core_fwhm_meV + width_meV
-        self._grid = EnergyGrid(max(window.pixel_meV / 3.0, narrowest_meV / 12.0))
-        k = self._grid.frequencies_per_meV()
-        offsets_meV = nanocrystal.neutral_offsets_meV(conditions.field_kV_per_cm)
-        self._phases = np.exp(-1j * np.multiply.outer(np.array(offsets_meV), k))
+    neutral: X1-X3 and B1-B3 as components; charged: the trion.
+    """
+
+    def __init__(
+        self,
+        nanocrystal: "Nanocrystal",
+        temperature_K: float,
+        field_kV_per_cm: float,
+        window: Window,
+    ) -> None:
+        self._temperature_K = temperature_K
+        self._field_kV_per_cm = field_kV_per_cm
+        self._window = window
+        width_meV = nanocrystal.linewidth_meV(temperature_K)
+        grid = _grid(window, width_meV)
+        k = grid.frequencies_per_meV()
         shape = instrument_transfer(k, window.profile, window.core_fwhm_meV)
         shape *= lorentzian_transfer(k, width_meV)
         phonons = nanocrystal.truth.phonons
-        strength = nanocrystal.coupling(conditions.field_kV_per_cm)
-        self._shape = shape * phonon_ladder(phonons, k, conditions.temperature_K, strength)
-        strength *= phonons.trion_ratio
-        trion = shape * phonon_ladder(phonons, k, conditions.temperature_K, strength)
-        self.charged = PixelSpectrum(self._grid, trion)
-        self._neutral: dict[tuple[float, ...], PixelSpectrum] = {}
+        strength = nanocrystal.coupling(field_kV_per_cm)
+        offsets_meV = np.array(nanocrystal.neutral_offsets_meV(field_kV_per_cm))
+        lines = np.exp(-1j * np.multiply.outer(offsets_meV, k))
+        ladder = phonon_ladder(phonons, k, temperature_K, strength)
+        self.neutral = PixelSpectrum(grid, lines * (shape * ladder))
+        ladder = phonon_ladder(phonons, k, temperature_K, strength * phonons.trion_ratio)
+        self.charged = PixelSpectrum(grid, shape * ladder)
 
-    def serves(self, conditions: Conditions, window: Window) -> bool:
-        """Return whether widths, splittings and replicas are still right."""
-        near_K = max(TEMPERATURE_TOLERANCE[0], TEMPERATURE_TOLERANCE[1] * self.temperature_K)
-        return (
-            abs(conditions.temperature_K - self.temperature_K) <= near_K
-            and abs(conditions.field_kV_per_cm - self.field_kV_per_cm) <= FIELD_TOLERANCE_KV_PER_CM
-            and window is self.window
-        )
+    def serves(
+        self, temperature_K: Floats, field_kV_per_cm: Floats, window: Window
+    ) -> NDArray[np.bool_]:
+        """Return where widths, splittings and replicas are still right."""
+        near_K = max(TEMPERATURE_TOLERANCE[0], TEMPERATURE_TOLERANCE[1] * self._temperature_K)
+        is_near = np.abs(temperature_K - self._temperature_K) <= near_K
+        is_near &= np.abs(field_kV_per_cm - self._field_kV_per_cm) <= FIELD_TOLERANCE_KV_PER_CM
+        return is_near & (window is self._window)
 
-    def neutral(self, shares: tuple[float, ...]) -> PixelSpectrum:
-        """Return exciton and biexciton with these shares of the light, adding up to 1."""
-        key = tuple(round(share, 5) for share in shares)
-        if key not in self._neutral:
-            if len(self._neutral) > 64:
-                self._neutral.clear()
-            mixed = np.array(shares) @ self._phases
-            self._neutral[key] = PixelSpectrum(self._grid, mixed * self._shape)
-        return self._neutral[key]
+
+def _grid(window: Window, width_meV: float) -> EnergyGrid:
+    step_meV = max(
+        window.pixel_meV / STEPS_PER_PIXEL, (window.core_fwhm_meV + width_meV) / STEPS_PER_WIDTH
+    )
+    wanted = WINDOWS_PER_GRID * window.span_meV / step_meV
+    return EnergyGrid(step_meV, min(2 ** ceil(log2(wanted)), MOST_STEPS))
 
 
 class Nanocrystal:
-    """The emitter, driven by the world: it absorbs light and returns portions of light."""
+    """The emitter, driven by the world: it absorbs light, and tells later what it sent then."""
 
     def __init__(
         self,
@@ -274,12 +226,8 @@ class Nanocrystal:
         self._aperture = numerical_aperture
         self._fluctuations = Fluctuations(truth.fluctuations, wandering)
         self._spectra: _Spectra | None = None
-        self._passing_at: tuple[float, list[float]] = (nan, [])
-
-    @property
-    def dose_s(self) -> float:
-        """The light absorbed so far, in s of standard power."""
-        return self._fluctuations.dose_s
+        self._passing_at: tuple[float, Floats] = (nan, np.zeros(3))
+        self.dose_s = 0.0  # the light absorbed so far, in s of standard power
 
     def linewidth_meV(self, temperature_K: float) -> float:
         """Return the homogeneous width of every line."""
@@ -292,9 +240,9 @@ class Nanocrystal:
             lo_energy_meV=truth.lo_energy_meV,
         )
 
-    def thermal_shift_meV(self, temperature_K: float) -> float:
+    def thermal_shift_meV(self, temperature_K: Quantity, new_phase: Quantity) -> Quantity:
         """Return the shift from 5.5 K: expansion, phonons, and the share of the new phase."""
-        phase_meV = self.truth.transition.depth_meV * self.transition.fraction
+        phase_meV = self.truth.transition.depth_meV * new_phase
         return self._gap_meV(temperature_K) - self._reference_gap_meV - phase_meV
 
     def neutral_offsets_meV(self, field_kV_per_cm: float) -> list[float]:
@@ -310,72 +258,151 @@ class Nanocrystal:
         return max(0.0, 1.0 + self.truth.phonons.field_coefficient * grown)
 
     def absorb(self, dose_s: float) -> None:
-        """Absorb light that nobody watches."""
-        self._fluctuations.expose(dose_s)
+        """Absorb light."""
+        self.dose_s += dose_s
 
-    def shine(self, duration_s: float, conditions: Conditions, window: Window) -> list[Portion]:
-        """Return the light of a duration in which nothing but the nanocrystal itself changed."""
-        spectra = self._spectra
-        if spectra is None or not spectra.serves(conditions, window):
-            spectra = self._spectra = _Spectra(self, conditions, window)
-        rates = self._neutral_rates(conditions)
-        total = sum(rates)
-        shares = tuple(rate / total for rate in rates) if total > 0.0 else (1.0,) + 5 * (0.0,)
-        neutral = spectra.neutral(shares)
-        charged_rate = self._charged_rate(conditions)
-        exciton_eV = self._exciton_eV(conditions)
-        trion_eV = self._trion_eV(conditions)
-        slope_meV = self._stark_slope_meV(conditions.field_kV_per_cm)
-        portions = []
-        for share_s, energy_meV, field, is_charged, is_dim in self._fluctuations.expose(
-            duration_s * conditions.excitation
-        ):
-            rate = charged_rate if is_charged else total
-            if is_dim:
-                rate *= self.truth.fluctuations.dim_factor
-            stark_meV = field * (slope_meV - UEV * self._half_alpha * field)
-            if is_charged:
-                stark_meV *= self.truth.stark.trion_ratio
-            portions.append(
-                Portion(
-                    spectra.charged if is_charged else neutral,
-                    (trion_eV if is_charged else exciton_eV) + 1e-3 * (energy_meV + stark_meV),
-                    rate * share_s / conditions.excitation,
-                )
-            )
-        return portions
+    def electrons(self, view: View, stretches: Sequence[Stretch]) -> Floats:
+        """Return what each pixel received in these stretches, in order of dose.
 
-    def steady(self, conditions: Conditions, window: Window) -> Portion:
-        """Return one second of the bright neutral state without fluctuations."""
-        rates = self._neutral_rates(conditions)
-        total = sum(rates)
-        spectra = _Spectra(self, conditions, window)
-        shares = tuple(rate / max(total, 1e-300) for rate in rates)
-        return Portion(spectra.neutral(shares), self._exciton_eV(conditions), total)
+        No later call may ask for an earlier dose.
+        """
+        window = view.window
+        total = np.zeros(window.edges_eV.size - 1)
+        for spectra, run in self._runs(window, np.array(stretches)):
+            total += self._laid(view, spectra, run)
+        return total * window.response if window.ripple else total
 
-    def true_lines(self, conditions: Conditions) -> list[TrueLine]:
-        """Return exciton X1-X3, biexciton B1-B3 and trion T as they are without fluctuations."""
-        exciton_eV = self._exciton_eV(conditions)
-        width_meV = self.linewidth_meV(conditions.temperature_K)
-        share = self._zero_phonon_share(conditions, 1.0)
+    def portions(self, view: View, stretches: Sequence[Stretch]) -> Portions:
+        """Return the light of these stretches, in order of dose, piece by piece."""
+        return self._portions(view, np.array(stretches))
+
+    def steady(self, view: View, surroundings: Surroundings) -> Floats:
+        """Return what each pixel receives in one second without fluctuations, bright, neutral.
+
+        surroundings: one stretch.
+        """
+        window = view.window
+        rates = self._neutral_rates(surroundings, view)[:, 0]
+        spectra = _Spectra(
+            self,
+            float(surroundings.temperature_K[0]),
+            float(surroundings.field_kV_per_cm[0]),
+            window,
+        )
+        shares = rates / max(rates.sum(), 1e-300)
+        energy_eV = self._exciton_eV(surroundings)
+        sent = _copies(spectra.neutral, window, energy_eV, rates.sum(keepdims=True), shares)
+        return sent * window.response if window.ripple else sent
+
+    def true_lines(self, view: View, surroundings: Surroundings) -> list[TrueLine]:
+        """Return exciton X1-X3, biexciton B1-B3 and trion T as they are without fluctuations.
+
+        surroundings: one stretch.
+        """
+        temperature_K = float(surroundings.temperature_K[0])
+        field_kV_per_cm = float(surroundings.field_kV_per_cm[0])
+        exciton_eV = float(self._exciton_eV(surroundings)[0])
+        width_meV = self.linewidth_meV(temperature_K)
+        coupling = self.coupling(field_kV_per_cm)
+        share = self._zero_phonon_share(temperature_K, coupling)
         axes, contrast = axis_deg(self.axes), visibility(self.axes, self._aperture)
-        offsets_meV = self.neutral_offsets_meV(conditions.field_kV_per_cm)
-        rates = self._neutral_rates(conditions)
+        offsets_meV = self.neutral_offsets_meV(field_kV_per_cm)
+        rates = self._neutral_rates(surroundings, view)[:, 0]
         lines = [
             TrueLine(
                 name,
                 exciton_eV + 1e-3 * offsets_meV[i],
                 width_meV,
-                rates[i],
+                float(rates[i]),
                 share,
                 float(axes[i % 3]),
                 float(contrast[i % 3]),
             )
             for i, name in enumerate(("X1", "X2", "X3", "B1", "B2", "B3"))
         ]
-        share = self._zero_phonon_share(conditions, self.truth.phonons.trion_ratio)
-        rate = self._charged_rate(conditions)
-        return [*lines, TrueLine("T", self._trion_eV(conditions), width_meV, rate, share, 0.0, 0.0)]
+        trion_eV = float(self._trion_eV(surroundings)[0])
+        share = self._zero_phonon_share(temperature_K, coupling * self.truth.phonons.trion_ratio)
+        rate = float(self._charged_rate(surroundings, view)[0])
+        return [*lines, TrueLine("T", trion_eV, width_meV, rate, share, 0.0, 0.0)]
+
+    def _runs(self, window: Window, table: Floats) -> Iterator[tuple[_Spectra, Floats]]:
+        """Cut stretches, (n, 5), where the spectra have to be computed anew."""
+        while table.size:
+            if self._spectra is None or not self._spectra.serves(
+                table[:1, 2], table[:1, 3], window
+            ):
+                self._spectra = _Spectra(self, float(table[0, 2]), float(table[0, 3]), window)
+            served = self._spectra.serves(table[:, 2], table[:, 3], window)
+            number = len(served) if served.all() else int(served.argmin())
+            yield self._spectra, table[:number]
+            table = table[number:]
+
+    def _laid(self, view: View, spectra: _Spectra, table: Floats) -> Floats:
+        portions = self._portions(view, table)
+        total = np.zeros(view.window.edges_eV.size - 1)
+        neutral = ~portions.is_charged & (portions.electrons > 0.0)
+        if neutral.any():
+            shares = self._neutral_shares(
+                view, table, portions.stretch[neutral], portions.electrons[neutral]
+            )
+            total += _copies(
+                spectra.neutral,
+                view.window,
+                portions.energy_eV[neutral],
+                portions.electrons[neutral],
+                shares,
+            )
+        charged = portions.is_charged & (portions.electrons > 0.0)
+        if charged.any():
+            total += _copies(
+                spectra.charged,
+                view.window,
+                portions.energy_eV[charged],
+                portions.electrons[charged],
+            )
+        return total
+
+    def _portions(self, view: View, table: Floats) -> Portions:
+        truth = self.truth
+        start_s, end_s = table[:, 0], table[:, 1]
+        surroundings = Surroundings(*table[:, 2:].T)
+        moments = self._fluctuations.between(start_s[0], end_s[-1])
+        edges_s = np.unique(np.concatenate([moments.edges_s, start_s, end_s]))
+        middle_s = 0.5 * (edges_s[1:] + edges_s[:-1])
+        stretch = np.searchsorted(start_s, middle_s) - 1
+        moment = np.searchsorted(moments.edges_s, middle_s) - 1
+        dose_s = np.diff(edges_s) * (middle_s < end_s[stretch])
+        is_charged = moments.is_charged[moment]
+        rate = np.where(
+            is_charged,
+            self._charged_rate(surroundings, view)[stretch],
+            self._neutral_rates(surroundings, view).sum(axis=0)[stretch],
+        )
+        rate *= np.where(moments.is_dim[moment], truth.fluctuations.dim_factor, 1.0)
+        field_kV_per_cm = moments.field_kV_per_cm[moment]
+        slope_meV = self._stark_slope_meV(surroundings.field_kV_per_cm)[stretch]
+        stark_meV = field_kV_per_cm * (slope_meV - UEV * self._half_alpha * field_kV_per_cm)
+        stark_meV *= np.where(is_charged, truth.stark.trion_ratio, 1.0)
+        centre_eV = np.where(
+            is_charged,
+            self._trion_eV(surroundings)[stretch],
+            self._exciton_eV(surroundings)[stretch],
+        )
+        return Portions(
+            stretch,
+            centre_eV + 1e-3 * (moments.energy_meV[moment] + stark_meV),
+            rate * dose_s / view.excitation,
+            is_charged,
+        )
+
+    def _neutral_shares(
+        self, view: View, table: Floats, stretch: NDArray[np.intp], electrons: Floats
+    ) -> Floats:
+        """Return how much of the light is in each neutral line."""
+        rates = self._neutral_rates(Surroundings(*table[:, 2:].T), view)
+        sent = np.bincount(stretch, electrons, len(table))
+        shares = rates @ (sent / rates.sum(axis=0))
+        return np.asarray(shares / shares.sum())
 
     @cached_property
     def _reference_gap_meV(self) -> float:
@@ -385,70 +412,83 @@ class Nanocrystal:
     def _half_alpha(self) -> float:
         return self.truth.stark.half_polarizability_ueV
 
-    def _gap_meV(self, temperature_K: float) -> float:
+    def _gap_meV(self, temperature_K: Quantity) -> Quantity:
         truth = self.truth
         phonons = 2.0 * occupation(truth.phonon_meV, temperature_K) + 1.0
         return truth.expansion_meV_per_K * temperature_K + truth.electron_phonon_meV * phonons
 
-    def _exciton_eV(self, conditions: Conditions) -> float:
-        thermal_meV = self.thermal_shift_meV(conditions.temperature_K)
-        stark_meV = stark_shift_meV(self.truth.stark, conditions.field_kV_per_cm)
+    def _exciton_eV(self, surroundings: Surroundings) -> Floats:
+        thermal_meV = self.thermal_shift_meV(surroundings.temperature_K, surroundings.new_phase)
+        stark_meV = stark_shift_meV(self.truth.stark, surroundings.field_kV_per_cm)
         return self.truth.exciton_eV + 1e-3 * (thermal_meV + stark_meV)
 
-    def _trion_eV(self, conditions: Conditions) -> float:
+    def _trion_eV(self, surroundings: Surroundings) -> Floats:
         stark = self.truth.stark
-        thermal_meV = self.thermal_shift_meV(conditions.temperature_K)
-        stark_meV = stark.trion_ratio * stark_shift_meV(stark, conditions.field_kV_per_cm)
+        thermal_meV = self.thermal_shift_meV(surroundings.temperature_K, surroundings.new_phase)
+        stark_meV = stark.trion_ratio * stark_shift_meV(stark, surroundings.field_kV_per_cm)
         shift_meV = thermal_meV + stark_meV - self.truth.trion_shift_meV
         return self.truth.exciton_eV + 1e-3 * shift_meV
 
-    def _stark_slope_meV(self, field_kV_per_cm: float) -> float:
+    def _stark_slope_meV(self, field_kV_per_cm: Floats) -> Floats:
         """dE/dF: field noise broadens least at the vertex."""
         stark = self.truth.stark
         return -2.0 * UEV * self._half_alpha * (field_kV_per_cm - stark.vertex_kV_per_cm)
 
-    def _neutral_rates(self, conditions: Conditions) -> list[float]:
-        """Return e-/s of X1-X3 and B1-B3 through the analyser."""
-        exciton, biexciton = self._pulses(conditions)
-        passing = self._passing(conditions.analyser_deg)
-        populations = self._populations(conditions)
+    def _neutral_rates(self, surroundings: Surroundings, view: View) -> Floats:
+        """Return e-/s of X1-X3 and B1-B3 through the analyser, (6, n)."""
+        exciton, biexciton = self._pulses(surroundings, view)
+        passing = self._passing(view.analyser_deg)
+        populations = self._populations(surroundings.temperature_K)
         each = self.truth.biexciton_yield * biexciton / 3.0
-        return [exciton * passing[i] * populations[i] for i in range(3)] + [
-            each * passing[i] for i in range(3)
-        ]
+        return np.concatenate(
+            [exciton * populations * passing[:, None], np.multiply.outer(passing, each)]
+        )
 
-    def _charged_rate(self, conditions: Conditions) -> float:
-        exciton, _ = self._pulses(conditions)
-        passing = self._passing(conditions.analyser_deg)
-        return self.truth.trion_rate_ratio * exciton * sum(passing) / 3.0
+    def _charged_rate(self, surroundings: Surroundings, view: View) -> Floats:
+        exciton, _ = self._pulses(surroundings, view)
+        passing = float(self._passing(view.analyser_deg).mean())
+        return self.truth.trion_rate_ratio * exciton * passing
 
-    def _passing(self, analyser_deg: float) -> list[float]:
+    def _passing(self, analyser_deg: float) -> Floats:
         if self._passing_at[0] != analyser_deg:
-            shares = passed(self.axes, analyser_deg, self._aperture).tolist()
-            self._passing_at = (analyser_deg, shares)
+            self._passing_at = (analyser_deg, passed(self.axes, analyser_deg, self._aperture))
         return self._passing_at[1]
 
-    def _pulses(self, conditions: Conditions) -> tuple[float, float]:
+    def _pulses(self, surroundings: Surroundings, view: View) -> tuple[Floats, Floats]:
         """Return e-/s of exciton and biexciton, the standard power being rate_e_per_s."""
         standard, _ = saturation(self.truth.excitons_per_pulse)
-        exciton, biexciton = saturation(self.truth.excitons_per_pulse * conditions.excitation)
-        scale = self.truth.rate_e_per_s / standard * conditions.transmission
-        scale *= overlap(self.truth.stark, conditions.field_kV_per_cm)
-        return scale * exciton, scale * biexciton
+        exciton, biexciton = saturation(self.truth.excitons_per_pulse * view.excitation)
+        scale = self.truth.rate_e_per_s / standard * view.transmission
+        sent = scale * overlap(self.truth.stark, surroundings.field_kV_per_cm)
+        return sent * exciton, sent * biexciton
 
-    def _populations(self, conditions: Conditions) -> list[float]:
-        thermal_meV = BOLTZMANN_MEV_PER_K * max(self.truth.population_K, conditions.temperature_K)
-        factors = [exp(-delta / thermal_meV) for delta in self.truth.splitting_meV]
-        return [factor / sum(factors) for factor in factors]
+    def _populations(self, temperature_K: Floats) -> Floats:
+        """Return the shares of X1-X3, (3, n)."""
+        thermal_meV = BOLTZMANN_MEV_PER_K * np.maximum(self.truth.population_K, temperature_K)
+        factors = np.exp(-np.array(self.truth.splitting_meV)[:, None] / thermal_meV)
+        return np.asarray(factors / factors.sum(axis=0))
 
-    def _zero_phonon_share(self, conditions: Conditions, ratio: float) -> float:
+    def _zero_phonon_share(self, temperature_K: float, strength: float) -> float:
         phonons = self.truth.phonons
-        strength = ratio * self.coupling(conditions.field_kV_per_cm)
         exponent = sum(
-            huang_rhys * (2.0 * occupation(energy_meV, conditions.temperature_K) + 1.0)
+            huang_rhys * (2.0 * occupation(energy_meV, temperature_K) + 1.0)
             for energy_meV, huang_rhys in zip(phonons.energies_meV, phonons.huang_rhys, strict=True)
         )
         return exp(-strength * exponent)
+
+
+def _copies(
+    spectrum: PixelSpectrum,
+    window: Window,
+    energy_eV: Floats,
+    electrons: Floats,
+    shares: Floats = ONE_COMPONENT,
+) -> Floats:
+    """Lay copies of a spectrum on the pixels of a window."""
+    origin_eV = energy_eV[0]
+    return spectrum.electrons(
+        1e3 * (window.edges_eV - origin_eV), 1e3 * (energy_eV - origin_eV), electrons, shares
+    )
 
 
 def _oriented(truth: NanocrystalTruth, seed: np.random.SeedSequence) -> Axes:

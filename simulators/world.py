@@ -1,7 +1,8 @@
 """One simulated laboratory, moved by time alone.
 
-The plant and the controllers' firmware run on a fixed grid of steps; light is collected piecewise
-between the moments at which something changes. Neither depends on how `advance` is sliced, so one
+The plant and the controllers' firmware run on a fixed grid of steps; light is collected in
+stretches between the moments at which something changes, and spread over pixels when a frame is
+read out. Neither depends on how `advance` is sliced, so one
 seed and one sequence of commands give one trace.
 """
 
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from simulators.bias_circuit import BiasCircuit, BiasLogEntry
 from simulators.ccd import Camera
 from simulators.cryostat import Cryostat
-from simulators.emitter import Conditions, Nanocrystal, TrueLine, Window, electrons_on
+from simulators.emitter import Nanocrystal, TrueLine
 from simulators.field import field_kV_per_cm
 from simulators.optics import Optics
 from simulators.replay import Replay
 from simulators.truth import Truth
+from simulators.view import Stretch, Surroundings, View, Window
 
 __all__ = ["World"]
 
@@ -42,20 +44,21 @@ class World:
         self._replay = replay
         self.cryostat = Cryostat(truth.cryostat, streams[0].spawn(3))
         self.bias = BiasCircuit(truth.bias, streams[1], self._clock, self._collect_light)
-        self.optics = Optics(truth.optics, truth.camera, self._collect_light)
-        self.camera = Camera(
-            truth.camera,
-            streams[2],
-            self._clock,
-            self._collect_light,
-            gap_voltage_V=self.bias.gap_voltage_V,
-            replay=replay,
-        )
+        self.optics = Optics(truth.optics, truth.camera, self._before_optics_change)
         self._nanocrystal = Nanocrystal(
             truth.nanocrystal,
             truth.optics.numerical_aperture,
             streams[3],
             truth.cryostat.start_K,
+        )
+        self.camera = Camera(
+            truth.camera,
+            streams[2],
+            self._clock,
+            self._collect_light,
+            develop=self._nanocrystal.electrons,
+            gap_voltage_V=self.bias.gap_voltage_V,
+            replay=replay,
         )
         self._firmware: list[Firmware] = []
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
@@ -65,6 +68,7 @@ class World:
         self._light_until_s = 0.0
         self._dose_before_step = 0.0
         self._window: Window | None = None
+        self._view: View | None = None
 
     def advance(self, now: float) -> None:
         """Bring everything to `now`. Raises ValueError when that lies in the past."""
@@ -115,7 +119,7 @@ class World:
 
     def true_lines(self) -> list[TrueLine]:
         """Return every zero-phonon line at the present state, without fluctuations."""
-        return self._nanocrystal.true_lines(self._conditions(excitation=self.optics.laser_power))
+        return self._nanocrystal.true_lines(self._true_view(), self._surroundings())
 
     def true_axes(self) -> NDArray[np.float64]:
         """Return the dipoles of X1-X3 as columns, in the frame of the analyser's zero."""
@@ -126,9 +130,7 @@ class World:
 
         Summed over all rows; dark, stray light and offset are not in it.
         """
-        conditions = self._conditions(excitation=self.optics.laser_power)
-        window = self._present_window()
-        return electrons_on(window, [self._nanocrystal.steady(conditions, window)])
+        return self._nanocrystal.steady(self._true_view(), self._surroundings())
 
     def _clock(self) -> float:
         return self.now
@@ -156,6 +158,10 @@ class World:
         for firmware in self._firmware:
             firmware(self.now, dt)
 
+    def _before_optics_change(self) -> None:
+        self._collect_light()
+        self._view = None
+
     def _collect_light(self) -> None:
         """Bring light and dose to now, with the state that held since the last time."""
         duration_s = self.now - self._light_until_s
@@ -163,26 +169,41 @@ class World:
             return
         self._light_until_s = self.now
         excitation = self.optics.excitation
+        dose_s = self._nanocrystal.dose_s
+        if excitation > 0.0:
+            self._nanocrystal.absorb(duration_s * excitation)
         if not self.camera.is_collecting:
-            if excitation > 0.0:
-                self._nanocrystal.absorb(duration_s * excitation)
             return
-        window = self._present_window()
-        conditions = self._conditions(excitation)
-        portions = (
-            self._nanocrystal.shine(duration_s, conditions, window) if excitation > 0.0 else []
-        )
         optics = self.truth.optics
         even_e_per_px_s = optics.stray_e_per_px_s + excitation * optics.laser_scatter_e_per_px_s
-        self.camera.collect(portions, window, duration_s * even_e_per_px_s)
+        self.camera.collect_evenly(duration_s * even_e_per_px_s)
+        if excitation > 0.0:
+            if self._view is None:
+                self._view = self._seen_with(excitation)
+            self.camera.collect(self._view, self._stretch_since(dose_s))
 
-    def _conditions(self, excitation: float) -> Conditions:
-        return Conditions(
-            temperature_K=self.cryostat.true_sample_K,
-            field_kV_per_cm=self.field_kV_per_cm(),
-            analyser_deg=self.optics.analyser_deg(),
-            excitation=excitation,
-            transmission=self.optics.transmission(),
+    def _stretch_since(self, dose_s: float) -> Stretch:
+        return Stretch(
+            dose_s,
+            self._nanocrystal.dose_s,
+            self.cryostat.true_sample_K,
+            self.field_kV_per_cm(),
+            self._nanocrystal.transition.fraction,
+        )
+
+    def _surroundings(self) -> Surroundings:
+        now = self._stretch_since(self._nanocrystal.dose_s)
+        return Surroundings(*np.array([now[2:]]).T)
+
+    def _true_view(self) -> View:
+        return self._seen_with(self.optics.laser_power)
+
+    def _seen_with(self, excitation: float) -> View:
+        return View(
+            self._present_window(),
+            self.optics.analyser_deg(),
+            excitation,
+            self.optics.transmission(),
         )
 
     def _present_window(self) -> Window:

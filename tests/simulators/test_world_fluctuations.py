@@ -1,6 +1,7 @@
 """Wandering and blinking have the statistics they were given, whoever looks and when."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,9 +12,21 @@ from simulators.truth import FluctuationTruth
 DURATION, ENERGY, FIELD, CHARGED, DIM = range(5)
 
 
+def columns(moments):
+    return np.column_stack(
+        [
+            np.diff(moments.edges_s),
+            moments.energy_meV,
+            moments.field_kV_per_cm,
+            moments.is_charged,
+            moments.is_dim,
+        ]
+    )
+
+
 def trace(dose_s, seed=5, **changes):
     fluctuations = Fluctuations(FluctuationTruth(**changes), np.random.SeedSequence(seed))
-    return np.array(fluctuations.expose(dose_s), float)
+    return columns(fluctuations.between(0.0, dose_s))
 
 
 def duty(moments, column):
@@ -82,19 +95,30 @@ def test_the_trace_does_not_depend_on_how_the_dose_is_sliced():
     whole = Fluctuations(FluctuationTruth(), np.random.SeedSequence(9))
     sliced = Fluctuations(FluctuationTruth(), np.random.SeedSequence(9))
 
-    at_once = whole.expose(300.0)
-    pieces = [moment for _ in range(1200) for moment in sliced.expose(0.25)]
+    at_once = columns(whole.between(0.0, 600.0))
+    edges_s = np.arange(0.0, 600.25, 0.25)
+    pieces = np.vstack([columns(sliced.between(a, b)) for a, b in pairwise(edges_s)])
 
     def states(moments):
         """What held at each half second."""
-        times = np.cumsum([moment[DURATION] for moment in moments])
-        return [moments[int(np.searchsorted(times, t))][1:] for t in np.arange(0.1, 299.0, 0.5)]
+        ends_s = np.cumsum(moments[:, DURATION])
+        return moments[np.searchsorted(ends_s, np.arange(0.1, 599.0, 0.5)), 1:]
 
-    assert states(pieces) == states(at_once)
+    assert np.array_equal(states(pieces), states(at_once))
+
+
+def test_what_was_not_asked_for_passes_all_the_same():
+    whole, hasty = (Fluctuations(FluctuationTruth(), np.random.SeedSequence(9)) for _ in range(2))
+
+    every = columns(whole.between(0.0, 2000.0))
+    late = columns(hasty.between(1500.0, 2000.0))
+
+    assert late[1:] == pytest.approx(every[-len(late) + 1 :])
+    assert late[:, DURATION].sum() == pytest.approx(500.0)
 
 
 def test_without_light_nothing_moves():
     fluctuations = Fluctuations(FluctuationTruth(), np.random.SeedSequence(9))
 
-    assert fluctuations.expose(0.0) == []
-    assert fluctuations.dose_s == 0.0
+    assert columns(fluctuations.between(3.0, 3.0)).shape == (0, 5)
+    assert columns(fluctuations.between(3.0, 3.5))[:, DURATION].sum() == pytest.approx(0.5)

@@ -85,6 +85,37 @@ def test_copies_add_up_with_their_amounts():
     assert together.sum() == pytest.approx(130.0, rel=1e-3)
 
 
+@pytest.mark.parametrize(("core_meV", "lorentz_meV"), [(0.2, 0.05), (0.2, 2.0)])
+def test_many_copies_are_the_sum_of_each(core_meV, lorentz_meV):
+    edges = falling_edges()
+    grid = EnergyGrid(step_meV=0.022 if lorentz_meV < 1.0 else 0.09)
+    k = grid.frequencies_per_meV()
+    transfer = instrument_transfer(k, ProfileTruth(), core_meV)
+    spectrum = PixelSpectrum(grid, transfer * lorentzian_transfer(k, lorentz_meV))
+    rng = np.random.default_rng(2)
+    shifts_meV, amounts = rng.normal(0.0, 0.3, 32), rng.random(32)
+
+    together = spectrum.electrons(edges, shifts_meV, amounts)
+
+    apart = sum(
+        amount * spectrum.electrons(edges, np.array([shift]), ONE_COPY)
+        for shift, amount in zip(shifts_meV, amounts, strict=True)
+    )
+    assert together == pytest.approx(apart, abs=1e-4 * apart.max())
+
+
+def test_components_share_the_light():
+    edges = falling_edges()
+    k = GRID.frequencies_per_meV()
+    transfers = np.array([instrument_transfer(k, ProfileTruth(), width) for width in (0.2, 0.5)])
+    both = PixelSpectrum(GRID, transfers)
+
+    mixed = both.electrons(edges, np.array([0.1]), ONE_COPY, np.array([0.7, 0.3]))
+
+    apart = [PixelSpectrum(GRID, t).electrons(edges, np.array([0.1]), ONE_COPY) for t in transfers]
+    assert mixed == pytest.approx(0.7 * apart[0] + 0.3 * apart[1])
+
+
 def test_the_tail_falls_to_the_red_and_the_wings_to_both_sides():
     edges = falling_edges(60.0, 0.1)
     beyond_meV = 0.6  # three core widths
