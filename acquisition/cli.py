@@ -265,13 +265,17 @@ def _transports(chosen: Iterable[str]) -> "dict[str, Transport]":
 
 def _simulated_setup(station: "StationConfig") -> "SimulatedSetup":
     """Build the world that this station file describes, with what [simulation] says otherwise."""
-    from acquisition.simulated_truth import truth_of  # noqa: PLC0415
-    from simulators.setup import SimulatedSetup  # noqa: PLC0415 - only where it is wanted
+    from acquisition.simulated_truth import models_of, truth_of  # noqa: PLC0415
+    from simulators.setup import (  # noqa: PLC0415 - only where it is wanted
+        SimulatedSetup,
+        SimulatorSettings,
+    )
     from simulators.truth import truth_from_mapping  # noqa: PLC0415
 
     replay = _replay(station.simulation.replay)
     truth = truth_from_mapping(truth_of(station, pixels=replay.pixels if replay else None))
-    return SimulatedSetup(truth, station.simulation.seed, replay=replay)
+    settings = SimulatorSettings(models=models_of(station))
+    return SimulatedSetup(truth, station.simulation.seed, replay=replay, settings=settings)
 
 
 def _replay(path: Path | None) -> "Replay | None":

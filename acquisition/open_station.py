@@ -42,7 +42,6 @@ __all__ = ["open_bias", "open_station"]
 
 logger = logging.getLogger(__name__)
 
-HEATER_RANGES = {"low": 1, "medium": 2, "high": 3}
 LEASE_S = 5.0  # of silence, after which the engine counts as dead
 PROTECTION_STEPS_V = (20.0, 40.0, 100.0, 200.0, 300.0, 400.0, 500.0)
 
@@ -159,9 +158,7 @@ def _cryostat(config: CryostatConfig) -> dict[str, object]:
         "output": config.output,
         "max_temperature_K": config.max_K,
         "ramp_K_per_min": config.ramp_K_per_min,
-        "heater_ranges": tuple(
-            (zone.up_to_K, HEATER_RANGES[zone.heater_range]) for zone in config.zone
-        ),
+        "heater_ranges": tuple((zone.up_to_K, zone.heater_range) for zone in config.zone),
         "pid_zones": tuple(
             (zone.up_to_K, *zone.pid) for zone in config.zone if zone.proportional is not None
         ),

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from acquisition.station_file import StationConfig
+from acquisition.station_file import InstrumentConfig, StationConfig
 
-__all__ = ["truth_of"]
+__all__ = ["models_of", "truth_of"]
 
 Truth = dict[str, object]
 
@@ -18,6 +18,16 @@ def truth_of(station: StationConfig, *, pixels: int | None = None) -> Truth:
     if station.bias is not None:
         hardware["bias"] = {"series_ohm": station.bias.series_ohm}
     return _merged(hardware, station.simulation.truth)
+
+
+def models_of(station: StationConfig) -> dict[str, str]:
+    """Return which model the station file expects at each sim:// port."""
+    sections = (getattr(station, name) for name in type(station).model_fields)
+    return {
+        section.address.removeprefix("sim://"): section.model
+        for section in sections
+        if isinstance(section, InstrumentConfig) and section.address.startswith("sim://")
+    }
 
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Truth:

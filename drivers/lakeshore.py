@@ -1,11 +1,18 @@
-"""Lake Shore 336: temperature controller."""
+"""Lake Shore 335, 336 and 350: temperature controllers.
+
+All three speak the same commands. What differs: the 335 has inputs A, B and outputs 1, 2 and only
+USB or GPIB; the 350 has five heater ranges and ramps from 0.001 K/min on.
+Never tried on hardware. Unverified, from memory: that the 350's three highest ranges are the
+decades that the others call low, medium and high.
+"""
 
 import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite, nan
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from drivers.clock import Clock
 from drivers.errors import InstrumentError, LimitError, StateError
@@ -16,11 +23,17 @@ from drivers.roles import Identity, Reading, ReadingStatus, Setting, Temperature
 from drivers.serial_format import SerialFormat
 from drivers.status import Status
 
-__all__ = ["LakeShore336Config", "LakeShore336Controller"]
+__all__ = [
+    "LakeShore335Config",
+    "LakeShore335Controller",
+    "LakeShore336Config",
+    "LakeShore336Controller",
+    "LakeShore350Config",
+    "LakeShore350Controller",
+]
 
 logger = logging.getLogger(__name__)
 
-OUTPUTS = (1, 2, 3, 4)
 INPUTS = "ABCD"
 CLOSED_LOOP = 1
 KELVIN = "1"  # last field of INTYPE?
@@ -37,7 +50,6 @@ HEATER_FAULTS = {0: "", 1: "heater open", 2: "heater short"}
 NUMBER = r"[+-]?\d+\.?\d*"
 OVERVIEW = re.compile(rf"({NUMBER});(\d{{1,3}});({NUMBER});(\d{{1,3}});({NUMBER});([012])")
 LOOP = re.compile(r"(\d),(\d),([01]);(\d+),([01]),(\d+),([01]),([123]);(\d);([012])")
-RANGES = re.compile(r"\d;\d;\d;\d")
 SETTINGS = re.compile(
     rf"({NUMBER});([01]),({NUMBER});(\d);(\d),(\d),([01]);"
     rf"({NUMBER}),({NUMBER}),({NUMBER});({NUMBER})"
@@ -54,12 +66,18 @@ PROGRESS_INTERVAL_S = 0.5
 class LakeShore336Config:
     """What the station says about the controller.
 
-    heater_ranges: (highest setpoint in K, heater range 1 low, 2 medium, 3 high), ascending; the
-    last one reaches as far as the limit. pid_zones: (highest setpoint in K, P, I, D), ascending,
-    sent with each setpoint; empty: PID stays as it is. ramp_K_per_min 0 sends setpoints without a
-    ramp.
+    heater_ranges: (highest setpoint in K, heater range as a number or as "low", "medium", "high"),
+    ascending; the last one reaches as far as the limit.
+    pid_zones: (highest setpoint in K, P, I, D), ascending, sent with each setpoint; empty: PID
+    stays as it is. ramp_K_per_min 0 sends setpoints without a ramp.
     temperature_limit_K and heater_on_after_power_up are written only by `apply_protection`.
     """
+
+    INPUTS: ClassVar[str] = INPUTS
+    OUTPUTS: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    NAMED_RANGES: ClassVar[Mapping[str, int]] = MappingProxyType({"low": 1, "medium": 2, "high": 3})
+    HIGHEST_RANGE: ClassVar[int] = 3
+    SLOWEST_RAMP_K_PER_MIN: ClassVar[float] = 0.1
 
     serial: str = ""  # refuse any other instrument; empty: take whichever answers
     pacing_s: float = 0.05  # Lake Shore asks for 50 ms between messages
@@ -68,31 +86,43 @@ class LakeShore336Config:
     sample_input: str = "B"
     output: int = 1
     max_temperature_K: float = 325.0
-    ramp_K_per_min: float = 0.0  # 0.1 to 100
-    heater_ranges: tuple[tuple[float, int], ...] = ((10.0, 1), (40.0, 2), (inf, 3))
+    ramp_K_per_min: float = 0.0  # 0.1 to 100; the 350 from 0.001 on
+    heater_ranges: tuple[tuple[float, int | str], ...] = (
+        (10.0, "low"),
+        (40.0, "medium"),
+        (inf, "high"),
+    )
     pid_zones: tuple[tuple[float, float, float, float], ...] = ()
     temperature_limit_K: float | None = None
     heater_on_after_power_up: bool | None = None
 
     def __post_init__(self) -> None:
-        if {self.control_input, self.sample_input} - set(INPUTS):
-            raise ValueError(f"inputs {self.control_input}, {self.sample_input}: expected A to D")
+        if {self.control_input, self.sample_input} - set(self.INPUTS):
+            raise ValueError(
+                f"inputs {self.control_input}, {self.sample_input}: expected A to {self.INPUTS[-1]}"
+            )
         if self.output not in (1, 2):
             raise ValueError(f"output {self.output}: only 1 and 2 regulate with a heater range")
-        if self.ramp_K_per_min and not 0.1 <= self.ramp_K_per_min <= 100:
-            raise ValueError(f"ramp {self.ramp_K_per_min} K/min: expected 0 or 0.1 to 100")
+        slowest = self.SLOWEST_RAMP_K_PER_MIN
+        if self.ramp_K_per_min and not slowest <= self.ramp_K_per_min <= 100:
+            raise ValueError(f"ramp {self.ramp_K_per_min} K/min: expected 0 or {slowest} to 100")
         highest_K = [upto_K for upto_K, _ in self.heater_ranges]
         if not highest_K or highest_K != sorted(highest_K):
             raise ValueError(f"heater ranges {self.heater_ranges}: expected ascending temperatures")
         if [zone[0] for zone in self.pid_zones] != sorted(zone[0] for zone in self.pid_zones):
             raise ValueError(f"PID zones {self.pid_zones}: expected ascending temperatures")
-        if any(number not in (1, 2, 3) for _, number in self.heater_ranges):
-            raise ValueError(f"heater ranges {self.heater_ranges}: expected 1, 2 or 3")
+        allowed = {*self.NAMED_RANGES, *range(1, self.HIGHEST_RANGE + 1)}
+        if any(chosen not in allowed for _, chosen in self.heater_ranges):
+            raise ValueError(
+                f"heater ranges {self.heater_ranges}: expected 1 to {self.HIGHEST_RANGE} "
+                f"or {', '.join(self.NAMED_RANGES)}"
+            )
 
     def heater_range(self, temperature_K: float) -> int:
         """Return the heater range for a setpoint."""
-        fitting = (number for upto_K, number in self.heater_ranges if temperature_K <= upto_K)
-        return next(fitting, self.heater_ranges[-1][1])
+        fitting = (chosen for upto_K, chosen in self.heater_ranges if temperature_K <= upto_K)
+        chosen = next(fitting, self.heater_ranges[-1][1])
+        return self.NAMED_RANGES[chosen] if isinstance(chosen, str) else chosen
 
     def pid(self, temperature_K: float) -> tuple[float, float, float] | None:
         """Return P, I, D for a setpoint; None where they stay as they are."""
@@ -111,16 +141,19 @@ class LakeShore336Config:
 class LakeShore336Controller:
     """A Lake Shore 336 as the cryostat's temperature controller (roles.TemperatureController)."""
 
+    vocabulary: ClassVar[str] = "LakeShore336"  # class in pymeasure_lakeshore
+
     def __init__(self, name: str, line: Line, clock: Clock, config: LakeShore336Config) -> None:
         # pymeasure takes 0.2 s to import, and who only checks a station shall not wait for it
+        from drivers import pymeasure_lakeshore  # noqa: PLC0415
         from drivers.adapter import LineAdapter  # noqa: PLC0415
-        from drivers.pymeasure_lakeshore import LakeShore336  # noqa: PLC0415
 
         self.name = name
         self._line = line
         self._clock = clock
         self._config = config
-        self._instrument: Any = LakeShore336(LineAdapter(line), name)
+        instrument_class = getattr(pymeasure_lakeshore, self.vocabulary)
+        self._instrument: Any = instrument_class(LineAdapter(line), name)
         self._control = self._instrument.channels[config.control_input]
         self._sample = self._instrument.channels[config.sample_input]
         self._output = self._instrument.channels[config.output]
@@ -186,9 +219,11 @@ class LakeShore336Controller:
 
     def heater_off(self) -> None:
         """Switch every output off and verify it by reading back."""
-        self._instrument.write(";".join(f"RANGE {n},0" for n in OUTPUTS))
-        ranges = self._ask(";".join(f"RANGE? {n}" for n in OUTPUTS), RANGES)[0]
-        if ranges != "0;0;0;0":
+        outputs = self._config.OUTPUTS
+        self._instrument.write(";".join(f"RANGE {n},0" for n in outputs))
+        form = re.compile(";".join(r"\d" for _ in outputs))
+        ranges = self._ask(";".join(f"RANGE? {n}" for n in outputs), form)[0]
+        if set(ranges) - set("0;"):
             raise InstrumentError(self.name, f"heaters not off: ranges {ranges}")
         self._supersede()
 
@@ -334,3 +369,48 @@ class _Approach:
                 self._name, f"setpoint reads back {setpoint_K} K, not {self._target_K} K"
             )
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class LakeShore335Config(LakeShore336Config):
+    """As for a 336, with inputs A and B and outputs 1 and 2."""
+
+    INPUTS: ClassVar[str] = "AB"
+    OUTPUTS: ClassVar[tuple[int, ...]] = (1, 2)
+
+
+@register(
+    "lakeshore.335",
+    TemperatureController,
+    config=LakeShore335Config,
+    framing=Terminated(b"\r\n"),
+    line=Line.configured,
+    serial=SerialFormat(57600, 7, "O", 1),
+)
+class LakeShore335Controller(LakeShore336Controller):
+    """A Lake Shore 335 as the cryostat's temperature controller, over USB or GPIB."""
+
+    vocabulary = "LakeShore335"
+
+
+@dataclass(frozen=True, slots=True)
+class LakeShore350Config(LakeShore336Config):
+    """As for a 336, with heater ranges 1 to 5 and ramps from 0.001 K/min on."""
+
+    NAMED_RANGES: ClassVar[Mapping[str, int]] = MappingProxyType({"low": 3, "medium": 4, "high": 5})
+    HIGHEST_RANGE: ClassVar[int] = 5
+    SLOWEST_RAMP_K_PER_MIN: ClassVar[float] = 0.001
+
+
+@register(
+    "lakeshore.350",
+    TemperatureController,
+    config=LakeShore350Config,
+    framing=Terminated(b"\r\n"),
+    line=Line.configured,
+    serial=SerialFormat(57600, 7, "O", 1),
+)
+class LakeShore350Controller(LakeShore336Controller):
+    """A Lake Shore 350 as the cryostat's temperature controller."""
+
+    vocabulary = "LakeShore350"

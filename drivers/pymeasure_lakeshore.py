@@ -1,4 +1,4 @@
-"""The Lake Shore 336 in pymeasure's own style, safe to build on.
+"""The Lake Shore 335, 336 and 350 in pymeasure's own style, safe to build on.
 
 pymeasure's LakeShore3xx with whole replies checked, the status of a reading read together with
 the reading, ramps, output modes and limits, and errors that raise. Source: Model 336 manual,
@@ -19,7 +19,7 @@ from pymeasure.instruments.lakeshore.lakeshore_base import (
 from drivers.adapter import FullMatch
 from drivers.errors import InstrumentError
 
-__all__ = ["LakeShore336"]
+__all__ = ["LakeShore335", "LakeShore336", "LakeShore350"]
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class CheckedOutput(FullMatch, LakeShoreHeaterChannel):  # type: ignore[misc] # 
     heater_range = Instrument.control(
         "RANGE? {ch}",
         "RANGE {ch},%d",
-        """Control the heater range: 0 off, 1 low, 2 medium, 3 high (int).""",
+        """Control the heater range: 0 off, 1 low, 2 medium, 3 high; 1 to 5 on a 350 (int).""",
         cast=int,
         values_kwargs=reply(r"\d"),
     )
@@ -131,6 +131,17 @@ class LakeShore336(FullMatch, LakeShore3xx):  # type: ignore[misc] # pymeasure i
         self._has_looked = True
         if after & ~1:
             raise InstrumentError(self.name, f"{command!r}: {_events(after)}")
+
+
+class LakeShore335(LakeShore336):
+    """A Lake Shore 335: inputs A and B, outputs 1 and 2."""
+
+    input_C = input_D = None
+    output_3 = output_4 = None
+
+
+class LakeShore350(LakeShore336):
+    """A Lake Shore 350, which differs by its heater ranges, 1 to 5."""
 
 
 def _events(bits: int) -> str:

@@ -1,4 +1,4 @@
-"""Lake Shore Model 336: bytes in, bytes out.
+"""Lake Shore Models 335, 336 and 350: bytes in, bytes out.
 
 Rules of the wire (Model 336 manual chapter 6; where the manual is silent, what drivers that talk
 to real units rely on)
@@ -19,18 +19,21 @@ from simulators.core import InstrumentCore, LineBuffer
 from simulators.lakeshore_command import Entry, Handler, LakeShoreSettings, integer
 from simulators.lakeshore_inputs import INPUTS, SensorInputs
 from simulators.lakeshore_outputs import HeaterOutputs
+from simulators.lakeshore_unit import MODEL_335, MODEL_336, MODEL_350, LakeShoreUnit
 from simulators.world import World
 
-__all__ = ["LakeShore336", "LakeShoreSettings"]
+__all__ = ["LakeShore335", "LakeShore336", "LakeShore350", "LakeShoreSettings"]
 
 MAX_LINE: Final = 1024
 MAX_COMPILED: Final = 1024
+
+VOLTAGE_OUTPUTS: Final = "voltage outputs"
 
 # Settings without effect on the simulation, kept and given back as they were sent:
 # mnemonic -> (letters or digits that index it, value at power-up)
 REMEMBERED: Final[dict[str, tuple[str, str]]] = {
     "ALARM": (INPUTS, "0,+300.00,+0.0000,+0.0000,0,0,0"),
-    "ANALOG": ("34", "0,1,+100.00,+0.0000,0"),
+    "ANALOG": (VOLTAGE_OUTPUTS, "0,1,+100.00,+0.0000,0"),
     "BRIGT": ("", "25"),
     "DIOCUR": (INPUTS, "0"),
     "DISPFLD": ("12345678", "0,1"),
@@ -42,7 +45,7 @@ REMEMBERED: Final[dict[str, tuple[str, str]]] = {
     "LOCK": ("", "0,123"),
     "MODE": ("", "1"),
     "RELAY": ("12", "0,A,0"),
-    "WARMUP": ("34", "1,+100.00"),
+    "WARMUP": (VOLTAGE_OUTPUTS, "1,+100.00"),
     "WEBLOG": ("", "user,pass"),
 }
 
@@ -66,12 +69,14 @@ _Compiled = tuple[tuple[Handler, tuple[str, ...]], ...]
 class LakeShore336(InstrumentCore):
     """A Model 336 on one World; which sensor is where, lakeshore_inputs.py says."""
 
+    unit: LakeShoreUnit = MODEL_336
+
     def __init__(self, world: World, settings: LakeShoreSettings | None = None) -> None:
         super().__init__(world)
         self.settings = settings or LakeShoreSettings()
         self.serial = self.settings.serial
-        self.inputs = SensorInputs(world, self.settings)
-        self.outputs = HeaterOutputs(world, self.inputs, self.settings)
+        self.inputs = SensorInputs(world, self.settings, self.unit)
+        self.outputs = HeaterOutputs(world, self.inputs, self.settings, self.unit)
         self._lines = LineBuffer(b"\n", MAX_LINE)
         self._event_status, self._event_enable = EventStatus.POWER_ON, 0
         self._service_enable, self._operation_enable = 0, 0
@@ -195,14 +200,22 @@ class LakeShore336(InstrumentCore):
 
     def _remembered_commands(self) -> dict[str, Entry]:
         table: dict[str, Entry] = {}
-        for mnemonic, (index, _) in REMEMBERED.items():
+        for mnemonic in REMEMBERED:
+            index, _ = self._remembered_at(mnemonic)
             keys = 1 if index else 0
             table[mnemonic] = (self._remember(mnemonic), 1 + keys, 10)
             table[f"{mnemonic}?"] = (self._recall(mnemonic), keys, keys)
         return table
 
+    def _remembered_at(self, mnemonic: str) -> tuple[str, str]:
+        """Return what indexes a remembered setting on this unit, and its value at power-up."""
+        index, initial = REMEMBERED[mnemonic]
+        if index == VOLTAGE_OUTPUTS:
+            index = "".join(map(str, self.unit.voltage_outputs))
+        return (self.unit.inputs if index == INPUTS else index), initial
+
     def _remember(self, mnemonic: str) -> Handler:
-        index, _ = REMEMBERED[mnemonic]
+        index, _ = self._remembered_at(mnemonic)
 
         def remember(*arguments: str) -> None:
             key, values = (arguments[0].upper(), arguments[1:]) if index else ("", arguments)
@@ -213,7 +226,7 @@ class LakeShore336(InstrumentCore):
         return remember
 
     def _recall(self, mnemonic: str) -> Handler:
-        index, initial = REMEMBERED[mnemonic]
+        index, initial = self._remembered_at(mnemonic)
 
         def recall(key: str = "") -> str:
             if index and key.upper() not in tuple(index):
@@ -224,7 +237,7 @@ class LakeShore336(InstrumentCore):
 
     def _identity(self) -> str:
         unit = self.settings
-        return f"LSCI,MODEL336,{self.serial}/{unit.option_serial},{unit.firmware}"
+        return f"LSCI,{self.unit.name},{self.serial}/{unit.option_serial},{unit.firmware}"
 
     # -- status ---------------------------------------------------------------------------------
 
@@ -268,3 +281,30 @@ class LakeShore336(InstrumentCore):
         self._operation_condition()
         events, self._operation_events = self._operation_events, 0
         return f"{events:03d}"
+
+
+class LakeShore335(LakeShore336):
+    """A Model 335: two inputs, two outputs, the second of which may be a voltage; no Ethernet.
+
+    EMUL, by which it plays an older model, changes nothing here.
+    """
+
+    unit = MODEL_335
+
+    def _own_commands(self) -> dict[str, Entry]:
+        return super()._own_commands() | {
+            "EMUL": (lambda model, decimals: None, 2, 2),
+            "EMUL?": (lambda: "0,0", 0, 0),
+            "POLARITY": (self._set_polarity, 2, 2),
+            "POLARITY?": (lambda *output: self._remembered.get("POLARITY", "0"), 0, 1),
+        }
+
+    def _set_polarity(self, output: str, polarity: str) -> None:
+        integer(output, 2, 2)
+        self._remembered["POLARITY"] = str(integer(polarity, 0, 1))
+
+
+class LakeShore350(LakeShore336):
+    """A Model 350: five heater ranges, a decade of power each, and slower ramps."""
+
+    unit = MODEL_350

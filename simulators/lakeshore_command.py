@@ -1,4 +1,4 @@
-"""What commands of a Lake Shore 336 are made of: handlers, numbers, and the unit's settings."""
+"""What commands of a Lake Shore 33x are made of: handlers, numbers, and the unit's settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

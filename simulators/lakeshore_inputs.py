@@ -1,9 +1,10 @@
-"""The inputs of a Lake Shore 336: sensors, their readings and flags, over-temperature limits."""
+"""The inputs of a Lake Shore 33x: sensors, their readings and flags, over-temperature limits."""
 
 import math
 from typing import Final
 
 from simulators.lakeshore_command import Entry, LakeShoreSettings, integer, number
+from simulators.lakeshore_unit import LakeShoreUnit
 from simulators.world import World
 
 __all__ = [
@@ -50,22 +51,27 @@ def six_digits(value: float) -> str:
 class SensorInputs:
     """Inputs A cold finger, B sample, C cold stage of the World; D is not connected.
 
+    A unit with fewer inputs has the first of them.
+
     forced_status: flags that a test adds to RDGST?.
     """
 
-    def __init__(self, world: World, settings: LakeShoreSettings) -> None:
+    def __init__(self, world: World, settings: LakeShoreSettings, unit: LakeShoreUnit) -> None:
+        self._letters = unit.inputs
+        self._reads_all = unit.reads_all_inputs
         self._cryostat = world.cryostat
         self._range_K = settings.sensor_range_K
-        self._sensors_K = {
-            "A": world.cryostat.control_sensor_K,
-            "B": world.cryostat.sample_sensor_K,
-            "C": world.cryostat.cold_stage_K,
-        }
-        self.forced_status = dict.fromkeys(INPUTS, 0)
-        self._type = dict(INITIAL_TYPE)
-        self._name = dict(INITIAL_NAME)
-        self._curve = dict.fromkeys(INPUTS, 21)
-        self._limit_K = dict.fromkeys(INPUTS, 0.0)
+        sensors_K = (
+            world.cryostat.control_sensor_K,
+            world.cryostat.sample_sensor_K,
+            world.cryostat.cold_stage_K,
+        )
+        self._sensors_K = dict(zip(unit.inputs, sensors_K, strict=False))
+        self.forced_status = dict.fromkeys(unit.inputs, 0)
+        self._type = {letter: INITIAL_TYPE[letter] for letter in unit.inputs}
+        self._name = {letter: INITIAL_NAME[letter] for letter in unit.inputs}
+        self._curve = dict.fromkeys(unit.inputs, 21)
+        self._limit_K = dict.fromkeys(unit.inputs, 0.0)
         self._limited: list[tuple[str, float]] = []
 
     def commands(self) -> dict[str, Entry]:
@@ -74,19 +80,19 @@ class SensorInputs:
             "CRDG?": (self._celsius, 1, 1),
             "SRDG?": (self._sensor_units, 1, 1),
             "TEMP?": (lambda: "+296.150", 0, 0),
-            "RDGST?": (lambda channel: f"{self.read(_checked(channel))[1]:03d}", 1, 1),
-            "ALARMST?": (lambda channel: "0,0" if _checked(channel) else None, 1, 1),
+            "RDGST?": (lambda channel: f"{self.read(self._checked(channel))[1]:03d}", 1, 1),
+            "ALARMST?": (lambda channel: "0,0" if self._checked(channel) else None, 1, 1),
             "ALMRST": (lambda: None, 0, 0),
             "MNMXRST": (lambda: None, 0, 0),
             "MDAT?": (lambda channel: ",".join([self._kelvin(channel)] * 2), 1, 1),
             "TLIMIT": (self._set_limit, 2, 2),
-            "TLIMIT?": (lambda channel: f"{self._limit_K[_checked(channel)]:+05.0f}", 1, 1),
+            "TLIMIT?": (lambda channel: f"{self._limit_K[self._checked(channel)]:+05.0f}", 1, 1),
             "INTYPE": (self._set_type, 6, 6),
-            "INTYPE?": (lambda channel: self._type[_checked(channel)], 1, 1),
+            "INTYPE?": (lambda channel: self._type[self._checked(channel)], 1, 1),
             "INNAME": (self._set_name, 2, 2),
-            "INNAME?": (lambda channel: f"{self._name[_checked(channel)]:<15}", 1, 1),
+            "INNAME?": (lambda channel: f"{self._name[self._checked(channel)]:<15}", 1, 1),
             "INCRV": (self._set_curve, 2, 2),
-            "INCRV?": (lambda channel: f"{self._curve[_checked(channel)]:02d}", 1, 1),
+            "INCRV?": (lambda channel: f"{self._curve[self._checked(channel)]:02d}", 1, 1),
             "CRVHDR?": (self._curve_header, 1, 1),
         }
 
@@ -132,18 +138,18 @@ class SensorInputs:
         return self._type[channel][-1] if channel else "1"
 
     def _kelvin(self, channel: str) -> str:
-        return ",".join(f"{self.read(each)[0]:+08.3f}" for each in _channels(channel))
+        return ",".join(f"{self.read(each)[0]:+08.3f}" for each in self._channels(channel))
 
     def _celsius(self, channel: str) -> str:
-        readings = (self.read(each) for each in _channels(channel))
+        readings = (self.read(each) for each in self._channels(channel))
         return ",".join(f"{0.0 if flag else K - ZERO_CELSIUS_K:+08.3f}" for K, flag in readings)
 
     def _sensor_units(self, channel: str) -> str:
-        readings = (self.read(each) for each in _channels(channel))
+        readings = (self.read(each) for each in self._channels(channel))
         return ",".join(six_digits(0.0 if flag else sensor_ohm(K)) for K, flag in readings)
 
     def _set_limit(self, channel: str, limit: str) -> None:
-        self._limit_K[_checked(channel)] = number(limit, 0.0, 9999.0)
+        self._limit_K[self._checked(channel)] = number(limit, 0.0, 9999.0)
         self._limited = [(each, limit_K) for each, limit_K in self._limit_K.items() if limit_K]
 
     def _set_type(self, channel: str, *values: str) -> None:
@@ -152,26 +158,24 @@ class SensorInputs:
         if not valid or {autorange, compensation} - {0, 1}:
             raise ValueError(f"INTYPE {values}")
         fields = (sensor, autorange, span, compensation, units)
-        self._type[_checked(channel)] = ",".join(map(str, fields))
+        self._type[self._checked(channel)] = ",".join(map(str, fields))
 
     def _set_name(self, channel: str, name: str) -> None:
-        self._name[_checked(channel)] = name.strip('"')[:15]
+        self._name[self._checked(channel)] = name.strip('"')[:15]
 
     def _set_curve(self, channel: str, curve: str) -> None:
-        self._curve[_checked(channel)] = integer(curve, 0, 59)
+        self._curve[self._checked(channel)] = integer(curve, 0, 59)
 
     def _curve_header(self, curve: str) -> str:
         integer(curve, 1, 59)
         return "CX-1050-SD     ,X123456   ,4,+325.000,1"
 
+    def _checked(self, channel: str) -> str:
+        channel = channel.upper()
+        if channel not in tuple(self._letters):
+            raise ValueError(f"input {channel}")
+        return channel
 
-def _checked(channel: str) -> str:
-    channel = channel.upper()
-    if channel not in tuple(INPUTS):
-        raise ValueError(f"input {channel}")
-    return channel
-
-
-def _channels(channel: str) -> str:
-    """Return the inputs that a query is about; 0 is all."""
-    return INPUTS if channel == "0" else _checked(channel)
+    def _channels(self, channel: str) -> str:
+        """Return the inputs that a query is about; 0 is all."""
+        return self._letters if channel == "0" and self._reads_all else self._checked(channel)

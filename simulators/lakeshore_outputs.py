@@ -1,16 +1,15 @@
-"""The outputs of a Lake Shore 336: control loops, heater ranges, and the heater of the World."""
+"""The outputs of a Lake Shore 33x: control loops, heater ranges, and the heater of the World."""
 
 from typing import Final
 
 from simulators.control_loop import ControlLoop, Mode
 from simulators.lakeshore_command import Entry, LakeShoreSettings, integer, number
 from simulators.lakeshore_inputs import INPUTS, SensorInputs
+from simulators.lakeshore_unit import LakeShoreUnit
 from simulators.world import World
 
 __all__ = ["HeaterOutputs"]
 
-RANGE_FRACTION: Final = (0.0, 0.01, 0.1, 1.0)  # off, low, medium, high of full power
-MAX_CURRENT_A: Final = {1: 0.707, 2: 1.0, 3: 1.141, 4: 2.0}
 COMPLIANCE_V: Final = 50.0
 SHORT_OHM: Final = 5.0
 OPEN_OHM: Final = 1000.0
@@ -20,20 +19,29 @@ INITIAL_ZONE: Final = "+0.00000,+0050.0,+0020.0,+000.0,+000.00,0,1,+000.1"
 class HeaterOutputs:
     """Output 1 drives the heater of the cryostat; nothing is connected to the others."""
 
-    def __init__(self, world: World, inputs: SensorInputs, settings: LakeShoreSettings) -> None:
+    def __init__(
+        self,
+        world: World,
+        inputs: SensorInputs,
+        settings: LakeShoreSettings,
+        unit: LakeShoreUnit,
+    ) -> None:
         self._world = world
         self._inputs = inputs
         self._settings = settings
+        self._unit = unit
         start_K = round(inputs.read("A")[0], 3)
         gains = settings.proportional, settings.integral, settings.derivative
-        self.loops = [ControlLoop(start_K, *gains) for _ in range(4)]
+        self.loops = [ControlLoop(start_K, *gains) for _ in range(unit.outputs)]
         self.loops[0].mode, self.loops[0].input = Mode.CLOSED_LOOP, 1
-        self._old_setpoint = [(float("-inf"), start_K)] * 4
+        self._old_setpoint = [(float("-inf"), start_K)] * unit.outputs
         self._heater_error = [0, 0]
         self._heater_setup = [(1, settings.max_current_code, 0.0, 2), (1, 1, 0.0, 2)]
+        self._output_type = [0, 0]  # 0 current, 1 voltage; the 335 alone can choose
         self._zones: dict[tuple[int, int], str] = {}
 
     def commands(self) -> dict[str, Entry]:
+        setup_fields = 6 if self._unit.has_output_type else 5
         return {
             "SETP": (self._set_setpoint, 2, 2),
             "SETP?": (self._setpoint, 1, 1),
@@ -43,9 +51,9 @@ class HeaterOutputs:
             "RANGE": (self._set_range, 2, 2),
             "RANGE?": (lambda output: str(self._loop(output).heater_range), 1, 1),
             "HTR?": (lambda output: f"{self._loop(output, 1, 2).percent:+06.1f}", 1, 1),
-            "AOUT?": (lambda output: f"{self._loop(output, 3, 4).percent:+06.1f}", 1, 1),
+            "AOUT?": (self._voltage_output, 1, 1),
             "HTRST?": (self._read_heater_error, 1, 1),
-            "HTRSET": (self._set_heater_setup, 5, 5),
+            "HTRSET": (self._set_heater_setup, setup_fields, setup_fields),
             "HTRSET?": (self._read_heater_setup, 1, 1),
             "OUTMODE": (self._set_mode, 4, 4),
             "OUTMODE?": (self._mode, 1, 1),
@@ -109,11 +117,19 @@ class HeaterOutputs:
 
     def _full_scale_W(self, load_ohm: float) -> float:
         _, code, user_A, _ = self._heater_setup[0]
-        current_A = min(MAX_CURRENT_A.get(code, user_A), COMPLIANCE_V / load_ohm)
-        return current_A**2 * load_ohm * RANGE_FRACTION[self.loops[0].heater_range]
+        current_A = min(self._unit.max_current_A.get(code, user_A), COMPLIANCE_V / load_ohm)
+        return current_A**2 * load_ohm * self._unit.range_fractions[self.loops[0].heater_range]
 
-    def _loop(self, output: str, first: int = 1, last: int = 4) -> ControlLoop:
-        return self.loops[integer(output, first, last) - 1]
+    def _loop(self, output: str, first: int = 1, last: int | None = None) -> ControlLoop:
+        return self.loops[self._number(output, first, last) - 1]
+
+    def _number(self, output: str, first: int = 1, last: int | None = None) -> int:
+        return integer(output, first, self._unit.outputs if last is None else last)
+
+    def _voltage_output(self, output: str) -> str:
+        if self._number(output) not in self._unit.voltage_outputs:
+            raise ValueError(f"AOUT? {output}")
+        return f"{self._loop(output).percent:+06.1f}"
 
     def _input(self, loop: ControlLoop) -> str:
         return INPUTS[loop.input - 1] if loop.input else ""
@@ -123,12 +139,12 @@ class HeaterOutputs:
         target_K = self._inputs.from_preferred(number(value, -1e6, 1e6), self._input(loop))
         if not 0.0 <= target_K <= self._settings.setpoint_limit_K:
             raise ValueError(f"setpoint {target_K} K")
-        self._old_setpoint[integer(output, 1, 4) - 1] = (now, loop.target_K)
+        self._old_setpoint[self._number(output) - 1] = (now, loop.target_K)
         loop.set_target(target_K, now)
 
     def _setpoint(self, output: str) -> str:
         loop, now = self._loop(output), self._world.now
-        changed_s, shown_K = self._old_setpoint[integer(output, 1, 4) - 1]
+        changed_s, shown_K = self._old_setpoint[self._number(output) - 1]
         if now >= changed_s + self._settings.setpoint_update_s:
             shows_working = self._settings.setpoint_query == "working"
             shown_K = loop.setpoint_K(now) if shows_working else loop.target_K
@@ -137,51 +153,64 @@ class HeaterOutputs:
     def _set_ramp(self, output: str, on: str, rate: str) -> None:
         loop = self._loop(output)
         rate_K_per_min = number(rate, 0.0, 100.0)
-        if 0.0 < rate_K_per_min < 0.1:
+        if 0.0 < rate_K_per_min < self._unit.slowest_ramp_K_per_min:
             raise ValueError(f"ramp {rate} K/min")
         loop.set_ramp(bool(integer(on, 0, 1)), rate_K_per_min, self._world.now)
 
     def _ramp(self, output: str) -> str:
         loop = self._loop(output)
-        return f"{loop.ramp_on:d},{loop.ramp_rate_K_per_min:+06.1f}"
+        return f"{loop.ramp_on:d},{loop.ramp_rate_K_per_min:{self._unit.ramp_format}}"
 
     def _ramp_status(self, output: str) -> str:
         return f"{self._loop(output).is_ramping(self._world.now):d}"
 
     def _set_range(self, output: str, heater_range: str) -> None:
         loop = self._loop(output)
-        level = integer(heater_range, 0, 3 if integer(output, 1, 4) <= 2 else 1)
+        level = integer(heater_range, 0, self._highest_range(self._number(output)))
         if level == 0:
             loop.switch_off()
         else:
             loop.heater_range = level
         self._drive_heater()
 
+    def _highest_range(self, output: int) -> int:
+        is_heater = output <= 2 and not self._output_type[output - 1]
+        return len(self._unit.range_fractions) - 1 if is_heater else 1
+
     def _read_heater_error(self, output: str) -> str:
         index = integer(output, 1, 2) - 1
         error, self._heater_error[index] = self._heater_error[index], 0
         return str(error)
 
-    def _set_heater_setup(self, output: str, ohm: str, current: str, user: str, show: str) -> None:
-        self._heater_setup[integer(output, 1, 2) - 1] = (
+    def _set_heater_setup(self, output: str, *fields: str) -> None:
+        place = integer(output, 1, 2) - 1
+        kind, ohm, current, user, show = fields if len(fields) == 5 else ("0", *fields)
+        output_type = integer(kind, 0, place)  # output 1 is always a current
+        self._heater_setup[place] = (
             integer(ohm, 1, 2),
             integer(current, 0, 4),
             number(user, 0.0, 2.0),
             integer(show, 1, 2),
         )
+        self._output_type[place] = output_type
         self._drive_heater()
 
     def _read_heater_setup(self, output: str) -> str:
-        ohm, current, user_A, show = self._heater_setup[integer(output, 1, 2) - 1]
-        return f"{ohm},{current},{user_A:+.3f},{show}"
+        place = integer(output, 1, 2) - 1
+        ohm, current, user_A, show = self._heater_setup[place]
+        kind = f"{self._output_type[place]}," if self._unit.has_output_type else ""
+        return f"{kind}{ohm},{current},{user_A:+.3f},{show}"
 
     def _set_mode(self, output: str, mode: str, channel: str, powerup: str) -> None:
         loop, code = self._loop(output), Mode(int(mode))
-        if code in (Mode.MONITOR_OUT, Mode.WARMUP) and integer(output, 1, 4) <= 2:
+        if code in (Mode.MONITOR_OUT, Mode.WARMUP) and not self._can_be_voltage(output):
             raise ValueError(f"mode {mode} at output {output}")
-        source, stays_on = integer(channel, 0, 4), bool(integer(powerup, 0, 1))
+        source, stays_on = integer(channel, 0, len(self._unit.inputs)), bool(integer(powerup, 0, 1))
         loop.mode, loop.input, loop.stays_on_at_power_up = code, source, stays_on
         self._drive_heater()
+
+    def _can_be_voltage(self, output: str) -> bool:
+        return self._number(output) in self._unit.voltage_outputs
 
     def _mode(self, output: str) -> str:
         loop = self._loop(output)

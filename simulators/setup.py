@@ -1,6 +1,8 @@
 """The whole simulated laboratory: one world and the instruments that look at it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from simulators.core import InstrumentCore
 from simulators.elliptec import ElliptecBus
@@ -10,19 +12,35 @@ from simulators.icl import IclServer
 from simulators.icl_device import IclSettings
 from simulators.in_process import Framing, InProcessLink, Waiter
 from simulators.keithley import Keithley2410, KeithleySettings
-from simulators.lakeshore import LakeShore336
+from simulators.lakeshore import LakeShore335, LakeShore336, LakeShore350
 from simulators.lakeshore_command import LakeShoreSettings
 from simulators.replay import Replay
 from simulators.truth import Truth
 from simulators.world import World
 
-__all__ = ["SimulatedSetup", "SimulatorSettings"]
+__all__ = ["MODELS", "SimulatedSetup", "SimulatorSettings"]
+
+Core = Callable[[World, Any], InstrumentCore]
+
+# Ports at which one of several models may stand, by the names that the drivers register; the
+# first is the default.
+MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
+    "cryostat": {
+        "lakeshore.336": LakeShore336,
+        "lakeshore.335": LakeShore335,
+        "lakeshore.350": LakeShore350,
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """What is disputed or differs from unit to unit, per instrument."""
+    """What is disputed or differs from unit to unit, per instrument.
 
+    models: which model stands at a port, where it is not the default.
+    """
+
+    models: Mapping[str, str] = field(default_factory=dict)
     cryostat: LakeShoreSettings = field(default_factory=LakeShoreSettings)
     bias: KeithleySettings = field(default_factory=KeithleySettings)
     elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
@@ -47,7 +65,7 @@ class SimulatedSetup:
         settings = settings or SimulatorSettings()
         self.world = World(truth, seed, replay)
         self.faults = faults or Faults()
-        self.cryostat = LakeShore336(self.world, settings.cryostat)
+        self.cryostat: Any = _core("cryostat", settings)(self.world, settings.cryostat)
         self.bias = Keithley2410(self.world, settings.bias)
         self.elliptec = ElliptecBus(self.world, seed, settings.elliptec)
         measured_nm = None if replay is None else replay.wavelength_nm
@@ -71,3 +89,12 @@ class SimulatedSetup:
                 f"no simulated instrument {port!r}; there are {', '.join(self.lines)}"
             )
         return self.lines[port]
+
+
+def _core(port: str, settings: SimulatorSettings) -> Core:
+    """Return the model that stands at a port. Raises ValueError if it can't."""
+    known = MODELS[port]
+    name = settings.models.get(port, next(iter(known)))
+    if name not in known:
+        raise ValueError(f"no simulated {name!r} at port {port!r}; there are {', '.join(known)}")
+    return known[name]
