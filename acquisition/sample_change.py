@@ -11,6 +11,11 @@ from acquisition.record import Attempt
 __all__ = ["Change", "compare"]
 
 SIGMAS = 3.0
+CLEAR_FRACTION = 0.2  # of the brightest pixel
+CLEAR_SIGMAS = 5.0
+NEIGHBOURS = 4  # on each side, for the wings of a line
+ROBUST_SIGMA = 1.4826  # of a normal distribution, in median absolute deviations
+LEAST_SHIFT_PIXELS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,55 +36,61 @@ class Change:
 def compare(before: Attempt, now: Attempt, *, electrons_per_count: float) -> tuple[Change, ...]:
     """Return what differs by more than 3 sigma: count rate and centre of gravity of the line.
 
-    Sigma holds photon noise and the scatter of single frames, taken whole: neighbouring frames are
-    correlated by blinking and spectral diffusion, so their number does not help.
+    Sigma holds photon and read noise and the scatter of single frames, taken whole: neighbouring
+    frames are correlated by blinking and spectral diffusion, so their number does not help.
     """
-    properties = (
-        ("counts per s", _rates, electrons_per_count),
-        ("centre of gravity in pixels", _centres, electrons_per_count),
-    )
+    properties = (("counts per s", _rate), ("centre of gravity in pixels", _centre))
     changes = []
-    for what, measure, gain in properties:
-        old, old_sigma = measure(before, gain)
-        new, new_sigma = measure(now, gain)
+    for what, measure in properties:
+        old, old_sigma = measure(before, electrons_per_count)
+        new, new_sigma = measure(now, electrons_per_count)
         sigma = hypot(old_sigma, new_sigma)
         if not abs(new - old) <= SIGMAS * sigma:
             changes.append(Change(what, old, new, abs(new - old) / sigma if sigma else np.inf))
     return tuple(changes)
 
 
-def _net(attempt: Attempt) -> NDArray[np.float64]:
-    """Return each frame above its own floor, the median over its pixels."""
+def _net(attempt: Attempt) -> tuple[NDArray[np.float64], float]:
+    """Return each frame above its own floor, and the noise of one pixel of that floor.
+
+    The floor is the mean of the pixels near the median: the median itself is a whole number, and
+    half a count on every pixel is more than many a line.
+    """
     counts = attempt.counts.astype(np.float64)
-    net: NDArray[np.float64] = counts - np.median(counts, axis=1, keepdims=True)
-    return net
+    above = counts - np.median(counts, axis=1, keepdims=True)
+    noise = max(1.0, 1.4826 * float(np.median(np.abs(above))))
+    floor = np.nanmean(np.where(np.abs(above) <= 3.0 * noise, counts, np.nan), axis=1)
+    return counts - floor[:, np.newaxis], noise
 
 
-def _rates(attempt: Attempt, gain: float) -> tuple[float, float]:
-    net = _net(attempt)
-    per_frame = net.sum(axis=1) / attempt.exposure_s
-    electrons = np.abs(attempt.counts).sum() * gain
-    photon = float(np.sqrt(electrons) / gain / attempt.exposure_s / len(net))
-    return float(per_frame.mean()), hypot(photon, _scatter(per_frame))
+def _rate(attempt: Attempt, gain: float) -> tuple[float, float]:
+    net, noise = _net(attempt)
+    per_frame = net.sum(axis=1)
+    variance = (np.maximum(per_frame, 0.0) / gain + net.shape[1] * noise**2).sum()
+    rate = float(per_frame.mean())
+    # capped, so that a crystal that went dark is a change however much it had blinked
+    scatter = min(_scatter(per_frame), abs(rate) / (SIGMAS + 0.5))
+    sigma = hypot(float(np.sqrt(variance)) / len(net), scatter)
+    return rate / attempt.exposure_s, sigma / attempt.exposure_s
 
 
-def _centres(attempt: Attempt, gain: float) -> tuple[float, float]:
+def _centre(attempt: Attempt, gain: float) -> tuple[float, float]:
     """Weigh only what stands clear of the floor, so that noise far away has no lever."""
-    net = _net(attempt)
+    net, noise = _net(attempt)
     total = net.sum(axis=0)
-    clear = np.where(total > 0.2 * total.max(), total, 0.0)
-    pixels = np.arange(total.size)
+    clear = np.where(total > max(0.2 * total.max(), 5.0 * noise * np.sqrt(len(net))), total, 0.0)
     weight = clear.sum()
     if not weight > 0:
-        return 0.0, np.inf
+        return 0.0, np.inf  # no line, no place: the count rate says so
+    pixels = np.arange(total.size)
     centre = float((pixels * clear).sum() / weight)
     spread = float(np.sqrt((clear * (pixels - centre) ** 2).sum() / weight))
     kept = np.where(clear > 0, np.maximum(net, 0.0), 0.0)
-    sums = kept.sum(axis=1)
-    lit = sums > 0
-    centres = (kept[lit] * pixels).sum(axis=1) / sums[lit] if lit.any() else np.array([centre])
+    lit = kept.sum(axis=1) > 0
+    centres = (kept[lit] * pixels).sum(axis=1) / kept[lit].sum(axis=1)
     photon = spread / float(np.sqrt(max(weight * gain, 1.0)))
-    return centre, hypot(photon, _scatter(centres), 0.5)
+    scatter = float(centres.std(ddof=1)) if centres.size > 1 else 0.0
+    return centre, hypot(photon, scatter, 0.5)
 
 
 def _scatter(values: NDArray[np.float64]) -> float:

@@ -1,5 +1,6 @@
 """A station of scripted stand-ins on a virtual clock, and an engine on a real journal."""
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class StandIn:
         if self._failures[verb]:
             raise self._failures[verb].popleft()
         if self._dead is not None:
-            raise self._dead
+            raise self._dead.with_traceback(None)
 
     def identify(self) -> Identity:
         self.note("identify")
@@ -369,7 +370,7 @@ class StandInSupply(StandIn):
 
     def largest_step_V(self) -> float:
         volts = [0.0, *(v for _, v in self.levels)]
-        return max(abs(b - a) for a, b in zip(volts, volts[1:], strict=False))
+        return max(abs(b - a) for a, b in itertools.pairwise(volts))
 
     def _log_terminal(self) -> None:
         self.levels.append((self.clock.now(), self.terminal_V))
@@ -463,9 +464,7 @@ class Bench:
         self.vigil = Vigil(
             self.clock, self.monitors, interlocks, self.commands, bias=self.station.bias
         )
-        self.run_log = RunLog(
-            self.journal, self.monitors, self.segment.run_time, self.clock.utc
-        )
+        self.run_log = RunLog(self.journal, self.monitors, self.segment.run_time, self.clock.utc)
         self.monitors.report = lambda text: self.run_log.event(Level.WARNING, "monitor", text)
         self.recovery = Recovery(self.station, self.vigil, self.run_log)
         self.engine = Engine(
@@ -490,9 +489,7 @@ class Bench:
             followers=self.followers,
             recover=self.recovery,
         )
-        self.vigil.attend(
-            note=self.engine.take_note, every_tick=(self.engine.collect_results,)
-        )
+        self.vigil.attend(note=self.engine.take_note, every_tick=(self.engine.collect_results,))
         return self.engine
 
     def run(self, points: Sequence[Point], *, arm: bool = True, **build):
