@@ -269,4 +269,5 @@ def _check_supply(log: Path, slew_V_per_s: float, longest_step_s: float = 0.2) -
         step_V = abs(after.programmed_V - before.programmed_V)
         assert step_V <= slew_V_per_s * took_s + RESOLUTION_V, (before, after)
     assert entries[-1].event == "output off"
-    assert entries[-1].programmed_V == entries[-1].terminal_V == 0.0
+    assert entries[-1].programmed_V == 0.0
+    assert abs(entries[-1].terminal_V) < 1e-3  # what the cable still discharges
