@@ -16,8 +16,6 @@ from analysis.verdict import Verdict
 __all__ = ["law_texts", "polarization_of", "stark_of"]
 
 USABLE = (Verdict.CONVERGED.value, Verdict.POOR_FIT.value)
-FEWEST_FIELDS = 3
-FEWEST_ANGLES = 4
 
 Measured = tuple[Point, Attempt, FitRow]
 
@@ -69,33 +67,38 @@ def measured_points(reader: JournalReader) -> list[Measured]:
 
 def _parabola_texts(reader: JournalReader) -> Iterator[str]:
     for where, group in _groups(reader, ("temperature_K", "angle_deg")):
-        fields = {point.field_kV_per_cm for point, _, _ in group}
-        if len(fields) < FEWEST_FIELDS:
-            yield f"Stark parabola{where}: {len(fields)} fields with a usable fit, 3 are needed"
-            continue
+        yield f"Stark parabola{where}: {_parabola_text(group)}"
+
+
+def _parabola_text(group: list[Measured]) -> str:
+    try:
         law = stark_of(group)
-        low, high = law.internal_field_interval_kV_per_cm
-        yield (
-            f"Stark parabola{where}: internal field {law.internal_field_kV_per_cm:.1f} +- "
-            f"{law.internal_field_error:.1f} kV/cm (68 %: {low:.0f} to {high:.0f}), alpha/2 "
-            f"{law.half_polarizability * 1e6:.3f} +- {law.half_polarizability_error * 1e6:.3f} "
-            f"ueV/(kV/cm)^2; {law.verdict.value}: {law.reason}"
-        )
+    except ValueError as error:
+        return f"not fitted: {error}"
+    low, high = law.internal_field_interval_kV_per_cm
+    return (
+        f"internal field {law.internal_field_kV_per_cm:.1f} +- {law.internal_field_error:.1f} "
+        f"kV/cm (68 %: {low:.0f} to {high:.0f}), alpha/2 {law.half_polarizability * 1e6:.3f} +- "
+        f"{law.half_polarizability_error * 1e6:.3f} ueV/(kV/cm)^2; {law.verdict.value}: {law.reason}"
+    )
 
 
 def _cos2_texts(reader: JournalReader) -> Iterator[str]:
     for where, group in _groups(reader, ("temperature_K", "field_kV_per_cm")):
         lines = min(sum(n.startswith("energy_") for n in fit.names) for _, _, fit in group)
         for line in range(1, lines + 1):
-            if len({point.angle_deg for point, _, _ in group}) < FEWEST_ANGLES:
-                yield f"cos^2{where}: too few angles with a usable fit"
-                continue
-            law = polarization_of(group, line)
-            yield (
-                f"cos^2{where}, line {line}: axis {law.axis_deg:.1f} +- {law.axis_error_deg:.1f} "
-                f"deg, visibility {law.visibility:.2f} +- {law.visibility_error:.2f}; "
-                f"{law.verdict.value}: {law.reason}"
-            )
+            yield f"cos^2{where}, line {line}: {_cos2_text(group, line)}"
+
+
+def _cos2_text(group: list[Measured], line: int) -> str:
+    try:
+        law = polarization_of(group, line)
+    except ValueError as error:
+        return f"not fitted: {error}"
+    return (
+        f"axis {law.axis_deg:.1f} +- {law.axis_error_deg:.1f} deg, visibility "
+        f"{law.visibility:.2f} +- {law.visibility_error:.2f}; {law.verdict.value}: {law.reason}"
+    )
 
 
 def _groups(reader: JournalReader, by: tuple[str, ...]) -> Iterator[tuple[str, list[Measured]]]:
