@@ -3,6 +3,7 @@
 console: run in one shell per document, in a folder with a copy of examples/ and docs/; what is
     shown below a command is compared, `...` stands for anything. A command must succeed, unless
     the next one is `echo $?`, but it may take some tries while something runs in the background.
+    What is shown below a command that ends in & may be printed at any later time.
 python: run there too; `path` is the final file of a small run, unless the snippet says otherwise.
 toml: a whole file begins with its name as a comment and is kept there; a part replaces the
     sections of that name in an example. Both are checked.
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -29,7 +31,7 @@ from acquisition.station_file import StationConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"console", "python", "toml", "sh", "powershell", "text"}
 SWEEP, STATION = "field_polarization_map.toml", "station_simulated.toml"
 GRID = """
@@ -72,7 +74,7 @@ class Command:
 def snippets(document: Path) -> list[Snippet]:
     text = document.read_text(encoding="utf-8")
     return [
-        Snippet(match[1], match[2], text.count("\n", 0, match.start()) + 1)
+        Snippet(match[2], dedent(match[3]), text.count("\n", 0, match.start()) + 1)
         for match in FENCE.finditer(text)
     ]
 
@@ -112,6 +114,7 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.transcript = ""
         self.run("set -m")  # jobs have numbers, and take Ctrl-C
 
     def run(self, typed: str) -> tuple[str, int]:
@@ -126,6 +129,7 @@ class Shell:
             if line.startswith("END OF COMMAND "):
                 return "".join(printed)[:-1], int(line.split()[-1])
             printed.append(line)
+            self.transcript += line
         raise AssertionError(f"the shell ended: {''.join(printed)}")
 
     def close(self) -> None:
@@ -155,7 +159,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweep = (ROOT / "examples" / "polarization.toml").read_text(encoding="utf-8")
     (folder / "sweep.toml").write_text(with_sections(sweep, GRID), encoding="utf-8")
     command = [f"{Path(sys.executable).parent}/cryoscan", "run", "sweep.toml", "--no-fit", "--json"]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
     return folder / str(json.loads(ran.stdout)["final"])
 
 
@@ -163,25 +168,37 @@ def run_document(document: Path, folder: Path, finished: Path) -> None:
     """Do everything the document says, from top to bottom. Raises AssertionError."""
     for part in ("examples", "docs"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("runs"))
+    awaited: list[str] = []
     with _shell(folder) as shell:
         for snippet in snippets(document):
             where = f"{document.name}, line {snippet.line}"
             if snippet.language == "console":
-                _run_console(shell, commands(snippet.text), where)
+                awaited += _run_console(shell, commands(snippet.text), where)
             elif snippet.language == "python":
                 _run_python(shell, f"path = {str(finished)!r}\n{snippet.text}", where)
             elif snippet.language == "toml":
                 _check_toml(snippet.text, folder, where)
+    for shown in awaited:
+        _assert_shown(f"...{shown}...", shell.transcript, document.name)
 
 
-def _run_console(shell: Shell, typed: list[Command], where: str) -> None:
+def _run_console(shell: Shell, typed: list[Command], where: str) -> list[str]:
+    """Run the commands; return what is shown below those that go on in the background."""
+    awaited = []
     follows = [*(command.typed for command in typed[1:]), ""]
     for command, following in zip(typed, follows, strict=True):
         printed, status = _run_patiently(shell, command.typed, may_fail=following == "echo $?")
         assert status == 0 or following == "echo $?", f"{where}: {command.typed}\n{printed}"
-        if command.shown:
-            fits = doctest.OutputChecker().check_output(command.shown, printed, LOOSE)
-            assert fits, f"{where}: {command.typed}\nprinted\n{printed}\nnot\n{command.shown}"
+        if command.typed.endswith("&"):
+            awaited.append(command.shown)
+        elif command.shown:
+            _assert_shown(command.shown, printed, f"{where}: {command.typed}")
+    return awaited
+
+
+def _assert_shown(shown: str, printed: str, where: str) -> None:
+    fits = doctest.OutputChecker().check_output(shown, printed, LOOSE)
+    assert fits, f"{where}\nprinted\n{printed}\nnot\n{shown}"
 
 
 def _run_patiently(shell: Shell, typed: str, *, may_fail: bool) -> tuple[str, int]:
@@ -199,19 +216,16 @@ def _run_python(shell: Shell, source: str, where: str) -> None:
 
 
 def _check_toml(text: str, folder: Path, where: str) -> None:
-    name = re.match(r"# (\S+\.toml)\n", text)
-    if name:
-        path = folder / name[1]
-        path.write_text(text, encoding="utf-8")
-    else:
-        path = folder / "examples" / "with_snippet.toml"
-        base = folder / "examples" / (STATION if _is_station(text) else SWEEP)
-        path.write_text(with_sections(base.read_text(encoding="utf-8"), text), encoding="utf-8")
-    if _is_station(text):
-        check(folder / "examples" / SWEEP, path)
-    else:
-        check(path)
     assert tomllib.loads(text), f"{where}: says nothing"
+    examples = folder / "examples"
+    name = re.match(r"# (\S+\.toml)\n", text)
+    path = folder / name[1] if name else examples / "with_snippet.toml"
+    base = "" if name else (examples / (STATION if _is_station(text) else SWEEP)).read_text()
+    path.write_text(with_sections(base, text), encoding="utf-8")
+    if _is_station(text):
+        check(examples / "polarization.toml", path)
+    else:
+        check(path, examples / STATION)
 
 
 def _is_station(text: str) -> bool:
@@ -230,7 +244,11 @@ def _section(part: str) -> str:
     return header[1] if header else ""
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def _name(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
 def test_a_document_does_what_it_says(document: Path, tmp_path: Path, finished_run: Path) -> None:
     run_document(document, tmp_path, finished_run)
 
@@ -239,6 +257,13 @@ def test_every_snippet_is_of_a_kind_that_is_proven() -> None:
     languages = {snippet.language for document in DOCUMENTS for snippet in snippets(document)}
 
     assert languages <= LANGUAGES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_no_snippet_is_overlooked(document: Path) -> None:
+    fences = re.findall(r"^ *```", document.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert len(fences) == 2 * len(snippets(document))
 
 
 def test_what_sets_the_program_up_is_run_by_ci_as_it_stands() -> None:
@@ -270,6 +295,7 @@ def test_links_lead_somewhere() -> None:
     [
         ("```console\n$ echo one\ntwo\n```\n", "printed"),
         ("```console\n$ false\n```\n", "false"),
+        ("```console\n$ echo one &\ntwo\n$ wait\n```\n", "printed"),
         ("```python\nraise ValueError('no')\n```\n", "ValueError"),
     ],
 )
