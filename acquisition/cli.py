@@ -61,8 +61,10 @@ def check(sweep: SweepFile, station: StationFile = None, as_json: AsJson = False
     if as_json:
         print(result.to_json())
         return
-    for label, text in result.lines():
-        out.print(f"{label:>12}  {text}", markup=False)
+    lines = result.lines()
+    widest = max(len(label) for label, _ in lines)
+    for label, text in lines:
+        out.print(f"{label:>{widest}}  {text}", markup=False)
 
 
 @app.command()
@@ -98,7 +100,9 @@ def run(
 @app.command()
 def resume(
     folder: RunFolder,
-    station: StationFile = None,
+    station: Annotated[
+        Path | None, typer.Option("--station", help="station file; else the one of the run")
+    ] = None,
     fit: Fit = True,
     final: Final = True,
     accept_changed: Annotated[
