@@ -88,7 +88,7 @@ class FitWorker:
             process.end()
 
     def _start(self) -> "_Process":
-        return _Process([str(self._folder), *map(str, self._failed)])
+        return _Process(_command(self._folder, self._failed))
 
     def _take(self, line: str, rows: list[FitRow]) -> None:
         match _message(line):
@@ -130,10 +130,10 @@ class FitWorker:
 class _Process:
     """The process and its lines."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", "acquisition.fit_worker", *arguments],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -167,6 +167,11 @@ class _Process:
         assert self._process.stdout is not None  # noqa: S101
         for line in self._process.stdout:
             self._lines.put(line)
+
+
+def _command(folder: Path, failed: Sequence[int]) -> list[str]:
+    """Return how the process is started; -P keeps a user's own analysis.py out of its way."""
+    return [sys.executable, "-P", "-m", "acquisition.fit_worker", str(folder), *map(str, failed)]
 
 
 def _message(line: str) -> Mapping[str, object]:
