@@ -30,7 +30,8 @@ def grating_wavelength_nm(
     """Return the wavelength in nm at each (fractional) pixel of a grating spectrograph.
 
     Constant-deviation (Czerny-Turner) geometry: sin a + sin b = m G lambda, with b - a = 2 *
-    half_included_angle_deg at centre_pixel, where the wavelength is centre_nm.
+    half_included_angle_deg at centre_pixel, where the wavelength is centre_nm; negative where the
+    diffracted beam leaves nearer to the normal than the light comes in, which disperses more.
     Raises ValueError where the grating cannot diffract centre_nm at this angle.
     Source: J. M. Lerner and A. Thevenon, The Optics of Spectroscopy (Jobin Yvon), section 2.
     """

@@ -59,31 +59,34 @@ def find_lines(spectrum: Array, lines: int) -> Candidates:
 
     spectrum: background removed, shape (pixels,).
     """
-    alone = [_best_of_width(spectrum, 1, sigma) for sigma in _usable(spectrum.size)]
-    single = max(alone, key=lambda candidates: candidates.gain)
+    widths = _usable(spectrum.size)
+    single = max((_strongest(spectrum, s) for s in widths), key=lambda found: found.gain)
     if lines == 1:
         return single
     # Several lines are no wider than the one that covers them all.
-    narrow = [s for s in _usable(spectrum.size) if s * _SIGMAS_PER_FWHM <= single.fwhm_px * 1.001]
-    found = [_best_of_width(spectrum, lines, sigma) for sigma in narrow]
-    return max(found, key=lambda candidates: candidates.gain)
+    narrow = [s for s in widths if s * _SIGMAS_PER_FWHM <= single.fwhm_px * 1.001]
+    return max((_best_set(spectrum, lines, s) for s in narrow), key=lambda found: found.gain)
 
 
-def _best_of_width(spectrum: Array, lines: int, sigma: float) -> Candidates:
+def _strongest(spectrum: Array, sigma: float) -> Candidates:
+    projection = np.convolve(spectrum, kernel(sigma), "same")
+    best = int(np.argmax(projection))
+    height = projection[[best]]
+    return _candidates(np.array([best]), height, float(height[0] * abs(height[0])), sigma)
+
+
+def _best_set(spectrum: Array, lines: int, sigma: float) -> Candidates:
     projection = np.convolve(spectrum, kernel(sigma), "same")
     places = _places(projection, sigma, _MOST_PLACES[lines])
-    distance = places[:, None] - places
-    overlap = np.exp(-((distance / (2.0 * sigma)) ** 2))
-    sets = _sets(places.size, lines)
-    gain, height = _GAIN[lines](projection[places], overlap, sets)
+    sets = places[_sets(places.size, lines)]
+    gain, height = (_gain_of_two if lines == 2 else _gain_of_three)(projection[sets], sets, sigma)
     best = int(np.argmax(gain))
+    return _candidates(sets[:, best], height[:, best], float(gain[best]), sigma)
+
+
+def _candidates(pixel: NDArray[np.intp], height: Array, gain: float, sigma: float) -> Candidates:
     norm = np.sqrt(2.0 * np.sqrt(np.pi) * sigma)  # area of a Gaussian of unit square integral
-    return Candidates(
-        pixel=places[sets[:, best]].astype(np.float64),
-        fwhm_px=sigma * _SIGMAS_PER_FWHM,
-        area=height[:, best] * norm,
-        gain=float(gain[best]),
-    )
+    return Candidates(pixel.astype(np.float64), sigma * _SIGMAS_PER_FWHM, height * norm, gain)
 
 
 def _places(projection: Array, sigma: float, most: int) -> NDArray[np.intp]:
@@ -107,26 +110,19 @@ def _sets(places: int, lines: int) -> NDArray[np.intp]:
 
 
 # Gain of a least-squares fit of equal lines at each set of places, and their heights; a set with a
-# negative line, or with two at one place, loses.
+# negative line loses. projection, sets: shape (lines, sets).
 
 
-def _gain_of_one(projection: Array, _overlap: Array, sets: NDArray[np.intp]) -> tuple[Array, Array]:
-    height = projection[sets]
-    return np.where(height[0] > 0, height[0] ** 2, -np.inf), height
-
-
-def _gain_of_two(projection: Array, overlap: Array, sets: NDArray[np.intp]) -> tuple[Array, Array]:
-    a, b = projection[sets]
-    rho = overlap[sets[0], sets[1]]
+def _gain_of_two(projection: Array, sets: NDArray[np.intp], sigma: float) -> tuple[Array, Array]:
+    a, b = projection
+    rho = _overlap(sets[1] - sets[0], sigma)
     height = np.stack([a - rho * b, b - rho * a]) / (1.0 + _RIDGE - rho**2)
     return _where_positive(height, height[0] * a + height[1] * b), height
 
 
-def _gain_of_three(
-    projection: Array, overlap: Array, sets: NDArray[np.intp]
-) -> tuple[Array, Array]:
-    a, b, c = projection[sets]
-    r, s, t = overlap[sets[0], sets[1]], overlap[sets[0], sets[2]], overlap[sets[1], sets[2]]
+def _gain_of_three(projection: Array, sets: NDArray[np.intp], sigma: float) -> tuple[Array, Array]:
+    a, b, c = projection
+    r, s, t = (_overlap(sets[j] - sets[i], sigma) for i, j in ((0, 1), (0, 2), (1, 2)))
     determinant = 1.0 + _RIDGE + 2.0 * r * s * t - r**2 - s**2 - t**2
     height = (
         np.stack(
@@ -141,8 +137,12 @@ def _gain_of_three(
     return _where_positive(height, height[0] * a + height[1] * b + height[2] * c), height
 
 
-_RIDGE = 1e-6
-_GAIN = {1: _gain_of_one, 2: _gain_of_two, 3: _gain_of_three}
+_RIDGE = 1e-6  # two lines at nearly one place
+
+
+def _overlap(distance_px: NDArray[np.intp], sigma: float) -> Array:
+    overlap: Array = np.exp(-((distance_px / (2.0 * sigma)) ** 2))
+    return overlap
 
 
 def _where_positive(height: Array, gain: Array) -> Array:

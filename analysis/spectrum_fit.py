@@ -101,7 +101,7 @@ def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> Spectrum
     deviances = [fit.deviance for fit in fits]
     gains = tuple(a - b for a, b in pairwise(deviances))
     sound = [fit for fit in fits if fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
-    chosen = min(sound or fits[:1], key=_bayesian_information)
+    chosen = min(sound, key=_bayesian_information) if sound else fits[0]
     return replace(_with_misfit(chosen, found, model, noise), gains=gains)
 
 
@@ -285,7 +285,7 @@ def judged(
     place = optimum.parameters[row]
     fixed = box.lower[0] == box.upper[0]
     at_bound = ~fixed & ((place <= box.lower[0]) | (place >= box.upper[0]))
-    covariance, condition = inverse_information(optimum.information[row], ~(fixed | at_bound))
+    covariance, condition = inverse_information(optimum.information[row], ~fixed)
     pixels = int(window.counts.good[spectrum].sum())
     chi2 = pearson_chi2(optimum.expected[row], window.counts, spectrum)
     dof = max(1, pixels - int((~fixed).sum()))
