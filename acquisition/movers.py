@@ -97,8 +97,9 @@ class TemperatureMover:
             return PENDING
         self._fed_s = reading.time_s
         value = reading.value if reading.is_good else float("nan")
-        outcome = self._settling.feed(reading.time_s, value)
-        return outcome if self._status.done or outcome is not SETTLED else PENDING
+        ramps = not self._status.done
+        outcome = self._settling.feed(reading.time_s, value, ramps=ramps)
+        return PENDING if ramps and outcome is SETTLED else outcome
 
     def awaited(self) -> str:
         reason = self._settling.reason if self._settling else ""

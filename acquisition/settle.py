@@ -7,7 +7,8 @@ Rule 3  Progress is a distance to the setpoint that shrinks by a tenth or by fiv
         the first reading inside. Without any for progress_timeout_s the wait has timed out.
 Rule 4  A setpoint is unreachable if there was no progress for a third of that time, and the slope
         since then promises none: a whole progress_timeout_s would bring the value neither half the
-        way nor five tolerances closer. It has come to rest elsewhere.
+        way nor five tolerances closer. It has come to rest elsewhere. While the instrument still
+        ramps to the setpoint, nothing has come to rest.
 """
 
 from collections import deque
@@ -69,15 +70,18 @@ class Settling:
         self._criterion = criterion
         self._readings: deque[tuple[float, float]] = deque()  # time, error; error NaN if bad
         self._span_s = max(2 * criterion.inside_s, REST_FRACTION * criterion.progress_timeout_s)
-        self._progress_s = self._looked_s = start_s
+        self._progress_s = self._looked_s = self._ramped_s = start_s
         self._best = inf
         self._entered = False
 
-    def feed(self, time_s: float, value: float) -> SettleOutcome:
+    def feed(self, time_s: float, value: float, *, ramps: bool = False) -> SettleOutcome:
         """Take one reading and return how the wait stands; a final outcome stays.
 
-        A reading that is not later than the last one is ignored.
+        A reading that is not later than the last one is ignored. ramps: the instrument is still
+        on its way to the setpoint by itself.
         """
+        if ramps:
+            self._ramped_s = time_s
         is_new = not self._readings or time_s > self._readings[-1][0]
         if is_new and self.outcome is SettleOutcome.PENDING:
             self._remember(time_s, value - self.setpoint)
@@ -148,7 +152,7 @@ class Settling:
 
     def _has_come_to_rest(self, now_s: float) -> bool:
         span_s = REST_FRACTION * self._criterion.progress_timeout_s
-        if self._entered or now_s - self._progress_s < span_s:
+        if self._entered or now_s - max(self._progress_s, self._ramped_s) < span_s:
             return False
         if now_s - self._looked_s < span_s / REST_LOOKS:
             return False

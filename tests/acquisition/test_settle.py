@@ -101,6 +101,23 @@ def test_a_value_at_rest_elsewhere_is_recognised_long_before_the_timeout(tau_s: 
     assert "-3 from 100: the value has come to rest there" in reason
 
 
+def test_a_value_ahead_of_the_ramp_waits_for_it() -> None:
+    """Cooled faster than the ramp, a stage rests where its weakest heater range holds it."""
+    criterion = SettleCriterion(0.1, 60.0, progress_timeout_s=900.0)
+    settling = Settling(criterion, SETPOINT, 0.0)
+
+    def trace(time_s: float) -> float:
+        return SETPOINT + 20.0 * exp(-max(time_s - 700.0, 0.0) / 60.0)
+
+    time_s = 0.0
+    while settling.outcome is SettleOutcome.PENDING:
+        time_s += 2.0
+        settling.feed(time_s, trace(time_s), ramps=time_s < 700.0)
+
+    assert run(criterion, trace, step_s=2.0)[0] is SettleOutcome.UNREACHABLE
+    assert settling.outcome is SettleOutcome.SETTLED
+
+
 def test_a_value_that_runs_away_is_unreachable() -> None:
     criterion = SettleCriterion(0.1, 60.0, progress_timeout_s=600.0)
 
