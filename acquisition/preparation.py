@@ -62,13 +62,18 @@ class Preparation:
         self._accept_changed = accept_changed
 
     def __call__(self) -> None:
-        """Run every step. Raises DeviceError, StopRequested."""
+        """Run every step; leave a sample alone that needs nothing more.
+
+        Raises DeviceError, StopRequested.
+        """
         self._log.event(Level.INFO, "segment", f"segment {self._segment.number} begins")
         self._bring_bias_to_zero()
         self._close_shutter()
         self._check_pixels()
         self._note_instruments()
         self._vigil.look()
+        if not self._journal.todo():
+            return
         self._arm_bias()
         self._home_polarizer()
         if self._segment.is_resumed:

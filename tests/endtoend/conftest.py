@@ -78,12 +78,18 @@ spectrograph = { grating = 0, centre = "518.3 nm" }
 """
 
 
-def wait_until(is_so: Callable[[], bool], longest_s: float = LONGEST_S) -> None:
+def _wait_until(is_so: Callable[[], object], longest_s: float = LONGEST_S) -> None:
     """Let real time pass until it is so; fail when it takes too long."""
     end_s = time.monotonic() + longest_s
     while not is_so():
         assert time.monotonic() < end_s, f"still not so after {longest_s} s"
         time.sleep(LOOK_S)
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    """Let real time pass until it is so; fail when it takes too long."""
+    return _wait_until
 
 
 @dataclass
@@ -127,13 +133,13 @@ class Running:
         return self.process.exitcode
 
     def await_text(self, text: str) -> None:
-        wait_until(lambda: text in self.err or not self.is_alive)
+        _wait_until(lambda: text in self.err or not self.is_alive)
         assert text in self.err, self.err + self.out
 
     def run_folder(self) -> Path:
         """Return the folder of the run once that is announced."""
         self.await_text("run folder: ")
-        wait_until(lambda: re.search("run folder: .*\n", self.err) is not None)
+        _wait_until(lambda: re.search("run folder: .*\n", self.err) is not None)
         found = re.search("run folder: (.*)\n", self.err)
         assert found is not None
         return self.out_path.parent / found[1]
@@ -224,15 +230,16 @@ class Setup:
 def serve(cryoscan: Cryoscan, tmp_path: Path) -> Callable[..., Setup]:
     """Serve the simulated station; returns what reaches it.
 
-    steady: the nanocrystal neither blinks nor wanders. more: lines at the end of the file.
+    steady: the nanocrystal neither blinks nor wanders. nanocrystal: more lines about it, at the end
+    of the file.
     """
 
     def start(
-        scale: float, *options: object, steady: bool = True, seed: int = 1, more: str = ""
+        scale: float, *options: object, steady: bool = True, seed: int = 1, nanocrystal: str = ""
     ) -> Setup:
         station = tmp_path / "station.toml"
         text = (EXAMPLES / "station_simulated.toml").read_text(encoding="utf-8")
-        station.write_text(text + (STEADY if steady else "") + more, encoding="utf-8")
+        station.write_text(text + nanocrystal + (STEADY if steady else ""), encoding="utf-8")
         served, log = tmp_path / "served.toml", tmp_path / "supply.jsonl"
         simulators = cryoscan.start(
             *("simulate", station, "--write", served, "--scale", scale, "--seed", seed),

@@ -51,7 +51,6 @@ class Tally:
     before_the_journal: int = 0
     with_voltage_on: int = 0
     segments: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
 
 
 def opened(folder: Path) -> closing[sqlite3.Connection]:
