@@ -324,7 +324,7 @@ class Engine:
         if is_saturated(exposed.counts, self._detector):
             self._choice.saturated(exposure_s)
             return point.target_counts is not None, ("saturated",)
-        if point.kind is PointKind.SAMPLE:
+        if point.target_counts is not None:
             self._choice.learn(peak_rate(exposed, exposure_s, self._detector))
         return False, ()
 

@@ -13,7 +13,7 @@ SATURATED_BACKOFF = 0.25
 
 @dataclass(slots=True)
 class ExposureChoice:
-    """Remembers the count rate of the last accepted point; rows with a fixed time ignore it.
+    """Remembers the count rate of the last row with a target; rows with a fixed time ignore it.
 
     shortest_s: the least time that a row may get.
     """

@@ -138,7 +138,7 @@ class Run:
         release_broken_blocks(journal, (segment.run_time.now(), self._clock.utc()))
         live_view = LiveView(journal)
         worker = self._fit_worker(journal)
-        followers: list[Follower] = [_LiveViewFollower(live_view)]
+        followers: list[Follower] = [LiveViewFollower(live_view)]
         if worker is not None:
             followers.append(worker)
         try:
@@ -237,7 +237,7 @@ class Run:
         return engine.run(points, done=done, prices_s=prices_s, prepare=preparation)
 
 
-class _LiveViewFollower:
+class LiveViewFollower:
     """Shows accepted attempts in live.h5."""
 
     def __init__(self, view: LiveView) -> None:
