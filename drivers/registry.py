@@ -1,7 +1,8 @@
 """Which instrument models there are, found by name.
 
-A driver file registers its models under names that begin with the file's own name
-("lakeshore.336" in lakeshore.py), so that looking one up imports that file and no other.
+A driver file registers its models under names that begin with the file's own name, up to an
+underscore ("lakeshore.336" in lakeshore.py, "keithley.2470" in keithley_2470.py), so that looking
+one up imports that vendor's files and no other.
 A model from elsewhere is registered by importing its module first.
 """
 
@@ -73,7 +74,7 @@ def register(
 def model(name: str) -> Model:
     """Return the model of that name. Raises LookupError with what was probably meant."""
     if name not in _models:
-        _import_driver_file(name.partition(".")[0])
+        _import_driver_files(name.partition(".")[0])
     if name not in _models:
         known = known_models()
         meant = get_close_matches(name, known, n=1)
@@ -84,8 +85,7 @@ def model(name: str) -> Model:
 
 def known_models() -> list[str]:
     """Import every driver file and return the names of all models, sorted."""
-    for file in _driver_files():
-        _import_driver_file(file)
+    _import_driver_files()
     return sorted(_models)
 
 
@@ -95,6 +95,7 @@ def _driver_files() -> list[str]:
     return [name for name in names if not name.startswith("pymeasure_") and name != "adapter"]
 
 
-def _import_driver_file(file: str) -> None:
-    if file in _driver_files():
-        importlib.import_module(f"drivers.{file}")
+def _import_driver_files(vendor: str | None = None) -> None:
+    for file in _driver_files():
+        if vendor is None or file == vendor or file.startswith(f"{vendor}_"):
+            importlib.import_module(f"drivers.{file}")

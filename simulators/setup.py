@@ -12,6 +12,7 @@ from simulators.icl import IclServer
 from simulators.icl_device import IclSettings
 from simulators.in_process import Framing, InProcessLink, Waiter
 from simulators.keithley import Keithley2410, KeithleySettings
+from simulators.keithley_2470 import Keithley2470, Keithley2470Settings
 from simulators.lakeshore import LakeShore335, LakeShore336, LakeShore350
 from simulators.lakeshore_command import LakeShoreSettings
 from simulators.replay import Replay
@@ -30,6 +31,10 @@ MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
         "lakeshore.335": LakeShore335,
         "lakeshore.350": LakeShore350,
     },
+    "bias": {
+        "keithley.2410": Keithley2410,
+        "keithley.2470": Keithley2470,
+    },
 }
 
 
@@ -42,7 +47,7 @@ class SimulatorSettings:
 
     models: Mapping[str, str] = field(default_factory=dict)
     cryostat: LakeShoreSettings = field(default_factory=LakeShoreSettings)
-    bias: KeithleySettings = field(default_factory=KeithleySettings)
+    bias: KeithleySettings | Keithley2470Settings | None = None
     elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
     icl: IclSettings = field(default_factory=IclSettings)
 
@@ -66,7 +71,7 @@ class SimulatedSetup:
         self.world = World(truth, seed, replay)
         self.faults = faults or Faults()
         self.cryostat: Any = _core("cryostat", settings)(self.world, settings.cryostat)
-        self.bias = Keithley2410(self.world, settings.bias)
+        self.bias: Any = _core("bias", settings)(self.world, settings.bias)
         self.elliptec = ElliptecBus(self.world, seed, settings.elliptec)
         measured_nm = None if replay is None else replay.wavelength_nm
         self.icl = IclServer(self.world, settings.icl, measured_nm)
