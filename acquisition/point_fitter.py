@@ -96,13 +96,12 @@ class PointFitter:
         """Fit one attempt. Raises ValueError for an axis that is none."""
         stored = self._reader.attempt(key)
         point = self._points[stored.attempt.point]
-        match = _Match(stored.attempt.exposure_s, point.grating, point.centre_nm)
         fit = fit_frames(
-            self._wavelength_nm(stored),
+            self.wavelength_nm(stored),
             stored.attempt.counts,
             model=fit_model(self._config, point.temperature_K),
             noise=self._noise,
-            background=self._background(key, match),
+            background=self.background(stored),
         )
         return fit_row(key, point.index, self.model, fit)
 
@@ -123,21 +122,24 @@ class PointFitter:
             chi2_per_dof=float("nan"),
         )
 
-    def _wavelength_nm(self, stored: StoredAttempt) -> NDArray[np.float64]:
+    def wavelength_nm(self, stored: StoredAttempt) -> NDArray[np.float64]:
+        """Return the axis in force when this attempt was measured."""
         calibration = stored.attempt.calibration
         if calibration not in self._axes:
             self._axes = {k: c.value for k, c in self._reader.calibrations().items()}
         return self._axes[calibration]
 
-    def _background(self, key: int, match: _Match) -> NDArray[np.float64] | None:
+    def background(self, stored: StoredAttempt) -> NDArray[np.float64] | None:
         """Return the last matching background measured before this attempt.
 
         Laser-blocked frames go before dark ones. What comes later never changes a fit. Offset and
         dark counts at an exposure that was chosen later follow from two others.
         """
         self._learn_backgrounds()
+        point = self._points[stored.attempt.point]
+        match = _Match(stored.attempt.exposure_s, point.grating, point.centre_nm)
         for kind in (PointKind.BLOCKED, PointKind.DARK):
-            earlier = [b for b in self._backgrounds if b.fits(kind, match) and b.key < key]
+            earlier = [b for b in self._backgrounds if b.fits(kind, match) and b.key < stored.id]
             earlier.sort(key=lambda background: background.key)
             last = {background.match.exposure_s: background.counts for background in earlier}
             if match.exposure_s in last:

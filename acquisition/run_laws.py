@@ -1,123 +1,196 @@
-"""The laws of a sweep, from the fits in its journal: what the sweep file asks for, in words."""
+"""The laws of a sweep from all frames in its journal: what the sweep file asks for, in words."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acquisition.journal import JournalReader
+from acquisition.journal_rows import StoredAttempt
+from acquisition.point_fitter import PointFitter, detector_noise, fit_model
 from acquisition.point_table import Point, PointKind
-from acquisition.record import Attempt, FitRow
+from acquisition.record import Attempt
 from acquisition.run_configuration import configuration_of
-from analysis.polarization import PolarizationFit, fit_polarization
-from analysis.stark import StarkFit, fit_stark_parabola
-from analysis.verdict import Verdict
+from acquisition.station_file import CameraConfig
+from acquisition.sweep_file import FitConfig
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
+from analysis.polarization_series import PolarizationSeries, fit_polarization_series
+from analysis.stark_series import StarkSeries, fit_stark_series
 
-__all__ = ["law_texts", "polarization_of", "stark_of"]
+__all__ = ["Series", "law_texts", "polarization_of", "series_of", "stark_of"]
 
-USABLE = (Verdict.CONVERGED.value, Verdict.POOR_FIT.value)
 
-Measured = tuple[Point, Attempt, FitRow]
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The frames of the accepted points that differ in one setpoint only.
+
+    frames: (frames, pixels), raw; the other arrays: (frames,). light_s: exposure that the
+    nanocrystal had seen before the middle of each frame.
+    """
+
+    where: str
+    model: FitModel
+    noise: DetectorNoise
+    wavelength_nm: NDArray[np.float64]
+    background: NDArray[np.float64] | None
+    frames: NDArray[np.float64]
+    point: NDArray[np.int64]
+    light_s: NDArray[np.float64]
+    point_light_s: float
+    field_kV_per_cm: NDArray[np.float64]
+    angle_deg: NDArray[np.float64]
 
 
 def law_texts(reader: JournalReader) -> tuple[str, ...]:
-    """Return a sentence per law and group of points; nothing where the sweep asks for none."""
-    fit = configuration_of(reader.meta).sweep.fit
+    """Return a sentence per law and series; nothing where the sweep asks for none."""
+    configuration = configuration_of(reader.meta)
+    fit = configuration.sweep.fit
     if fit is None:
         return ()
-    texts: list[str] = []
-    for law in fit.laws:
-        texts += _parabola_texts(reader) if law == "parabola" else _cos2_texts(reader)
-    return tuple(texts)
-
-
-def stark_of(measured: list[Measured]) -> StarkFit:
-    """Fit the parabola to the mean energy of the lines. Raises ValueError for too few fields."""
-    means = [_mean_energy(fit) for _, _, fit in measured]
-    return fit_stark_parabola(
-        [attempt.readings["field_kV_per_cm"] for _, attempt, _ in measured],
-        [energy for energy, _ in means],
-        [sigma for _, sigma in means],
+    fitter = PointFitter(reader, configuration.sweep, configuration.station.camera)
+    series = {
+        "parabola": (_parabola_texts, ("temperature_K", "angle_deg")),
+        "cos2": (_cos2_texts, ("temperature_K", "field_kV_per_cm")),
+    }
+    return tuple(
+        text
+        for law in fit.laws
+        for group in series_of(
+            reader, fitter, fit, configuration.station.camera, same=series[law][1]
+        )
+        for text in series[law][0](group)
     )
 
 
-def polarization_of(measured: list[Measured], line: int) -> PolarizationFit:
-    """Fit cos^2 to the area of one line per second. Raises ValueError for too few angles."""
-    name = f"area_{line}_counts"
-    at = [fit.names.index(name) for _, _, fit in measured]
-    times_s = np.array([attempt.exposure_s for _, attempt, _ in measured])
-    return fit_polarization(
-        [attempt.readings["angle_deg"] for _, attempt, _ in measured],
-        np.array([fit.values[k] for k, (_, _, fit) in zip(at, measured, strict=True)]) / times_s,
-        np.array([fit.errors[k] for k, (_, _, fit) in zip(at, measured, strict=True)]) / times_s,
-    )
-
-
-def measured_points(reader: JournalReader) -> list[Measured]:
-    """Return the accepted sample points with a usable fit, in measuring order."""
+def series_of(
+    reader: JournalReader,
+    fitter: PointFitter,
+    fit: FitConfig,
+    camera: CameraConfig,
+    *,
+    same: tuple[str, ...],
+) -> Iterator[Series]:
+    """Yield the accepted sample points, grouped by equal setpoints `same` and wavelength axis."""
     points = reader.table().points
-    accepted = reader.accepted()
-    fits = {fit.attempt: fit for fit in reader.fits() if fit.verdict in USABLE}
-    return [
-        (points[point], reader.attempt(key).attempt, fits[key])
-        for point, key in accepted.items()
-        if points[point].kind is PointKind.SAMPLE and key in fits
+    groups: defaultdict[tuple[object, ...], list[tuple[Point, StoredAttempt]]] = defaultdict(list)
+    for key in sorted(reader.accepted().values()):
+        stored = reader.attempt(key)
+        point = points[stored.attempt.point]
+        if point.kind is PointKind.SAMPLE:
+            axis = fitter.wavelength_nm(stored).tobytes()
+            groups[(*(getattr(point, name) for name in same), axis)].append((point, stored))
+    for group in groups.values():
+        yield _series(group, fitter, fit, camera, same)
+
+
+def stark_of(series: Series) -> StarkSeries:
+    """Fit all frames and the parabola through their points. Raises ValueError for too few."""
+    return fit_stark_series(
+        series.wavelength_nm,
+        series.frames,
+        series.field_kV_per_cm,
+        model=series.model,
+        noise=series.noise,
+        point=series.point,
+        light_time_s=series.light_s,
+        light_duration_s=series.point_light_s,
+        background=series.background,
+    )
+
+
+def polarization_of(series: Series) -> PolarizationSeries:
+    """Fit all frames with one law of the angle per line. Raises ValueError for too few angles."""
+    return fit_polarization_series(
+        series.wavelength_nm,
+        series.frames,
+        series.angle_deg,
+        model=series.model,
+        noise=series.noise,
+        point=series.point,
+        background=series.background,
+    )
+
+
+def _series(
+    group: list[tuple[Point, StoredAttempt]],
+    fitter: PointFitter,
+    fit: FitConfig,
+    camera: CameraConfig,
+    same: tuple[str, ...],
+) -> Series:
+    first_point, first = group[0]
+    attempts = [stored.attempt for _, stored in group]
+    numbers = [len(attempt.counts) for attempt in attempts]
+    exposure_s = np.repeat([attempt.exposure_s for attempt in attempts], numbers)
+    one_exposure = np.unique(exposure_s).size == 1
+    return Series(
+        where=_where(first_point, same),
+        model=fit_model(fit, first_point.temperature_K),
+        noise=detector_noise(camera),
+        wavelength_nm=fitter.wavelength_nm(first),
+        background=fitter.background(first) if one_exposure else None,
+        frames=np.concatenate([attempt.counts for attempt in attempts]).astype(np.float64),
+        point=np.repeat([attempt.point for attempt in attempts], numbers),
+        light_s=np.cumsum(exposure_s) - exposure_s / 2.0,
+        point_light_s=float(np.median([len(a.counts) * a.exposure_s for a in attempts])),
+        field_kV_per_cm=_of_frames(attempts, numbers, "field_kV_per_cm"),
+        angle_deg=_of_frames(attempts, numbers, "angle_deg"),
+    )
+
+
+def _of_frames(attempts: list[Attempt], numbers: list[int], channel: str) -> NDArray[np.float64]:
+    values = [attempt.readings[channel] for attempt in attempts]
+    return np.repeat(np.array(values, dtype=np.float64), numbers)
+
+
+def _where(point: Point, same: tuple[str, ...]) -> str:
+    named = [
+        f"{name.split('_')[0]} {value:g}"
+        for name in same
+        if (value := getattr(point, name)) is not None
     ]
+    return f" at {', '.join(named)}" if named else ""
 
 
-def _parabola_texts(reader: JournalReader) -> Iterator[str]:
-    for where, group in _groups(reader, ("temperature_K", "angle_deg")):
-        yield f"Stark parabola{where}: {_parabola_text(group)}"
+def _parabola_texts(series: Series) -> Iterator[str]:
+    def text() -> Iterator[str]:
+        law = stark_of(series).stark
+        low, high = law.internal_field_interval_kV_per_cm
+        yield (
+            f"internal field {law.internal_field_kV_per_cm:.1f} +- "
+            f"{law.internal_field_error:.1f} kV/cm (68 %: {low:.0f} to {high:.0f}), alpha/2 "
+            f"{law.half_polarizability * 1e6:.3f} +- {law.half_polarizability_error * 1e6:.3f} "
+            f"ueV/(kV/cm)^2; {law.verdict.value}: {law.reason}"
+        )
+
+    return _said(f"Stark parabola{series.where}", text)
 
 
-def _parabola_text(group: list[Measured]) -> str:
+def _cos2_texts(series: Series) -> Iterator[str]:
+    def text() -> Iterator[str]:
+        fit = polarization_of(series)
+        splittings = ", ".join(
+            f"{1e3 * value:.3f} +- {1e3 * error:.3f}"
+            for value, error in zip(fit.splitting_eV, fit.splitting_errors_eV, strict=True)
+        )
+        if splittings:
+            yield f"lines above the lowest by {splittings} meV; {fit.verdict.value}: {fit.reason}"
+        for number, law in enumerate(fit.lines, start=1):
+            yield (
+                f"line {number}: axis {law.axis_deg:.2f} +- {law.axis_error_deg:.2f} deg, "
+                f"visibility {law.visibility:.2f} +- {law.visibility_error:.2f}; "
+                f"{law.verdict.value}: {law.reason}"
+            )
+
+    return _said(f"cos^2{series.where}", text)
+
+
+def _said(what: str, texts: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Prefix each text; a law that can't be fitted is said, not raised."""
     try:
-        law = stark_of(group)
+        yield from [f"{what}: {text}" for text in texts()]
     except ValueError as error:
-        return f"not fitted: {error}"
-    low, high = law.internal_field_interval_kV_per_cm
-    return (
-        f"internal field {law.internal_field_kV_per_cm:.1f} +- {law.internal_field_error:.1f} "
-        f"kV/cm (68 %: {low:.0f} to {high:.0f}), alpha/2 {law.half_polarizability * 1e6:.3f} +- "
-        f"{law.half_polarizability_error * 1e6:.3f} ueV/(kV/cm)^2; {law.verdict.value}: {law.reason}"
-    )
-
-
-def _cos2_texts(reader: JournalReader) -> Iterator[str]:
-    for where, group in _groups(reader, ("temperature_K", "field_kV_per_cm")):
-        lines = min(sum(n.startswith("energy_") for n in fit.names) for _, _, fit in group)
-        for line in range(1, lines + 1):
-            yield f"cos^2{where}, line {line}: {_cos2_text(group, line)}"
-
-
-def _cos2_text(group: list[Measured], line: int) -> str:
-    try:
-        law = polarization_of(group, line)
-    except ValueError as error:
-        return f"not fitted: {error}"
-    return (
-        f"axis {law.axis_deg:.1f} +- {law.axis_error_deg:.1f} deg, visibility "
-        f"{law.visibility:.2f} +- {law.visibility_error:.2f}; {law.verdict.value}: {law.reason}"
-    )
-
-
-def _groups(reader: JournalReader, by: tuple[str, ...]) -> Iterator[tuple[str, list[Measured]]]:
-    """Yield the points that share the setpoints `by`, with a text that says which."""
-    groups: defaultdict[tuple[float | None, ...], list[Measured]] = defaultdict(list)
-    for measured in measured_points(reader):
-        groups[tuple(getattr(measured[0], name) for name in by)].append(measured)
-    for key, group in groups.items():
-        named = [
-            f"{name.split('_')[0]} {value:g}"
-            for name, value in zip(by, key, strict=True)
-            if value is not None
-        ]
-        yield f" at {', '.join(named)}" if named else "", group
-
-
-def _mean_energy(fit: FitRow) -> tuple[float, float]:
-    """Return the unweighted mean of the line energies and its error."""
-    at = [k for k, name in enumerate(fit.names) if name.startswith("energy_")]
-    weights = np.full(len(at), 1.0 / len(at))
-    variance = weights @ fit.covariance[np.ix_(at, at)] @ weights
-    return float(weights @ fit.values[at]), float(np.sqrt(variance))
+        yield f"{what}: not fitted: {error}"
