@@ -1,4 +1,4 @@
-"""The simulated Keithley 2470 against its manual and pymeasure's own class, on the world's circuit."""
+"""The simulated Keithley 2470 against its manual and pymeasure's own class."""
 
 import pytest
 from pymeasure.adapters import Adapter
