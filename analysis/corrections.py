@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
+from scipy.special import ndtr
 
 from analysis.detector_noise import DetectorNoise
 
@@ -25,6 +26,9 @@ Mask = NDArray[np.bool_]
 
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 _SEED, _EDGE = 7.0, 2.5  # sigma: where a hit is noticed, and how far it reaches
+_REACH, _LONGEST_HIT = 7, 4  # pixels
+_LINE_NEARBY = 0.3  # of the hit's height: what is left of a line there has a shape of its own
+_BETTER_BY, _WORSE_THAN = 30.0, 0.03  # chi2 of a line over that of a hit, and as a share of all
 _ALLOWANCE = 1.5  # on what the other frames show: lines move and flicker
 
 
@@ -88,17 +92,51 @@ def cosmic_ray_mask(
     """Mark what particles left in the frames of a point, shape (frames, pixels).
 
     A hit stands 7 sigma above what the other frames show within 2 pixels (from three frames on;
-    else above the running median) and is sharper than a line of narrowest_fwhm_px of its height
-    could be. So a real line is never marked, however sharp and wherever it jumps, while a hit as
-    wide as a line, or below one, is left to the residuals of the fit.
+    else above the running median), and up to four pixels explain it better than any line of
+    narrowest_fwhm_px or more. So a real line is never marked, however sharp and wherever it jumps,
+    while a hit below a line is left to the residuals of the fit.
     """
-    electrons, _ = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
+    electrons, variance = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
     mask = np.zeros(electrons.shape, dtype=np.bool_)
-    for one, expected, marked in zip(electrons, _expected(electrons), mask, strict=True):
+    lines = _line_templates(narrowest_fwhm_px)
+    for one, expected, own_variance, marked in zip(
+        electrons, _expected(electrons), variance, mask, strict=True
+    ):
+        excess = one - expected
         deviation = np.sqrt(np.maximum(expected, 0.0) + noise.read_noise_e**2 + 1.0)
-        excess = (one - expected) / deviation
-        _mark_hits(marked, excess, narrowest_fwhm_px=narrowest_fwhm_px)
+        seen = np.zeros(one.size, dtype=np.bool_)
+        seeds = np.flatnonzero(excess > _SEED * deviation)
+        for seed in seeds[np.argsort(-excess[seeds], kind="stable")]:
+            if not seen[seed]:  # else it is the flank of something higher
+                seen[max(0, seed - _REACH) : seed + _REACH + 1] = True
+                near = expected[max(0, seed - _REACH) : seed + _REACH + 1]
+                if np.ptp(near) < _LINE_NEARBY * excess[seed]:
+                    _mark_hit(marked, excess, 1.0 / (own_variance + 1.0), int(seed), lines)
     return mask
+
+
+def _mark_hit(marked: Mask, excess: Array, weight: Array, seed: int, lines: Array) -> None:
+    """Mark the pixels of a hit around the seed, if it is one and no line."""
+    around = np.arange(max(0, seed - _REACH), min(excess.size, seed + _REACH + 1))
+    e, w = excess[around], weight[around]
+    t = lines[:, around - seed + _REACH]
+    power = w @ e**2
+    as_line = power - np.max(np.maximum(t @ (w * e), 0.0) ** 2 / (t**2 @ w))
+    inside = np.convolve(w * e**2, np.ones(_LONGEST_HIT), "full")[_LONGEST_HIT - 1 :]
+    first = int(np.argmax(inside))
+    if as_line - (power - inside[first]) > _BETTER_BY and as_line > _WORSE_THAN * power:
+        hit = np.arange(first, min(first + _LONGEST_HIT, around.size))
+        marked[around[hit[e[hit] * np.sqrt(w[hit]) > _EDGE]]] = True
+
+
+def _line_templates(narrowest_fwhm_px: float) -> Array:
+    """Return lines of several widths and positions, shape (lines, pixels), integrated."""
+    sigma = narrowest_fwhm_px / _SIGMAS_PER_FWHM * np.array([1.0, 1.3, 1.7, 2.4, 3.5])
+    centre = np.arange(-2.0, 2.01, 0.1)
+    edges = np.arange(-_REACH - 0.5, _REACH + 1.0)
+    below = ndtr((edges - centre[:, None, None]) / sigma[:, None])
+    templates: Array = np.diff(below, axis=2).reshape(-1, edges.size - 1)
+    return templates
 
 
 def _expected(electrons: Array) -> Array:
@@ -112,20 +150,3 @@ def _expected(electrons: Array) -> Array:
     above = np.maximum(maximum_filter1d(shown, 5, axis=1) - floor, 0.0)
     is_line = uniform_filter1d(above, 5, axis=1) > 3.0 * np.sqrt(np.maximum(floor, 1.0))
     return np.asarray(floor + np.where(is_line, _ALLOWANCE * above, 0.0))
-
-
-def _mark_hits(mask: Mask, excess: Array, *, narrowest_fwhm_px: float) -> None:
-    sigma_px = narrowest_fwhm_px / _SIGMAS_PER_FWHM
-    for seed in np.flatnonzero(excess > _SEED):
-        if mask[seed]:
-            continue
-        first, last = seed, seed
-        while first > 0 and excess[first - 1] > _EDGE:
-            first -= 1
-        while last < excess.size - 1 and excess[last + 1] > _EDGE:
-            last += 1
-        height = float(excess[first : last + 1].max())
-        # A line this high would stand above the edge over so many pixels.
-        as_line = 2.0 * sigma_px * np.sqrt(2.0 * np.log(height / _EDGE))
-        if last - first + 1 < 0.75 * as_line:
-            mask[first : last + 1] = True

@@ -88,12 +88,12 @@ def interpret(fit: LinearFit) -> PolarizationFit:
     along = np.array([0.0, cosine, sine]) / safe
     across = np.array([0.0, -sine, cosine]) / safe
     axis_error = float(np.rad2deg(0.5 * _error(fit, across) / safe))
-    visibility = swing / mean if mean else np.inf
+    visibility = swing / mean if mean else 0.0  # darkness, which the verdict says
     visibility_error = _error(fit, along - np.array([visibility, 0.0, 0.0])) / max(
         abs(mean), 1e-300
     )
     noise2 = 0.5 * float(np.trace(fit.covariance[1:, 1:]))
-    debiased = max(swing**2 - noise2, 0.0) ** 0.5 / mean if mean else np.inf
+    debiased = max(swing**2 - noise2, 0.0) ** 0.5 / mean if mean else 0.0
     verdict, reason = _verdict(fit, swing=swing, swing_error=_error(fit, along))
     return PolarizationFit(
         coefficients=fit.coefficients,
