@@ -276,7 +276,8 @@ def test_what_sets_the_program_up_is_run_by_ci_as_it_stands() -> None:
     ]
 
     assert {"make demo", "make test"} <= set(typed)
-    assert set(typed) <= set((ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert set(typed) <= set(re.findall(r"^make \w+", script, re.MULTILINE))
 
 
 def test_links_lead_somewhere() -> None:
