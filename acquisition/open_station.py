@@ -32,6 +32,7 @@ from drivers.roles import (
     BiasSupply,
     Camera,
     Device,
+    Identity,
     RotationStage,
     Shutter,
     Spectrograph,
@@ -146,8 +147,22 @@ def _open(
     wanted = {**settings, "serial": config.serial, **config.options}
     driver_config = kind(**{key: value for key, value in wanted.items() if key in known})
     device = connections.connect(name, config.model, config.address, driver_config)
-    logger.info("%s: %s", name, device.identify())
+    identity = device.identify()
+    _refuse_another_model(name, config.model, identity)
+    logger.info("%s: %s", name, identity)
     return device
+
+
+def _refuse_another_model(name: str, expected: str, identity: Identity) -> None:
+    """Raise StateError unless the instrument calls itself by the number in its model's name.
+
+    A family without a number, such as horiba.ccd, is for its own driver to recognise.
+    """
+    number = expected.partition(".")[2]
+    has_digits = any(letter.isdigit() for letter in number)
+    if has_digits and number.lower() not in identity.model.lower():
+        answers = f"{identity.manufacturer} {identity.model}, serial {identity.serial}"
+        raise StateError(name, f"{answers} answers where the station file has {expected}")
 
 
 def _cryostat(config: CryostatConfig) -> dict[str, object]:
