@@ -161,6 +161,21 @@ class Portions:
     is_charged: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class _Emission:
+    """What would be sent in n stretches without fluctuations, through the analyser.
+
+    Rates in e-/s while bright: neutral of X1-X3 and B1-B3, (6, n); charged (n,). The other fields,
+    (n,): energies, and the slope of the exciton's energy over the field.
+    """
+
+    exciton_eV: Floats
+    trion_eV: Floats
+    slope_meV_per_kV_per_cm: Floats
+    neutral_rates: Floats
+    charged_rate: Floats
+
+
 class _Spectra:
     """Spectra at one temperature, field and window; the analyser only changes the weights.
 
@@ -274,7 +289,8 @@ class Nanocrystal:
 
     def portions(self, view: View, stretches: Sequence[Stretch]) -> Portions:
         """Return the light of these stretches, in order of dose, piece by piece."""
-        return self._portions(view, np.array(stretches))
+        table = np.array(stretches)
+        return self._portions(view, table, self._emission(view, Surroundings(*table[:, 2:].T)))
 
     def steady(self, view: View, surroundings: Surroundings) -> Floats:
         """Return what each pixel receives in one second without fluctuations, bright, neutral.
@@ -282,16 +298,16 @@ class Nanocrystal:
         surroundings: one stretch.
         """
         window = view.window
-        rates = self._neutral_rates(surroundings, view)[:, 0]
+        emission = self._emission(view, surroundings)
+        rates = emission.neutral_rates.sum(axis=0)
+        shares = emission.neutral_rates[:, 0] / np.maximum(rates, 1e-300)
         spectra = _Spectra(
             self,
             float(surroundings.temperature_K[0]),
             float(surroundings.field_kV_per_cm[0]),
             window,
         )
-        shares = rates / max(rates.sum(), 1e-300)
-        energy_eV = self._exciton_eV(surroundings)
-        sent = _copies(spectra.neutral, window, energy_eV, rates.sum(keepdims=True), shares)
+        sent = _copies(spectra.neutral, window, emission.exciton_eV, rates, shares)
         return sent * window.response if window.ripple else sent
 
     def true_lines(self, view: View, surroundings: Surroundings) -> list[TrueLine]:
@@ -301,13 +317,14 @@ class Nanocrystal:
         """
         temperature_K = float(surroundings.temperature_K[0])
         field_kV_per_cm = float(surroundings.field_kV_per_cm[0])
-        exciton_eV = float(self._exciton_eV(surroundings)[0])
+        emission = self._emission(view, surroundings)
+        exciton_eV = float(emission.exciton_eV[0])
         width_meV = self.linewidth_meV(temperature_K)
         coupling = self.coupling(field_kV_per_cm)
         share = self._zero_phonon_share(temperature_K, coupling)
         axes, contrast = axis_deg(self.axes), visibility(self.axes, self._aperture)
         offsets_meV = self.neutral_offsets_meV(field_kV_per_cm)
-        rates = self._neutral_rates(surroundings, view)[:, 0]
+        rates = emission.neutral_rates[:, 0]
         lines = [
             TrueLine(
                 name,
@@ -320,9 +337,9 @@ class Nanocrystal:
             )
             for i, name in enumerate(("X1", "X2", "X3", "B1", "B2", "B3"))
         ]
-        trion_eV = float(self._trion_eV(surroundings)[0])
+        trion_eV = float(emission.trion_eV[0])
         share = self._zero_phonon_share(temperature_K, coupling * self.truth.phonons.trion_ratio)
-        rate = float(self._charged_rate(surroundings, view)[0])
+        rate = float(emission.charged_rate[0])
         return [*lines, TrueLine("T", trion_eV, width_meV, rate, share, 0.0, 0.0)]
 
     def _runs(self, window: Window, table: Floats) -> Iterator[tuple[_Spectra, Floats]]:
@@ -338,34 +355,27 @@ class Nanocrystal:
             table = table[number:]
 
     def _laid(self, view: View, spectra: _Spectra, table: Floats) -> Floats:
-        portions = self._portions(view, table)
+        """Lay the light of stretches on pixels; the shares of the lines are those of them all."""
+        emission = self._emission(view, Surroundings(*table[:, 2:].T))
+        portions = self._portions(view, table, emission)
         total = np.zeros(view.window.edges_eV.size - 1)
         neutral = ~portions.is_charged & (portions.electrons > 0.0)
         if neutral.any():
-            shares = self._neutral_shares(
-                view, table, portions.stretch[neutral], portions.electrons[neutral]
-            )
-            total += _copies(
-                spectra.neutral,
-                view.window,
-                portions.energy_eV[neutral],
-                portions.electrons[neutral],
-                shares,
-            )
+            electrons = portions.electrons[neutral]
+            sent = np.bincount(portions.stretch[neutral], electrons, len(table))
+            shares = emission.neutral_rates @ (sent / emission.neutral_rates.sum(axis=0))
+            shares /= sent.sum()
+            energy_eV = portions.energy_eV[neutral]
+            total += _copies(spectra.neutral, view.window, energy_eV, electrons, shares)
         charged = portions.is_charged & (portions.electrons > 0.0)
         if charged.any():
-            total += _copies(
-                spectra.charged,
-                view.window,
-                portions.energy_eV[charged],
-                portions.electrons[charged],
-            )
+            energy_eV, electrons = portions.energy_eV[charged], portions.electrons[charged]
+            total += _copies(spectra.charged, view.window, energy_eV, electrons)
         return total
 
-    def _portions(self, view: View, table: Floats) -> Portions:
+    def _portions(self, view: View, table: Floats, emission: _Emission) -> Portions:
         truth = self.truth
         start_s, end_s = table[:, 0], table[:, 1]
-        surroundings = Surroundings(*table[:, 2:].T)
         moments = self._fluctuations.between(start_s[0], end_s[-1])
         edges_s = np.unique(np.concatenate([moments.edges_s, start_s, end_s]))
         middle_s = 0.5 * (edges_s[1:] + edges_s[:-1])
@@ -375,34 +385,21 @@ class Nanocrystal:
         is_charged = moments.is_charged[moment]
         rate = np.where(
             is_charged,
-            self._charged_rate(surroundings, view)[stretch],
-            self._neutral_rates(surroundings, view).sum(axis=0)[stretch],
+            emission.charged_rate[stretch],
+            emission.neutral_rates.sum(axis=0)[stretch],
         )
         rate *= np.where(moments.is_dim[moment], truth.fluctuations.dim_factor, 1.0)
         field_kV_per_cm = moments.field_kV_per_cm[moment]
-        slope_meV = self._stark_slope_meV(surroundings.field_kV_per_cm)[stretch]
+        slope_meV = emission.slope_meV_per_kV_per_cm[stretch]
         stark_meV = field_kV_per_cm * (slope_meV - UEV * self._half_alpha * field_kV_per_cm)
         stark_meV *= np.where(is_charged, truth.stark.trion_ratio, 1.0)
-        centre_eV = np.where(
-            is_charged,
-            self._trion_eV(surroundings)[stretch],
-            self._exciton_eV(surroundings)[stretch],
-        )
+        centre_eV = np.where(is_charged, emission.trion_eV[stretch], emission.exciton_eV[stretch])
         return Portions(
             stretch,
             centre_eV + 1e-3 * (moments.energy_meV[moment] + stark_meV),
             rate * dose_s / view.excitation,
             is_charged,
         )
-
-    def _neutral_shares(
-        self, view: View, table: Floats, stretch: NDArray[np.intp], electrons: Floats
-    ) -> Floats:
-        """Return how much of the light is in each neutral line."""
-        rates = self._neutral_rates(Surroundings(*table[:, 2:].T), view)
-        sent = np.bincount(stretch, electrons, len(table))
-        shares = rates @ (sent / rates.sum(axis=0))
-        return np.asarray(shares / shares.sum())
 
     @cached_property
     def _reference_gap_meV(self) -> float:
@@ -417,49 +414,37 @@ class Nanocrystal:
         phonons = 2.0 * occupation(truth.phonon_meV, temperature_K) + 1.0
         return truth.expansion_meV_per_K * temperature_K + truth.electron_phonon_meV * phonons
 
-    def _exciton_eV(self, surroundings: Surroundings) -> Floats:
+    def _emission(self, view: View, surroundings: Surroundings) -> _Emission:
+        truth, stark = self.truth, self.truth.stark
+        field_kV_per_cm = surroundings.field_kV_per_cm
         thermal_meV = self.thermal_shift_meV(surroundings.temperature_K, surroundings.new_phase)
-        stark_meV = stark_shift_meV(self.truth.stark, surroundings.field_kV_per_cm)
-        return self.truth.exciton_eV + 1e-3 * (thermal_meV + stark_meV)
-
-    def _trion_eV(self, surroundings: Surroundings) -> Floats:
-        stark = self.truth.stark
-        thermal_meV = self.thermal_shift_meV(surroundings.temperature_K, surroundings.new_phase)
-        stark_meV = stark.trion_ratio * stark_shift_meV(stark, surroundings.field_kV_per_cm)
-        shift_meV = thermal_meV + stark_meV - self.truth.trion_shift_meV
-        return self.truth.exciton_eV + 1e-3 * shift_meV
-
-    def _stark_slope_meV(self, field_kV_per_cm: Floats) -> Floats:
-        """dE/dF: field noise broadens least at the vertex."""
-        stark = self.truth.stark
-        return -2.0 * UEV * self._half_alpha * (field_kV_per_cm - stark.vertex_kV_per_cm)
-
-    def _neutral_rates(self, surroundings: Surroundings, view: View) -> Floats:
-        """Return e-/s of X1-X3 and B1-B3 through the analyser, (6, n)."""
-        exciton, biexciton = self._pulses(surroundings, view)
+        stark_meV = stark_shift_meV(stark, field_kV_per_cm)
+        trion_meV = thermal_meV + stark.trion_ratio * stark_meV - truth.trion_shift_meV
+        exciton, biexciton = self._pulses(field_kV_per_cm, view)
         passing = self._passing(view.analyser_deg)
         populations = self._populations(surroundings.temperature_K)
-        each = self.truth.biexciton_yield * biexciton / 3.0
-        return np.concatenate(
-            [exciton * populations * passing[:, None], np.multiply.outer(passing, each)]
+        each = truth.biexciton_yield * biexciton / 3.0
+        return _Emission(
+            truth.exciton_eV + 1e-3 * (thermal_meV + stark_meV),
+            truth.exciton_eV + 1e-3 * trion_meV,
+            -2.0 * UEV * self._half_alpha * (field_kV_per_cm - stark.vertex_kV_per_cm),
+            np.concatenate(
+                [exciton * populations * passing[:, None], np.multiply.outer(passing, each)]
+            ),
+            truth.trion_rate_ratio * exciton * float(passing.mean()),
         )
-
-    def _charged_rate(self, surroundings: Surroundings, view: View) -> Floats:
-        exciton, _ = self._pulses(surroundings, view)
-        passing = float(self._passing(view.analyser_deg).mean())
-        return self.truth.trion_rate_ratio * exciton * passing
 
     def _passing(self, analyser_deg: float) -> Floats:
         if self._passing_at[0] != analyser_deg:
             self._passing_at = (analyser_deg, passed(self.axes, analyser_deg, self._aperture))
         return self._passing_at[1]
 
-    def _pulses(self, surroundings: Surroundings, view: View) -> tuple[Floats, Floats]:
+    def _pulses(self, field_kV_per_cm: Floats, view: View) -> tuple[Floats, Floats]:
         """Return e-/s of exciton and biexciton, the standard power being rate_e_per_s."""
         standard, _ = saturation(self.truth.excitons_per_pulse)
         exciton, biexciton = saturation(self.truth.excitons_per_pulse * view.excitation)
         scale = self.truth.rate_e_per_s / standard * view.transmission
-        sent = scale * overlap(self.truth.stark, surroundings.field_kV_per_cm)
+        sent = scale * overlap(self.truth.stark, field_kV_per_cm)
         return sent * exciton, sent * biexciton
 
     def _populations(self, temperature_K: Floats) -> Floats:

@@ -37,6 +37,7 @@ SPEED_INFO = ("45 kHz       ", "500 kHz      ", " 1 MHz       ")
 MOST_ACQUISITIONS = 10_000
 MOST_TIMER_UNITS = 2**31 - 1
 MICROSECOND_S = 1e-6
+AXIS_DECIMALS = 9  # of nm; all 17 digits only cost time
 
 
 class RawJson(str):
@@ -74,6 +75,14 @@ class Roi:
         return np.asarray(binned.sum(axis=2), dtype=np.int32) if self.x_bin > 1 else columns
 
 
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The axis of a region as JSON: its values, and pairs with room for the counts."""
+
+    values: str
+    pairs: str
+
+
 class IclCamera(IclDevice):
     """A CCD on the camera of the World."""
 
@@ -98,7 +107,7 @@ class IclCamera(IclDevice):
         self._settings = settings
         self._measured_nm = measured_nm
         self.serial = settings.camera_serial
-        self._axis_json: dict[tuple[object, ...], list[str]] = {}
+        self._axis_json: dict[tuple[object, ...], _Axis] = {}
         self._default_settings()
         super().__init__()
 
@@ -416,22 +425,21 @@ class IclCamera(IclDevice):
         )
         axis = self._axis(roi)
         if self._settings.axis_and_counts == "xyData":
-            pairs = ",".join(
-                f"[{x},{y}]" for row in counts.tolist() for x, y in zip(axis, row, strict=True)
-            )
+            pairs = ",".join(axis.pairs % tuple(row) for row in counts.tolist())
             return f'{{{head},"xyData":[{pairs}]}}'
-        x_row = f"[{','.join(axis)}]"
-        x_rows = ",".join([x_row] * counts.shape[0])
+        x_rows = ",".join([f"[{axis.values}]"] * counts.shape[0])
         y_rows = json.dumps(counts.tolist(), separators=(",", ":"))
         return f'{{{head},"xData":[{x_rows}],"yData":{y_rows}}}'
 
-    def _axis(self, roi: Roi) -> list[str]:
-        """Return the axis of a region, each value serialised; it is kept, being costly."""
+    def _axis(self, roi: Roi) -> _Axis:
+        """Return the axis of a region; it is kept, being costly."""
         key = (self._axis_type, self._centre, tuple(self._fit_parameters), roi)
         if key not in self._axis_json:
             if len(self._axis_json) > 64:
                 self._axis_json.clear()
-            self._axis_json[key] = [json.dumps(value) for value in self._axis_values(roi)]
+            values = [json.dumps(value) for value in self._axis_values(roi)]
+            pairs = ",".join(f"[{value},%d]" for value in values)
+            self._axis_json[key] = _Axis(",".join(values), pairs)
         return self._axis_json[key]
 
     def _axis_values(self, roi: Roi) -> list[float] | list[int]:
@@ -441,7 +449,7 @@ class IclCamera(IclDevice):
         centres = np.asarray(first + (roi.x_bin - 1) / 2.0, dtype=np.float64)
         by_firmware = self._axis_type == 1
         axis = self._fitted_axis(centres) if by_firmware else self._wavelengths_nm(centres)
-        return [float(value) for value in axis]
+        return [round(float(value), AXIS_DECIMALS) for value in axis]
 
     def _fitted_axis(self, pixel: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.polynomial.Polynomial(self._fit_parameters)(pixel), dtype=np.float64)
