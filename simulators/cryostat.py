@@ -64,7 +64,7 @@ def _cell(temperature_K: float) -> tuple[int, float, float]:
     return cell, temperature_K - cell * TABLE_STEP_K, slope
 
 
-def _implicit_step(target_J: float, mass_kg: float, loss_J_per_K: float, guess_K: float) -> float:
+def implicit_step(target_J: float, mass_kg: float, loss_J_per_K: float, guess_K: float) -> float:
     """Solve m h(T) + loss T = target for T, by Newton's method."""
     T = guess_K
     for _ in range(60):
@@ -90,6 +90,7 @@ class Cryostat:
     def __init__(self, truth: CryostatTruth, streams: list[np.random.SeedSequence]) -> None:
         self._truth = truth
         self.heater_W = 0.0
+        self.valve_percent = 0.0  # of the helium flow; a closed cycle has none
         self.helium_ok = True
         self.sensor_open = False
         self.heater_open = False
@@ -179,7 +180,7 @@ class Cryostat:
             + laser_power * truth.laser_heat_W
         )
         target_J = self._stage_J + inward_J + link_J_per_K * self._cold_K
-        stage_K = _implicit_step(target_J, truth.sample_stage_kg, link_J_per_K, before_K)
+        stage_K = implicit_step(target_J, truth.sample_stage_kg, link_J_per_K, before_K)
         self._stage_J = target_J - link_J_per_K * stage_K
         self._stage_K = stage_K
         self.absorbed_J += inward_J
@@ -200,7 +201,7 @@ class Cryostat:
             load_J += dt * truth.warm_leak_W * warmth
             cool_J_per_K = 0.0
         target_J = self._cold_J + load_J + through_J + cool_J_per_K * base_K
-        new_K = _implicit_step(target_J, truth.cold_stage_kg, cool_J_per_K, cold_K)
+        new_K = implicit_step(target_J, truth.cold_stage_kg, cool_J_per_K, cold_K)
         self._cold_J = target_J - cool_J_per_K * new_K
         self._cold_K = new_K
         self.absorbed_J += load_J - cool_J_per_K * (new_K - base_K)

@@ -15,6 +15,7 @@ from simulators.keithley import Keithley2410, KeithleySettings
 from simulators.keithley_2470 import Keithley2470, Keithley2470Settings
 from simulators.lakeshore import LakeShore335, LakeShore336, LakeShore350
 from simulators.lakeshore_command import LakeShoreSettings
+from simulators.mercury import MercuryITC, MercurySettings
 from simulators.replay import Replay
 from simulators.truth import Truth
 from simulators.world import World
@@ -30,6 +31,7 @@ MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
         "lakeshore.336": LakeShore336,
         "lakeshore.335": LakeShore335,
         "lakeshore.350": LakeShore350,
+        "oxford.mercuryitc": MercuryITC,
     },
     "bias": {
         "keithley.2410": Keithley2410,
@@ -46,7 +48,7 @@ class SimulatorSettings:
     """
 
     models: Mapping[str, str] = field(default_factory=dict)
-    cryostat: LakeShoreSettings = field(default_factory=LakeShoreSettings)
+    cryostat: LakeShoreSettings | MercurySettings | None = None
     bias: KeithleySettings | Keithley2470Settings | None = None
     elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
     icl: IclSettings = field(default_factory=IclSettings)

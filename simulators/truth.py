@@ -24,6 +24,7 @@ __all__ = [
     "CameraTruth",
     "CryostatTruth",
     "ElectrodesTruth",
+    "FlowTruth",
     "FluctuationTruth",
     "NanocrystalTruth",
     "OpticsTruth",
@@ -32,6 +33,7 @@ __all__ = [
     "StarkTruth",
     "TransitionTruth",
     "Truth",
+    "VacuumTruth",
     "cspbbr3",
     "fapbbr3",
     "truth_from_mapping",
@@ -46,9 +48,31 @@ class _Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class CryostatTruth(_Checked):
-    """A closed-cycle cold stage, a copper sample stage on a thermal link, two sensors."""
+class FlowTruth(_Checked):
+    """Liquid helium from a dewar through a needle valve over the sample stage's heat exchanger.
 
+    Typical of continuous-flow microscopy cryostats; free parameters, not those of one make.
+    """
+
+    full_flow_L_per_h: float = number(4.0, "L/h", 0.1, 20.0)  # liquid, valve fully open
+    start_valve_percent: float = number(70.0, "%", 0.0, 100.0)
+    valve_percent_per_s: float = number(5.0, "%/s", 0.1, 100.0)
+    lag_s: float = number(20.0, "s", 0.0, 1e3)  # of the transfer line
+    transfer_loss_L_per_h: float = number(0.2, "L/h", 0.0, 5.0)  # evaporates on the way
+    exchange_W_per_K: float = number(0.6, "W/K", 1e-3, 10.0)  # of the heat exchanger
+    leak_W_per_K: float = number(0.004, "W/K", 0.0, 1.0)  # from the surroundings
+    dewar_L: float = number(100.0, "L", 0.0, 1e4)
+
+
+@dataclass(frozen=True, slots=True)
+class CryostatTruth(_Checked):
+    """A cold stage, a copper sample stage on a thermal link, two sensors.
+
+    Cooled by a closed cycle; or, without a cold stage, by a flow of helium.
+    """
+
+    cooling: str = choice("closed_cycle", "helium_flow")
+    flow: FlowTruth = field(default_factory=FlowTruth)
     step_s: float = number(1.0, "s", 0.01, 10.0)  # grid of the plant and of the firmware
     sample_stage_kg: float = number(0.5, "kg", 0.001, 100.0)
     cold_stage_kg: float = number(1.0, "kg", 0.001, 100.0)
@@ -94,6 +118,15 @@ class BiasTruth(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class VacuumTruth(_Checked):
+    """The gas around the sample, pumped all the time."""
+
+    base_mbar: float = number(2e-6, "mbar", 1e-12, 2e3)  # exchange gas: some 10 mbar
+    start_mbar: float = number(2e-6, "mbar", 1e-12, 2e3)
+    pump_time_s: float = number(30.0, "s", 0.1, 1e6)
+
+
+@dataclass(frozen=True, slots=True)
 class ElectrodesTruth(_Checked):
     """Between which electrodes the nanocrystal sits, and which way they are wired."""
 
@@ -127,6 +160,8 @@ class OpticsTruth(_Checked):
     half_included_angle_deg: float = number(8.0, "deg", 0.0, 45.0)
     wavelength_error_nm: float = number(0.012, "nm", -5.0, 5.0)  # true minus reported
     in_air: bool = flag(True)
+    laser_nm: float = number(405.0, "nm", 200.0, 2e3)
+    laser_uW: float = number(1.0, "uW", 1e-6, 1e6)  # standard power, before the shutter
     start_centre_nm: float = number(518.3, "nm", 200.0, 2e3)
     start_grating: int = whole(0, "", 0, 9)
     numerical_aperture: float = number(0.7, "", 0.0, 0.99)
@@ -283,6 +318,7 @@ class Truth:
     """The whole world."""
 
     cryostat: CryostatTruth = field(default_factory=CryostatTruth)
+    vacuum: VacuumTruth = field(default_factory=VacuumTruth)
     bias: BiasTruth = field(default_factory=BiasTruth)
     electrodes: ElectrodesTruth = field(default_factory=ElectrodesTruth)
     optics: OpticsTruth = field(default_factory=OpticsTruth)

@@ -19,9 +19,11 @@ from simulators.ccd import Camera
 from simulators.cryostat import Cryostat
 from simulators.emitter import Nanocrystal, TrueLine
 from simulators.field import field_kV_per_cm
+from simulators.flow_cryostat import FlowCryostat
 from simulators.optics import Optics
 from simulators.replay import Replay
 from simulators.truth import Truth
+from simulators.vacuum import Vacuum
 from simulators.view import Stretch, Surroundings, View, Window
 
 __all__ = ["World"]
@@ -42,7 +44,10 @@ class World:
         self.truth = truth
         self.now = 0.0
         self._replay = replay
-        self.cryostat = Cryostat(truth.cryostat, streams[0].spawn(3))
+        is_flow = truth.cryostat.cooling == "helium_flow"
+        cryostat = FlowCryostat if is_flow else Cryostat
+        self.cryostat = cryostat(truth.cryostat, streams[0].spawn(3))
+        self.vacuum = Vacuum(truth.vacuum)
         self.bias = BiasCircuit(truth.bias, streams[1], self._clock, self._collect_light)
         self.optics = Optics(truth.optics, truth.camera, self._before_optics_change)
         self._nanocrystal = Nanocrystal(
@@ -106,6 +111,10 @@ class World:
         """Return the nominal applied field at the nanocrystal."""
         return field_kV_per_cm(self.truth.electrodes, self.bias.gap_voltage_V())
 
+    def laser_W(self) -> float:
+        """Return the power of the laser before the shutter."""
+        return 1e-6 * self.truth.optics.laser_uW * self.optics.laser_power
+
     @property
     def log(self) -> list[BiasLogEntry]:
         """What the bias supply truly did: (time_s, programmed_V, terminal_V, event)."""
@@ -153,6 +162,7 @@ class World:
         sample_K = self.cryostat.true_sample_K
         self._nanocrystal.transition.follow(sample_K)
         self.bias.step(sample_K)
+        self.vacuum.step(dt)
         self._steps += 1
         self._next_step_s = (self._steps + 1) * dt
         for firmware in self._firmware:
