@@ -33,7 +33,7 @@ from acquisition.run_time import RunTime
 from acquisition.safe_state import SafeReport, make_safe
 from acquisition.settle import OnTimeout, SettleOutcome
 from acquisition.station import Station
-from acquisition.storage_errors import StorageFull
+from acquisition.storage_errors import StorageError, StorageFull
 from acquisition.verification import Verifier, Violation
 from acquisition.vigil import InterlockTripped, StopRequested, Vigil
 from drivers.clock import Clock
@@ -166,7 +166,7 @@ class Engine:
             reason, text = FinishReason.INTERLOCK, str(tripped)
             heater_off = tripped.trip.interlock.consequence is Consequence.STOP_AND_HEATER_OFF
         except Exception as error:  # whatever it is, the sample comes first
-            logger.exception("the run failed")
+            _complain("the run failed", error)
             reason, text = FinishReason.FAILED, f"{type(error).__name__}: {error}"
         except BaseException as error:  # Ctrl-C in a script, or the interpreter ends
             self._finish(FinishReason.FAILED, f"broken off by {error!r}", heater_off=False)
@@ -535,10 +535,16 @@ class Engine:
         try:
             self._log.flush()
         except Exception as error:  # the sample is safe; what is lost is only the last remark
-            logger.exception("the end of the run could not be noted in the journal")
+            _complain("the end of the run is not in the journal", error)
             reason, text = FinishReason.FAILED, f"{text}; not noted in the journal: {error}"
         self._enter(EngineState.IDLE)
         return Outcome(reason, text, safe)
+
+
+def _complain(what: str, error: Exception) -> None:
+    """Log an error, with its traceback only if nobody foresaw it."""
+    is_foreseen = isinstance(error, DeviceError | StorageError)
+    logger.error("%s: %s", what, error, exc_info=None if is_foreseen else error)
 
 
 _LEVELS = {
