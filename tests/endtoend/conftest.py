@@ -177,7 +177,8 @@ class Cryoscan:
         return running
 
     def end_all(self) -> None:
-        for running in self.started:
+        while self.started:
+            running = self.started.pop()
             if running.is_alive:
                 running.send(signal.SIGKILL)
             running.process.join()
