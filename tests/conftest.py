@@ -13,6 +13,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_FAREWELL_S = 2.0  # for threads that were told to end
+ONCE = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # for the whole session
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -81,5 +82,4 @@ def _children() -> dict[int, str]:
             except OSError:  # that process has just ended
                 continue
             found[int(pid)] = line.replace(b"\0", b" ").decode(errors="replace").strip()
-    # multiprocessing starts this one by itself, once for the whole session
-    return {pid: line for pid, line in found.items() if "resource_tracker" not in line}
+    return {pid: line for pid, line in found.items() if not any(own in line for own in ONCE)}

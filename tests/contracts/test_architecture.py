@@ -20,7 +20,7 @@ PACKAGES = ("acquisition", "analysis", "drivers", "gui", "simulators")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).glob("**/*.py"))
 
 # Where real time may be read: the clock, and the simulators that serve sockets.
-CLOCKS = {"drivers/clock.py", "simulators/real_time.py"}
+CLOCKS = {"drivers/clock.py", "simulators/shell_clock.py"}
 CLOCK_CALLS = {
     "time.sleep",
     "time.time",
