@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.corrections import cosmic_ray_mask
+from analysis.detector_noise import DetectorNoise
 from analysis.fisher_scoring import Counts
+from analysis.fit_model import FitModel
 from analysis.line_table import Shape
 from analysis.matched_filter import floor_of, significance
 from analysis.multiplet import Multiplet, find_multiplets
@@ -20,14 +23,10 @@ from analysis.spectrum_fit import (
     verdict_of,
     without_values,
 )
+from analysis.spectrum_window import Window, find_window, in_electrons
 from analysis.verdict import Verdict
 
 __all__ = ["PointFit", "effective_number", "fit_frames"]
-
-from analysis.corrections import cosmic_ray_mask
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_model import FitModel
-from analysis.spectrum_window import Window, find_window, in_electrons
 
 Array = NDArray[np.float64]
 

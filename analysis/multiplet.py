@@ -8,20 +8,25 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.fisher_scoring import Counts
-from analysis.matched_filter import find_lines, floor_of, kernel
-from analysis.series_fit import FrameWindows
-from analysis.spectrum_window import in_electrons, light_centre_eV
-
-__all__ = ["Multiplet", "find_multiplets", "frame_windows"]
-
 from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
+from analysis.fisher_scoring import Counts
 from analysis.fit_model import FitModel
+from analysis.matched_filter import find_lines, floor_of, kernel
+from analysis.series_fit import FrameWindows
+from analysis.spectrum_window import (
+    Window,
+    in_electrons,
+    light_centre_eV,
+    mean_above_floor,
+)
+
+__all__ = ["Multiplet", "find_multiplets", "frame_windows"]
 
 Array = NDArray[np.float64]
 
 _LEAST_SIGNIFICANCE = 8.0
+_WIDTHS_IN_WINDOW = 20.0
 _CANDIDATES = 4
 _LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
@@ -56,8 +61,9 @@ def frame_windows(
     """Cut the window out of every frame; rising energy.
 
     frames: raw counts (frames, pixels). group: frames that share one window around their mean
-    light, as all of one field. Returns the windows, the indices of the frames in them, and why the
-    others are not: no signal.
+    light, as all of one field. The window is model.span_eV wide; if that is None, 20 times the
+    strongest line, or all of model.window_eV where this is less. Returns the windows, the indices
+    of the frames in them, and why the others are not: no signal.
     Raises ValueError if no frame shows any.
     """
     counts = np.atleast_2d(np.array(frames, dtype=np.float64))
@@ -67,18 +73,14 @@ def frame_windows(
         counts[mine] = np.where(cosmic_ray_mask(counts[mine], noise), np.nan, counts[mine])
     whole = in_electrons(wavelength_nm, counts, noise=noise, background=background)
     low, high = model.window_eV or whole.limits_eV
-    span = model.span_eV or high - low
+    span = model.span_eV or min(high - low, _WIDTHS_IN_WINDOW * _sharpest_eV(whole, low, high))
     pixels = max(11, round(span / whole.pixel_eV_at(0.5 * (low + high))))
     starts = np.zeros(len(counts), dtype=np.intp)
+    middle = 0.5 * (whole.edges_eV[1:] + whole.edges_eV[:-1])
     labels = np.asarray(group)
     for label in np.unique(labels):
         mine = np.flatnonzero(labels == label)
-        centre = (
-            light_centre_eV(whole.only(mine), low, high, span)
-            if model.span_eV is not None
-            else 0.5 * (low + high)
-        )
-        middle = 0.5 * (whole.edges_eV[1:] + whole.edges_eV[:-1])
+        centre = light_centre_eV(whole.only(mine), low, high, span)
         first = int(np.argmin(np.abs(middle - centre))) - pixels // 2
         starts[mine] = np.clip(first, 0, middle.size - pixels)
     columns = starts[:, None] + np.arange(pixels)
@@ -93,6 +95,16 @@ def frame_windows(
         raise ValueError(f"none of {len(counts)} frames shows a line in {low:.6g} to {high:.6g} eV")
     used = np.array([i for i in range(len(counts)) if i not in excluded])
     return FrameWindows(edges, cut, of_point).only(used), used, excluded
+
+
+def _sharpest_eV(whole: Window, low_eV: float, high_eV: float) -> float:
+    """Return the width of the strongest line in the brightest frame, where it is not smeared."""
+    searched = whole.between(low_eV, high_eV) or whole
+    smooth = kernel(1.6)
+    light = [float(np.convolve(e, smooth, "same").max()) for e in searched.counts.electrons]
+    brightest = searched.only(np.array([int(np.argmax(light))]))
+    spectrum, _ = mean_above_floor(brightest)
+    return find_lines(spectrum, 1).fwhm_px * searched.pixel_eV
 
 
 def _without_signal(counts: Counts) -> dict[int, str]:

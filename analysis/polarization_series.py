@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
 from analysis.multiplet import Multiplet, find_multiplets, frame_windows
 from analysis.polarization import PolarizationFit, harmonics, interpret
 from analysis.series_fit import SeriesFit, SeriesStart, fit_series
@@ -14,9 +16,6 @@ from analysis.verdict import Verdict
 from analysis.weighted_least_squares import LinearFit
 
 __all__ = ["PolarizationSeries", "fit_polarization_series"]
-
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_model import FitModel
 
 Array = NDArray[np.float64]
 

@@ -162,11 +162,10 @@ def fit_series(
     optimum = _climb(table, windows, sharing, shared=shared, place=place, is_first_look=True)
     reasons = _misfits(windows, optimum)
     kept = np.array([i not in reasons for i in range(len(place))])
-    part = windows.only(kept)
-    if reasons:
-        place[:, sharing.own] = optimum.parameters[:, sharing.own]
-        sharing = sharing.only(kept)
-        optimum = _climb(table, part, sharing, shared=optimum.shared, place=place[kept])
+    part = _near_the_lines(windows.only(kept), table, optimum.parameters[kept])
+    place[:, sharing.own] = optimum.parameters[:, sharing.own]
+    sharing = sharing.only(kept)
+    optimum = _climb(table, part, sharing, shared=optimum.shared, place=place[kept])
     return _summary(table, part, sharing, optimum, used=np.flatnonzero(kept), excluded=reasons)
 
 
@@ -261,9 +260,28 @@ def _climb(
         start=place,
         largest_step=largest_step,
         # Frames that do not belong would keep the first look from ever ending.
-        stragglers=0.1 if is_first_look else 0.0,
+        stragglers=0.1 if is_first_look else 0.02,
         most_steps=30 if is_first_look else 200,
     )
+
+
+def _near_the_lines(windows: FrameWindows, table: LineTable, parameters: Array) -> FrameWindows:
+    """Mask what is farther from the lines than the profile needs: there the replicas begin."""
+    of = {name: parameters[:, [i]] for i, name in enumerate(table.names)}
+    reach = _WIDTHS_AROUND * float(np.median(of["width_eV"]))
+    lowest = highest = of["energy_1_eV"]
+    for name, splitting in of.items():
+        if name.startswith("splitting"):
+            lowest = np.minimum(lowest, of["energy_1_eV"] + splitting)
+            highest = np.maximum(highest, of["energy_1_eV"] + splitting)
+    middle = 0.5 * (windows.edges_eV[:, 1:] + windows.edges_eV[:, :-1])
+    near = (middle > lowest - reach) & (middle < highest + reach)
+    counts = windows.counts
+    masked = Counts(counts.electrons, counts.shift, counts.good * near)
+    return FrameWindows(windows.edges_eV, masked, windows.point)
+
+
+_WIDTHS_AROUND = 7.0
 
 
 def _misfits(windows: FrameWindows, optimum: JointOptimum) -> dict[int, str]:
@@ -300,7 +318,7 @@ def _summary(
     photon = optimum.shared_covariance
     scatter_ratio = _scatter_ratio(optimum)
     misfit_ratio = _misfit_ratio(residual, windows, optimum, sharing)
-    enlarged = np.maximum(scatter_ratio, 1.0) * misfit_ratio
+    enlarged = np.sqrt(np.maximum(scatter_ratio, 1.0) ** 2 + misfit_ratio**2 - 1.0)
     own = {names[i]: k for k, i in enumerate(sharing.own)}
     energy = own["energy_1_eV"]
     return SeriesFit(

@@ -51,6 +51,19 @@ class Window:
         count = len(self.counts.electrons)
         return self.only(np.array([i for i in range(count) if i not in spectra], dtype=np.intp))
 
+    def between(self, low_eV: float, high_eV: float) -> Window | None:
+        """Return the pixels whose middle lies between, or None if too few are good."""
+        middle = 0.5 * (self.edges_eV[1:] + self.edges_eV[:-1])
+        inside = np.flatnonzero((middle >= low_eV) & (middle <= high_eV))
+        if inside.size < _LEAST_PIXELS:
+            return None
+        part = slice(int(inside[0]), int(inside[-1]) + 1)
+        c = self.counts
+        cut = Counts(c.electrons[:, part], c.shift[:, part], c.good[:, part])
+        if (cut.good.sum(axis=1) < _LEAST_PIXELS).all():
+            return None
+        return Window(self.edges_eV[part.start : part.stop + 1], cut)
+
     def rising(self) -> Window:
         """Return the same with energy rising from pixel to pixel."""
         if self.edges_eV[-1] > self.edges_eV[0]:
@@ -98,7 +111,7 @@ def in_electrons(
 def find_window(whole: Window, model: FitModel) -> Window | str:
     """Return the stretch to fit around the lines of the mean spectrum, or why there is none."""
     low, high = model.window_eV or whole.limits_eV
-    searched = _cut(whole, low, high)
+    searched = whole.between(low, high)
     if searched is None:
         return (
             f"the window {low:.6g} to {high:.6g} eV holds fewer than {_LEAST_PIXELS} good pixels "
@@ -116,12 +129,12 @@ def find_window(whole: Window, model: FitModel) -> Window | str:
     )
     middle = 0.5 * (searched.edges_eV[1:] + searched.edges_eV[:-1])
     centre = _centroid(middle, spectrum, start=float(middle[peak]), span=span)
-    return _cut(searched, centre - 0.5 * span, centre + 0.5 * span) or searched
+    return searched.between(centre - 0.5 * span, centre + 0.5 * span) or searched
 
 
 def light_centre_eV(whole: Window, low_eV: float, high_eV: float, span_eV: float) -> float:
     """Return where a window of this span holds the light of the mean spectrum evenly."""
-    searched = _cut(whole, low_eV, high_eV) or whole
+    searched = whole.between(low_eV, high_eV) or whole
     spectrum, deviation = mean_above_floor(searched)
     _, peak, _ = significance(spectrum, deviation)
     middle = 0.5 * (searched.edges_eV[1:] + searched.edges_eV[:-1])
@@ -146,17 +159,3 @@ def _centroid(place: Array, spectrum: Array, *, start: float, span: float) -> fl
         near = light * (np.abs(place - centre) < 0.5 * span)
         centre = float((near * place).sum() / near.sum()) if near.sum() > 0 else start
     return centre
-
-
-def _cut(window: Window, low_eV: float, high_eV: float) -> Window | None:
-    """Return the pixels whose middle lies inside, or None if too few are good."""
-    middle = 0.5 * (window.edges_eV[1:] + window.edges_eV[:-1])
-    inside = np.flatnonzero((middle >= low_eV) & (middle <= high_eV))
-    if inside.size < _LEAST_PIXELS:
-        return None
-    part = slice(int(inside[0]), int(inside[-1]) + 1)
-    counts = window.counts
-    cut = Counts(counts.electrons[:, part], counts.shift[:, part], counts.good[:, part])
-    if (cut.good.sum(axis=1) < _LEAST_PIXELS).all():
-        return None
-    return Window(window.edges_eV[part.start : part.stop + 1], cut)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
 from analysis.multiplet import Multiplet, find_multiplets, frame_windows
 from analysis.series_fit import SeriesFit, SeriesStart, fit_series
 from analysis.stark import StarkFit, fit_stark_parabola
 
 __all__ = ["StarkSeries", "fit_stark_series"]
-
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_model import FitModel
 
 Array = NDArray[np.float64]
 
