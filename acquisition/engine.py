@@ -296,10 +296,11 @@ class Engine:
         probe = self._choice.is_probe(point)
         self._vigil.monitors.mark()
         self._exposer.expose(point, exposure_s)
-        readings = self._verifier.read(point)
-        violations = self._verifier.violations(point, readings)
-        if following is not None and not violations and self._exposer.blocks_light:
+        angle = self._verifier.read_angle()
+        if self._verifier.angle_holds(point, angle):
             self._premove(following)
+        readings = {**self._verifier.read(point), **angle}
+        violations = self._verifier.violations(point, readings)
         exposed = self._exposer.read_out(meanwhile=self._advance_moves)
         readings["laser_open_s"] = exposed.laser_open_s
         wants_repeat, flags = self._judge_counts(point, exposed, exposure_s)
@@ -383,8 +384,10 @@ class Engine:
     def _is_unreachable(self, point: Point) -> bool:
         return any(_setpoint(quantity, point) == value for quantity, value in self._unreachable)
 
-    def _premove(self, following: Point) -> None:
+    def _premove(self, following: Point | None) -> None:
         """Start what may move while this row is read out; a failure is the next row's."""
+        if following is None or not self._exposer.blocks_light:
+            return
         for mover in self._movers:
             if mover.overlaps_readout and mover.differs(following):
                 self._moving.add(mover)

@@ -16,7 +16,7 @@ from drivers.status import Status
 
 __all__ = ["DetectorSetup", "Exposed", "Exposer", "is_saturated", "peak_rate"]
 
-SHUTTER_POLL_S = 0.01
+SHUTTER_POLL_S = 0.004
 READOUT_POLL_S = 0.002  # once the camera should be ready
 MEANWHILE_POLL_S = 0.01  # of what moves during the readout
 EXPOSURE_MARGIN_S = 30.0  # beyond exposure and readout before the camera counts as stuck

@@ -74,8 +74,15 @@ class Verifier:
         self._to_field_kV_per_cm = to_field_kV_per_cm
         self._to_angle_deg = to_angle_deg
 
+    def read_angle(self) -> dict[str, float]:
+        """Return what must be read before the stage may turn on to the next row."""
+        polarizer = self._station.polarizer
+        if polarizer is None:
+            return {}
+        return {"angle_deg": self._to_angle_deg(_good(polarizer.read(), "angle_deg"))}
+
     def read(self, point: Point) -> dict[str, float]:
-        """Return every reading of READING_UNITS, NaN where there is no such instrument.
+        """Return every other reading of READING_UNITS, NaN where there is no such instrument.
 
         laser_open_s is left to whoever exposes.
         """
@@ -85,6 +92,10 @@ class Verifier:
         self._read_optics(point, readings)
         readings["detector_temperature_C"] = self._monitors.value("detector_temperature_C")
         return readings
+
+    def angle_holds(self, point: Point, readings: Mapping[str, float]) -> bool:
+        """Return whether the angle is the row's. NaN never is."""
+        return point.angle_deg is None or self._angle(point.angle_deg, readings) is None
 
     def violations(self, point: Point, readings: Mapping[str, float]) -> tuple[Violation, ...]:
         """Return what did not hold. NaN never holds."""
@@ -97,10 +108,7 @@ class Verifier:
                 _beyond("bias", "gap voltage", deviation_V, self._tolerances.voltage_V, "V")
             )
         if point.angle_deg is not None:
-            turned_deg = (readings["angle_deg"] - point.angle_deg + 180.0) % 360.0 - 180.0
-            found.append(
-                _beyond("polarization", "angle", turned_deg, self._tolerances.angle_deg, "deg")
-            )
+            found.append(self._angle(point.angle_deg, readings))
         if self._station.spectrograph is not None:
             found += self._spectrograph(point, readings)
         if self._station.shutter is not None and point.kind is not PointKind.SAMPLE:
@@ -116,6 +124,10 @@ class Verifier:
             if violation is not None:
                 return violation
         return None
+
+    def _angle(self, angle_deg: float, readings: Mapping[str, float]) -> Violation | None:
+        turned_deg = (readings["angle_deg"] - angle_deg + 180.0) % 360.0 - 180.0
+        return _beyond("polarization", "angle", turned_deg, self._tolerances.angle_deg, "deg")
 
     def _spectrograph(
         self, point: Point, readings: Mapping[str, float]
@@ -152,9 +164,6 @@ class Verifier:
 
     def _read_optics(self, point: Point, readings: dict[str, float]) -> None:
         station = self._station
-        if station.polarizer is not None:
-            mechanical_deg = _good(station.polarizer.read(), "angle_deg")
-            readings["angle_deg"] = self._to_angle_deg(mechanical_deg)
         if station.spectrograph is not None:
             found = station.spectrograph.read()
             readings["wavelength_nm"] = _good(found, "wavelength_nm")

@@ -22,7 +22,7 @@ def verifier(bench, rows):
 def test_what_holds_has_no_violation(bench, verifier):
     point = bench.points[0]
 
-    readings = verifier.read(point)
+    readings = {**verifier.read(point), **verifier.read_angle()}
 
     assert set(readings) == set(READING_UNITS)
     assert verifier.violations(point, readings) == ()
@@ -43,7 +43,7 @@ def test_what_holds_has_no_violation(bench, verifier):
 @pytest.mark.parametrize("value", [nan, 1e9, float("inf")])
 def test_each_condition_alone_is_a_violation_of_its_own(bench, verifier, channel, quantity, value):
     point = bench.points[0]
-    readings = {**verifier.read(point), channel: value}
+    readings = {**verifier.read(point), **verifier.read_angle(), channel: value}
 
     violations = verifier.violations(point, readings)
 
@@ -64,7 +64,7 @@ def test_a_reading_that_is_flagged_is_nan(bench, verifier):
     bench.cryostat.status = ReadingStatus.OUT_OF_RANGE
     bench.stage.read = lambda: {"angle_deg": Reading(0.0, "deg", 0.0, ReadingStatus.FAULT)}
 
-    readings = verifier.read(point)
+    readings = {**verifier.read(point), **verifier.read_angle()}
 
     for channel in ("temperature_K", "temperature_min_K", "temperature_max_K", "angle_deg"):
         assert isnan(readings[channel]), channel
@@ -73,7 +73,8 @@ def test_a_reading_that_is_flagged_is_nan(bench, verifier):
 def test_a_stage_that_still_moves_has_no_angle(bench, verifier):
     bench.stage.read = dict
 
-    assert isnan(verifier.read(bench.points[0])["angle_deg"])
+    assert isnan(verifier.read_angle()["angle_deg"])
+    assert not verifier.angle_holds(bench.points[0], verifier.read_angle())
 
 
 def test_an_angle_is_compared_around_the_circle(bench, verifier, rows):
