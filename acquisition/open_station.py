@@ -192,9 +192,10 @@ def _spectrograph(config: SpectrographConfig) -> dict[str, object]:
 def _camera(config: StationConfig) -> dict[str, object]:
     camera: CameraConfig = config.camera
     mono = config.spectrograph.mono_index if config.spectrograph is not None else 0
+    is_calibrated_by_mono = config.spectrograph is None or config.spectrograph.geometry is None
     return {
         "index": camera.ccd_index,
-        "monochromator_index": mono,
+        "monochromator_index": mono if is_calibrated_by_mono else None,
         "frame_readout_s": camera.readout_s,
     }
 

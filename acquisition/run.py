@@ -32,6 +32,7 @@ from acquisition.engine import Engine, EnginePolicy, Follower, Outcome
 from acquisition.engine_status import EngineStatus
 from acquisition.exposure_choice import ExposureChoice
 from acquisition.fit_worker import FitWorker
+from acquisition.grating_axis import grating_axis
 from acquisition.inbox import Inbox
 from acquisition.journal import Journal
 from acquisition.live_view import LiveView
@@ -191,7 +192,11 @@ class Run:
         monitors.report = partial(log.event, Level.WARNING, "monitor")
         recovery = Recovery(station, vigil, log)
         calibrations = WavelengthCalibrations(
-            journal, station.camera, segment.run_time, delivered_in=_medium(self._configuration)
+            journal,
+            station.camera,
+            segment.run_time,
+            delivered_in=_medium(self._configuration),
+            computed=grating_axis(config),
         )
         verifier = Verifier(
             station,

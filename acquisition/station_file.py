@@ -19,6 +19,7 @@ __all__ = [
     "CryostatConfig",
     "CryostatZone",
     "DiskConfig",
+    "GeometryConfig",
     "Grating",
     "InstrumentConfig",
     "PolarizerConfig",
@@ -119,9 +120,27 @@ class Grating(ConfigModel):
     grooves_per_mm: int = Field(ge=0, le=4000)
 
 
+class GeometryConfig(ConfigModel):
+    """The spectrograph as its maker drew it, for the grating equation.
+
+    half_included_angle: half the angle between incident and diffracted light at the centre pixel;
+    negative where the light falls in more steeply than it leaves.
+    pixel: the camera's pitch. centre_pixel: where the wavelength of the spectrograph falls, the
+    middle if not given.
+    """
+
+    focal_length_um: Positive
+    half_included_angle_deg: Quantity
+    pixel_um: Positive
+    centre_pixel: float | None = None
+    detector_tilt_deg: Quantity = 0.0
+
+
 class SpectrographConfig(InstrumentConfig):
     """wavelengths: in which medium the instrument's own calibration is meant.
 
+    geometry: the axis follows from the grating equation, for a camera that the spectrograph's maker
+    does not calibrate; without it the axis comes with the camera's frames.
     The two times are what a move usually takes; for the price only.
     """
 
@@ -130,6 +149,7 @@ class SpectrographConfig(InstrumentConfig):
     max_nm: Positive
     wavelengths: Literal["air", "vacuum"] = "air"
     grating: Annotated[tuple[Grating, ...], Field(min_length=1)]
+    geometry: GeometryConfig | None = None
     centre_move_s: NotNegative = 5.0
     grating_move_s: NotNegative = 30.0
     monitor_interval_s: Positive = 60.0

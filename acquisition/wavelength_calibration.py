@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from acquisition.grating_axis import GratingAxis
 from acquisition.journal import Journal
 from acquisition.journal_rows import Calibration
 from acquisition.point_table import Point
@@ -13,18 +14,26 @@ __all__ = ["WavelengthCalibrations"]
 
 
 class WavelengthCalibrations:
-    """Asks the camera once per setting and segment; stores the axis, always in vacuum.
+    """Finds the axis once per setting and segment, and stores it, always in vacuum.
 
     delivered_in: "air" or "vacuum", what the instrument's own calibration means.
+    computed: gives the axis instead, where the camera can't know it.
     """
 
     def __init__(
-        self, journal: Journal, camera: Camera, run_time: RunTime, *, delivered_in: str
+        self,
+        journal: Journal,
+        camera: Camera,
+        run_time: RunTime,
+        *,
+        delivered_in: str,
+        computed: GratingAxis | None = None,
     ) -> None:
         self._journal = journal
         self._camera = camera
         self._run_time = run_time
         self._delivered_in = delivered_in
+        self._computed = computed
         self._stored: dict[tuple[int, float], int] = {}
 
     def of(self, point: Point) -> int:
@@ -35,7 +44,9 @@ class WavelengthCalibrations:
         return self._stored[setting]
 
     def _store(self, point: Point) -> int:
-        delivered_nm = np.asarray(self._camera.wavelengths_nm(), dtype=np.float64)
+        computed = self._computed
+        axis_nm = self._camera.wavelengths_nm() if computed is None else computed(point)
+        delivered_nm = np.asarray(axis_nm, dtype=np.float64)
         in_air = self._delivered_in == "air"
         vacuum_nm = np.asarray(vacuum_from_air_nm(delivered_nm) if in_air else delivered_nm)
         details: dict[str, object] = {
@@ -43,7 +54,7 @@ class WavelengthCalibrations:
             "delivered_in": self._delivered_in,
             "grating": point.grating,
             "centre_nm": point.centre_nm,
-            "source": self._camera.name,
+            "source": self._camera.name if computed is None else "grating equation",
         }
         return self._journal.calibrate(
             Calibration("wavelength", self._run_time.now(), vacuum_nm, details)

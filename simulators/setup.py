@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from simulators.acton import SpectraPro
 from simulators.core import InstrumentCore
 from simulators.elliptec import ElliptecBus
 from simulators.elliptec_modules import ElliptecSettings
@@ -24,8 +25,8 @@ __all__ = ["MODELS", "SimulatedSetup", "SimulatorSettings"]
 
 Core = Callable[[World, Any], InstrumentCore]
 
-# Ports at which one of several models may stand, by the names that the drivers register; the
-# first is the default.
+# Ports at which one of several models may stand, by the names that the drivers register. The first
+# is the default at cryostat and bias; at the other ports something stands only if asked for.
 MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
     "cryostat": {
         "lakeshore.336": LakeShore336,
@@ -37,6 +38,7 @@ MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
         "keithley.2410": Keithley2410,
         "keithley.2470": Keithley2470,
     },
+    "spectrograph": {"acton.spectrapro": SpectraPro},
 }
 
 
@@ -45,6 +47,7 @@ class SimulatorSettings:
     """What is disputed or differs from unit to unit, per instrument.
 
     models: which model stands at a port, where it is not the default.
+    others: settings of what stands at the ports without a default.
     """
 
     models: Mapping[str, str] = field(default_factory=dict)
@@ -52,10 +55,12 @@ class SimulatorSettings:
     bias: KeithleySettings | Keithley2470Settings | None = None
     elliptec: ElliptecSettings = field(default_factory=ElliptecSettings)
     icl: IclSettings = field(default_factory=IclSettings)
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SimulatedSetup:
-    """World, cores and lines. Ports: cryostat, bias, elliptec (stage and shutter), icl.
+    """World, cores and lines. Ports: cryostat, bias, elliptec (stage and shutter), icl, and what
+    the settings ask for.
 
     `cores` are the instruments themselves, for checkers; shells talk to `lines`, where the faults
     are. Everything lives on when a shell goes.
@@ -83,6 +88,10 @@ class SimulatedSetup:
             "elliptec": self.elliptec,
             "icl": self.icl,
         }
+        for port in MODELS:
+            if port in settings.models and port not in self.cores:
+                core = _core(port, settings)(self.world, settings.others.get(port))
+                self.cores[port] = core
         self.lines = {port: Line(port, core, self.faults) for port, core in self.cores.items()}
 
     def link(self, port: str, clock: Waiter, framing: Framing) -> InProcessLink:
