@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.record import Attempt
+from analysis.corrections import cosmic_ray_mask
+from analysis.detector_noise import DetectorNoise
 
 __all__ = ["Change", "compare"]
 
@@ -50,8 +52,8 @@ def compare(before: Attempt, now: Attempt, *, electrons_per_count: float) -> tup
     return tuple(changes)
 
 
-def _net(attempt: Attempt) -> tuple[NDArray[np.float64], float]:
-    """Return each frame above its own floor, and the noise of one pixel of that floor.
+def _net(attempt: Attempt, gain: float) -> tuple[NDArray[np.float64], float]:
+    """Return each frame above its own floor without cosmic rays, and the noise of a floor pixel.
 
     The floor is the mean of the pixels near the median: the median itself is a whole number, and
     half a count on every pixel is more than many a line.
@@ -60,11 +62,13 @@ def _net(attempt: Attempt) -> tuple[NDArray[np.float64], float]:
     above = counts - np.median(counts, axis=1, keepdims=True)
     noise = max(1.0, 1.4826 * float(np.median(np.abs(above))))
     floor = np.nanmean(np.where(np.abs(above) <= 3.0 * noise, counts, np.nan), axis=1)
-    return counts - floor[:, np.newaxis], noise
+    net = counts - floor[:, np.newaxis]
+    hits = cosmic_ray_mask(net, DetectorNoise(gain_e_per_count=gain, read_noise_e=gain * noise))
+    return np.where(hits, 0.0, net), noise
 
 
 def _rate(attempt: Attempt, gain: float) -> tuple[float, float]:
-    net, noise = _net(attempt)
+    net, noise = _net(attempt, gain)
     per_frame = net.sum(axis=1)
     variance = (np.maximum(per_frame, 0.0) / gain + net.shape[1] * noise**2).sum()
     rate = float(per_frame.mean())
@@ -76,7 +80,7 @@ def _rate(attempt: Attempt, gain: float) -> tuple[float, float]:
 
 def _centre(attempt: Attempt, gain: float) -> tuple[float, float]:
     """Weigh only what stands clear of the floor, so that noise far away has no lever."""
-    net, noise = _net(attempt)
+    net, noise = _net(attempt, gain)
     total = net.sum(axis=0)
     clear = np.where(total > max(0.2 * total.max(), 5.0 * noise * np.sqrt(len(net))), total, 0.0)
     weight = clear.sum()
