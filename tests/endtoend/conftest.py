@@ -86,6 +86,12 @@ def _wait_until(is_so: Callable[[], object], longest_s: float = LONGEST_S) -> No
         time.sleep(LOOK_S)
 
 
+@pytest.fixture(scope="session")
+def common_sweep() -> str:
+    """A sweep file without axes and exposure; its station is station.toml beside it."""
+    return SWEEP
+
+
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
     """Let real time pass until it is so; fail when it takes too long."""
