@@ -114,23 +114,24 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.transcript = ""
+        self._printed = folder / ".printed"
+        self.background = ""  # what jobs in the background have printed
         self.run("set -m")  # jobs have numbers, and take Ctrl-C
 
     def run(self, typed: str) -> tuple[str, int]:
         """Return what the command printed and its exit code, which the next one sees as $?."""
         assert self._bash.stdin is not None
-        end = 'status=$?; echo; echo "END OF COMMAND $status"; (exit $status)'
-        self._bash.stdin.write(f"{{ {typed}\n}} </dev/null\n{end}\n")
-        self._bash.stdin.flush()
-        printed: list[str] = []
         assert self._bash.stdout is not None
+        self._printed.write_text("")
+        to = "" if typed.endswith("&") else f">'{self._printed}' 2>&1"
+        end = 'status=$?; echo; echo "END OF COMMAND $status"; (exit $status)'
+        self._bash.stdin.write(f"{{ {typed}\n}} </dev/null {to}\n{end}\n")
+        self._bash.stdin.flush()
         for line in iter(self._bash.stdout.readline, ""):
             if line.startswith("END OF COMMAND "):
-                return "".join(printed)[:-1], int(line.split()[-1])
-            printed.append(line)
-            self.transcript += line
-        raise AssertionError(f"the shell ended: {''.join(printed)}")
+                return self._printed.read_text(encoding="utf-8"), int(line.split()[-1])
+            self.background += line
+        raise AssertionError(f"the shell ended at {typed}: {self.background}")
 
     def close(self) -> None:
         """End what still runs in the background, and the shell."""
@@ -179,7 +180,7 @@ def run_document(document: Path, folder: Path, finished: Path) -> None:
             elif snippet.language == "toml":
                 _check_toml(snippet.text, folder, where)
     for shown in awaited:
-        _assert_shown(f"...{shown}...", shell.transcript, document.name)
+        _assert_shown(f"...{shown}...", shell.background, document.name)
 
 
 def _run_console(shell: Shell, typed: list[Command], where: str) -> list[str]:
