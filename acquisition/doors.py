@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from acquisition.commands import CommandQueue
-from acquisition.config import Configuration, load, load_station
+from acquisition.config import Configuration, load
 from acquisition.engine import Outcome
 from acquisition.engine_status import EngineStatus, FinishReason
 from acquisition.execution import execute, interruptible
 from acquisition.expand import expand
 from acquisition.final_file import build_final
 from acquisition.journal import JournalReader
-from acquisition.laboratory import InProcess, open_laboratory
+from acquisition.laboratory import InProcess, Laboratory, open_laboratory
 from acquisition.run import Run, RunOptions, create_run
 from acquisition.run_configuration import configuration_of
 
@@ -63,16 +63,7 @@ def start(
     laboratory = open_laboratory(configuration.station, in_process)
     folder = create_run(configuration, table, laboratory.clock.utc())
     watcher.say(f"run folder: {folder}")
-    commands = CommandQueue()
-    run = Run(
-        folder,
-        configuration,
-        clock=laboratory.clock,
-        connections=laboratory.connections,
-        commands=commands,
-        options=options,
-    )
-    return _execute(run, commands, watcher, final=final)
+    return _execute(folder, configuration, laboratory, options, watcher, final=final)
 
 
 def go_on(
@@ -89,10 +80,20 @@ def go_on(
     Raises as start does.
     """
     with JournalReader(folder) as reader:
-        configuration = configuration_of(reader.meta)
-    if station_path is not None:
-        configuration = replace(configuration, station=load_station(station_path))
+        configuration = configuration_of(reader.meta, station_path)
     laboratory = open_laboratory(configuration.station, in_process)
+    return _execute(folder, configuration, laboratory, options, watcher, final=final)
+
+
+def _execute(
+    folder: Path,
+    configuration: Configuration,
+    laboratory: Laboratory,
+    options: RunOptions,
+    watcher: Watcher,
+    *,
+    final: bool,
+) -> Ended:
     commands = CommandQueue()
     run = Run(
         folder,
@@ -102,16 +103,12 @@ def go_on(
         commands=commands,
         options=options,
     )
-    return _execute(run, commands, watcher, final=final)
-
-
-def _execute(run: Run, commands: CommandQueue, watcher: Watcher, *, final: bool) -> Ended:
     with interruptible(commands, watcher.say):
         outcome = execute(run, watcher.show)
-    ended = Ended(run.folder, outcome, None)
+    ended = Ended(folder, outcome, None)
     if final and ended.is_complete:
         watcher.say("building the final file")
-        ended = replace(ended, final=build_final(run.folder))
+        ended = replace(ended, final=build_final(folder))
     return ended
 
 
