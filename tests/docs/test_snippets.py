@@ -250,6 +250,7 @@ def _name(document: Path) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+@pytest.mark.timeout(300)  # simulated instruments keep time, other tests take the cores
 def test_a_document_does_what_it_says(document: Path, tmp_path: Path, finished_run: Path) -> None:
     run_document(document, tmp_path, finished_run)
 
