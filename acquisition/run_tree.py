@@ -546,7 +546,8 @@ def _axis_values(values: Sequence[float], quantity: str) -> NDArray[Any]:
 
 
 def _axis_attrs(unit: str, quantity: str) -> Attributes:
-    attrs = {"quantity": quantity, "long_name": "setpoint"}
+    name = AXIS_NAMES.get(quantity, quantity).replace("_", " ")
+    attrs = {"quantity": quantity, "long_name": f"{name} setpoint"}
     return {**attrs, "units": unit} if unit else attrs
 
 
