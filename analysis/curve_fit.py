@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
+from scipy.stats import chi2 as chi2_distribution
 
 from analysis.verdict import Verdict
 
@@ -199,7 +200,7 @@ def _described(
 _MOST_COSINE = 1e-5  # between residuals and any column, at a minimum
 _ROUNDING = 1e-10  # residuals, relative to what was observed, that are rounding alone
 _LEAST_CONDITION = 1e-7
-_POOR_SIGMAS = 5.0
+_UNLIKELY = 1e-4  # a chi2 as large by chance
 
 
 def _verdict(fit: CurveFit, y: Array, *, scaled: bool, stopped: bool) -> tuple[Verdict, str]:
@@ -220,6 +221,6 @@ def _verdict(fit: CurveFit, y: Array, *, scaled: bool, stopped: bool) -> tuple[V
         return Verdict.AT_A_BOUND, f"{', '.join(held)} at the end of the allowed range"
     if scaled or not fit.dof:
         return Verdict.CONVERGED, f"{fit.dof} degrees of freedom, errors from the residuals"
-    if fit.chi2 - fit.dof > _POOR_SIGMAS * np.sqrt(2.0 * fit.dof):
+    if chi2_distribution.sf(fit.chi2, fit.dof) < _UNLIKELY:
         return Verdict.POOR_FIT, f"residuals exceed the errors: chi2/dof {fit.chi2 / fit.dof:.2f}"
     return Verdict.CONVERGED, f"chi2/dof {fit.chi2 / fit.dof:.2f}"

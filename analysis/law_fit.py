@@ -172,13 +172,17 @@ def _whitened(
     names: Sequence[str],
 ) -> tuple[CurveFit, Array]:
     try:
-        root: Array = np.linalg.cholesky(total)
+        root = np.asarray(np.linalg.cholesky(total), dtype=np.float64)
     except np.linalg.LinAlgError:
         raise ValueError("the covariance of the points is not positive definite") from None
-    white = np.linalg.solve(root, observed)
-    return fit_curve(
-        lambda part: np.linalg.solve(root, curve(part)), white, start=start, names=names, sigma=1.0
-    ), root
+
+    def white(values: Array) -> Array:
+        return np.asarray(np.linalg.solve(root, values), dtype=np.float64)
+
+    fit = fit_curve(
+        lambda part: white(curve(part)), white(observed), start=start, names=names, sigma=1.0
+    )
+    return fit, root
 
 
 def _assembled(

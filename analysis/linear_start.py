@@ -26,5 +26,5 @@ def scan_start(
         coefficients, *_ = np.linalg.lstsq(design, observed / sigma, rcond=None)
         left = float(((observed / sigma - design @ coefficients) ** 2).sum())
         if left < least:
-            best, least = (float(value), coefficients), left
+            best, least = (float(value), np.asarray(coefficients, dtype=np.float64)), left
     return best

@@ -1,0 +1,115 @@
+"""The onset of a redshift: on and off the grid, its errors, and where there is none."""
+
+import numpy as np
+import pytest
+
+from analysis.transition_onset import fit_transition_onset
+from analysis.verdict import Verdict
+
+GRID = np.arange(100.0, 170.1, 5.0)
+SIGMA = np.full(GRID.size, 0.1e-3)
+
+
+def hinge(onset_K: float, temperatures: np.ndarray = GRID) -> np.ndarray:
+    below = 0.36e-3 * (temperatures - 100.0)
+    return 2.29 + below - 0.56e-3 * np.maximum(temperatures - onset_K, 0.0)
+
+
+def noise(rng: np.random.Generator) -> np.ndarray:
+    return SIGMA * rng.standard_normal(GRID.size)
+
+
+@pytest.mark.parametrize("onset_K", [130.0, 127.3])
+def test_acceptance_17_onset_on_and_off_the_grid(onset_K: float) -> None:
+    rng = np.random.default_rng(17)
+    found = [fit_transition_onset(GRID, hinge(onset_K) + noise(rng), SIGMA) for _ in range(50)]
+
+    onsets = np.array([one.onset_K for one in found])
+    assert all(one.is_detected for one in found)
+    assert (np.abs(onsets - onset_K) < 0.6).mean() >= 0.98
+    assert np.std(onsets) == pytest.approx(0.19, abs=0.06)
+    assert all(one.error_K == 2.5 for one in found)  # half a step, whatever the profile says
+    assert np.median([one.profile_error_K for one in found]) == pytest.approx(0.19, abs=0.06)
+    assert found[0].slope_below == pytest.approx(0.36e-3, abs=0.02e-3)
+    assert found[0].slope_above == pytest.approx(-0.2e-3, abs=0.02e-3)
+    assert "half the temperature step" in found[0].reason
+
+
+def test_acceptance_17_without_a_hinge_there_is_no_onset() -> None:
+    rng = np.random.default_rng(71)
+    straight = 2.29 + 0.36e-3 * GRID
+
+    found = [fit_transition_onset(GRID, straight + noise(rng), SIGMA) for _ in range(200)]
+
+    absent = [one for one in found if not one.is_detected]
+    assert len(absent) >= 190
+    assert absent[0].verdict is Verdict.NO_SIGNAL
+    assert absent[0].reason.startswith("not detected: a slope that falls lowers chi2 by")
+    assert np.isnan(absent[0].onset_K)
+    assert np.isnan(absent[0].error_K)
+
+
+def test_a_slope_that_rises_is_no_redshift() -> None:
+    blue = 2.29 + 0.4e-3 * np.maximum(GRID - 130.0, 0.0)
+
+    found = fit_transition_onset(GRID, blue, SIGMA)
+
+    assert not found.is_detected
+    assert found.gain == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_faint_bend_has_an_interval_that_covers_the_truth() -> None:
+    rng = np.random.default_rng(3)
+    covered, detected = 0, 0
+    for _ in range(150):
+        energies = hinge(130.0) + 12.0 * noise(rng)
+        one = fit_transition_onset(GRID, energies, 12.0 * SIGMA)
+        if one.is_detected:
+            detected += 1
+            low, high = one.interval_95_K
+            covered += low <= 130.0 <= high
+
+    assert detected > 60
+    assert covered / detected > 0.88
+
+
+def test_errors_given_too_small_do_not_make_an_onset_of_noise() -> None:
+    rng = np.random.default_rng(5)
+    straight = 2.29 + 0.36e-3 * GRID
+
+    found = [
+        fit_transition_onset(GRID, straight + noise(rng), 0.2 * SIGMA).is_detected
+        for _ in range(100)
+    ]
+
+    assert np.mean(found) < 0.15
+
+
+def test_the_midpoint_needs_a_sweep_that_goes_beyond_the_redshift() -> None:
+    wide = np.arange(90.0, 200.1, 5.0)
+    energies = hinge(130.0, wide) + 0.6e-3 * np.maximum(wide - 165.0, 0.0)
+    scatter = 1e-4 * np.random.default_rng(2).standard_normal(wide.size)
+
+    whole = fit_transition_onset(wide, energies + scatter, np.full(wide.size, 1e-4))
+    part = fit_transition_onset(GRID, hinge(130.0), SIGMA)
+
+    assert whole.onset_K == pytest.approx(130.0, abs=0.8)
+    assert whole.end_K == pytest.approx(165.0, abs=1.0)
+    assert whole.midpoint_K == pytest.approx(147.5, abs=1.0)
+    assert whole.slope_above == pytest.approx(-0.2e-3, abs=0.02e-3)
+    assert np.isnan(part.midpoint_K)
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "energies", "message"),
+    [
+        ([100.0, 105.0, 110.0], [2.0, 2.0, 2.0], "needs 6 temperatures, got 3"),
+        (GRID, hinge(130.0)[:-1], "energy_eV has shape"),
+        (GRID, np.where(GRID == 120.0, np.inf, 2.0), "energy_eV: point 4 is inf"),
+    ],
+)
+def test_points_without_an_onset_to_find_are_refused(
+    temperatures: np.ndarray, energies: np.ndarray, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_transition_onset(temperatures, energies, np.full(len(temperatures), 1e-4))
