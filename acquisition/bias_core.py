@@ -10,8 +10,9 @@ Rule 2  Two slews: the sweep's, and a faster one for emergencies. Breakdown alon
         once; everything else ramps.
 Rule 3  A trip latches: the way leads to 0 V and off, and no request is taken until a new arming.
 Rule 4  Leakage is what is left of the current after C dV/dt; it is judged during ramps too.
-Rule 5  Terminals that twice disagree with the programmed level mean a reboot, a turned knob or a
-        broken wire: trip.
+Rule 5  Leakage, over-voltage, and terminals that disagree with the programmed level (a reboot, a
+        turned knob, a broken wire) trip when two measurements in a row show one of them: one
+        flipped bit must not end a night.
 Rule 6  No renewal of the lease means that the engine is dead or hangs: ramp to zero.
 Rule 7  An action counts once it is confirmed. Until then it is asked for again, unchanged: whether
         or not it had arrived, the device moves by that one step.
@@ -132,7 +133,7 @@ class BiasCore:
         self._last_step_V = 0.0
         self._lease_until_s = 0.0
         self._spikes = 0
-        self._disagreements = 0
+        self.is_suspicious = False  # the last measurement showed a fault, the one before none
 
     @property
     def is_ramping(self) -> bool:
@@ -152,7 +153,7 @@ class BiasCore:
         self.level_V = self.target_V = level_V
         self.state, self.trip_reason = BiasState.AT_TARGET, ""
         self._slew, self._last_step_V = self.rules.sweep_slew_V_per_s, 0.0
-        self._spikes = self._disagreements = 0
+        self._spikes, self.is_suspicious = 0, False
         self._unconfirmed = None
         self._stepped_s, self._lease_until_s = now, now + self.rules.lease_s
 
@@ -236,8 +237,11 @@ class BiasCore:
         if breakdown := self._breakdown(terminals):
             self.safe(now, reason=breakdown)
             self._unconfirmed = SwitchOff(breakdown)
-        elif self.state is not BiasState.SAFING and (fault := self._fault(terminals, now)):
-            self.safe(now, reason=fault, emergency=True)
+        elif self.state is not BiasState.SAFING:
+            fault = self._fault(terminals, now)
+            if fault and self.is_suspicious:
+                self.safe(now, reason=fault, emergency=True)
+            self.is_suspicious = bool(fault) and not self.trip_reason
 
     def _breakdown(self, terminals: Terminals) -> str:
         """Return why the output must go off this instant, or nothing."""
@@ -255,7 +259,7 @@ class BiasCore:
         return ""
 
     def _fault(self, terminals: Terminals, now: float) -> str:
-        """Return why the sample must be brought to zero, or nothing. NaN is a fault."""
+        """Return why the sample should be brought to zero, or nothing. NaN is a fault."""
         leakage_A = self.leakage_A(terminals, now)
         if not abs(leakage_A) <= self.rules.current_trip_A:
             return f"leakage {leakage_A:.3g} A is above {self.rules.current_trip_A:.3g} A"
@@ -267,9 +271,7 @@ class BiasCore:
 
     def _disagrees(self, terminals: Terminals) -> bool:
         allowed_V = max(DISAGREEMENT_V, DISAGREEMENT_FRACTION * abs(self.level_V))
-        agrees = abs(terminals.voltage_V - self.level_V) <= allowed_V
-        self._disagreements = 0 if agrees else self._disagreements + 1
-        return self._disagreements >= 2
+        return not abs(terminals.voltage_V - self.level_V) <= allowed_V
 
     def _next(self, terminals: Terminals | None, now: float) -> SetLevel | SwitchOff | None:
         if self.state is BiasState.AT_TARGET:

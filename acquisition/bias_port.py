@@ -194,10 +194,15 @@ class LocalBiasPort:
             return
         self._next_tick_s = now + TICK_S
         if not self._core.is_at_rest:
-            terminals = None if self._core.is_switching_off else self._measured()
-            self._carry_out(self._core.advance(terminals, self._clock.now()))
+            self._tick()
+            if self._core.is_suspicious:
+                self._tick()
         elif self._wants_zero and self._core.state is BiasState.DISARMED:
             self._attempt(self.take_over)
+
+    def _tick(self) -> None:
+        terminals = None if self._core.is_switching_off else self._measured()
+        self._carry_out(self._core.advance(terminals, self._clock.now()))
 
     def status(self) -> BiasStatus:
         core, last = self._core, None if self._core.is_at_rest else self._last

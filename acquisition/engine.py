@@ -7,7 +7,7 @@ journal alone. Publishing may fail or lag; it never delays or ends a run.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -103,7 +103,7 @@ class Engine:
         calibration_of: Callable[[Point], int],
         policy: EnginePolicy,
         followers: Sequence[Follower] = (),
-        recover: Callable[[DeviceError], None] | None = None,
+        recover: Callable[[DeviceError], Collection[str]] | None = None,
     ) -> None:
         self._run = run
         self._station = station
@@ -477,11 +477,11 @@ class Engine:
         self._shielded(self._exposer.block_light)
         if is_last or self._recover is None:
             raise error
-        self._recover(error)
+        mended = self._recover(error)
         if self._exposer.is_busy:
             self._shielded(self._exposer.abort)
         for mover in self._movers:
-            if mover.device == error.device:
+            if mover.device in mended:
                 self._moving.discard(mover)
                 mover.forget()
 

@@ -1,5 +1,7 @@
 """What happens between opening the instruments and the first row of a segment."""
 
+from collections.abc import Callable
+
 from acquisition.engine import Engine
 from acquisition.journal import Journal
 from acquisition.point_table import PointKind
@@ -10,12 +12,13 @@ from acquisition.sample_change import compare
 from acquisition.segment import Segment
 from acquisition.station import Station
 from acquisition.vigil import StopRequested, Vigil
-from drivers.errors import StateError
+from drivers.errors import DeviceError, InstrumentError, StateError
 from drivers.status import Status
 
 __all__ = ["Preparation", "release_broken_blocks"]
 
 POLL_S = 0.05
+TRIES = 3
 
 
 def release_broken_blocks(journal: Journal, event_at: tuple[float, float]) -> None:
@@ -67,17 +70,28 @@ class Preparation:
         Raises DeviceError, StopRequested.
         """
         self._log.event(Level.INFO, "segment", f"segment {self._segment.number} begins")
-        self._bring_bias_to_zero()
-        self._close_shutter()
-        self._check_pixels()
-        self._note_instruments()
+        self._insist(self._bring_bias_to_zero)
+        self._insist(self._close_shutter)
+        self._insist(self._check_pixels)
+        self._insist(self._note_instruments)
         self._vigil.look()
         if not self._journal.todo():
             return
-        self._arm_bias()
-        self._home_polarizer()
+        self._insist(self._arm_bias)
+        self._insist(self._home_polarizer)
         if self._segment.is_resumed:
             self._look_at_reference()
+
+    def _insist(self, step: Callable[[], None]) -> None:
+        """Take a step, again if an instrument failed and could be mended; all can be repeated."""
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return step()
+            except DeviceError as error:
+                if left == 0:
+                    raise
+                if not isinstance(error, InstrumentError):
+                    self._recovery(error)
 
     def _close_shutter(self) -> None:
         if self._station.shutter is not None:
@@ -111,8 +125,11 @@ class Preparation:
             self._log.event(Level.INFO, "instrument", text, settings=settings)
 
     def _arm_bias(self) -> None:
-        if self._station.bias is not None:
-            capacitance_F = self._station.bias.arm()
+        bias = self._station.bias
+        if bias is not None:
+            bias.safe()  # an arming that failed halfway has left the output on, at 0 V
+            self._vigil.until("bias off", self._is_zero, poll_s=POLL_S)
+            capacitance_F = bias.arm()
             text = f"bias armed at 0 V; cable and gap have {capacitance_F:.3g} F"
             self._log.event(Level.INFO, "bias armed", text)
 

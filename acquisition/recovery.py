@@ -28,9 +28,10 @@ OURS = frozenset(
 class Recovery:
     """What the engine calls when an attempt was broken off by an instrument.
 
-    It returns when the instrument answers again under its name, and says which settings are no
-    longer what they were. It raises the error again if the instrument stays silent, fails too
-    often, or if the error is one that must not be retried.
+    It returns the names of the instruments that answer again: the one that failed, or all of
+    them after the failure of a line that some share. It says which settings are no longer what
+    they were. It raises the error again if an instrument stays silent, fails too often, or if the
+    error is one that must not be retried.
     """
 
     def __init__(self, station: Station, vigil: Vigil, log: RunLog) -> None:
@@ -46,31 +47,34 @@ class Recovery:
         self._known[device.name] = dict(device.settings())
         return self._known[device.name]
 
-    def __call__(self, error: DeviceError) -> None:
-        device = self._devices.get(error.device)
-        if device is None or not self._may_be_mended(device, error):
+    def __call__(self, error: DeviceError) -> frozenset[str]:
+        known = self._devices.get(error.device)
+        devices = tuple(self._devices.values()) if known is None else (known,)
+        if not self._may_be_mended(known, error):
             raise error
-        self._spend(device, error)
-        self._await(device, error)
+        self._spend(error)
+        for device in devices:
+            self._await(device, error)
+            self._compare(device)
         self._home_again()
-        self._compare(device)
+        return frozenset(device.name for device in devices)
 
-    def _may_be_mended(self, device: Device, error: DeviceError) -> bool:
+    def _may_be_mended(self, device: Device | None, error: DeviceError) -> bool:
         """A line may come back; what moves may have been stuck, or have lost its reference."""
-        moves = device is self._station.polarizer or device is self._station.shutter
+        moves = device is not None and device in (self._station.polarizer, self._station.shutter)
         return isinstance(error, LinkError | ReplyError) or (
             moves and isinstance(error, InstrumentError | StateError)
         )
 
-    def _spend(self, device: Device, error: DeviceError) -> None:
+    def _spend(self, error: DeviceError) -> None:
         now = self._vigil.clock.now()
-        failures = self._failures[device.name]
+        failures = self._failures[error.device]
         while failures and failures[0] < now - BUDGET_S:
             failures.popleft()
         failures.append(now)
         if len(failures) > BUDGET:
             raise StateError(
-                device.name, f"failed {BUDGET} times within {BUDGET_S:g} s, last: {error}"
+                error.device, f"failed {BUDGET} times within {BUDGET_S:g} s, last: {error}"
             )
 
     def _await(self, device: Device, error: DeviceError) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 
 from drivers.clock import Clock
 from drivers.elliptec_bus import WHO, ElliptecBus, ElliptecLink
-from drivers.errors import InstrumentError, LimitError, LinkTimeout, ReplyError, StateError
+from drivers.errors import (
+    InstrumentError,
+    LimitError,
+    LinkClosed,
+    LinkTimeout,
+    ReplyError,
+    StateError,
+)
 from drivers.line import Line
 from drivers.link import Terminated
 from drivers.registry import register
@@ -94,7 +101,11 @@ class _Movement:
         """Return whether the movement has ended where it should. Raises DeviceError."""
         if self.is_done:
             raise StateError(self._line.name, "the movement was stopped")
-        packet = self._line.poll(timeout_s)
+        try:
+            packet = self._line.poll(timeout_s)
+        except LinkClosed:
+            self.is_done = True  # its answer is lost; the next command finds out what happened
+            raise
         if packet == BUSY or (packet is None and self._clock.now() < self._deadline_s):
             return False
         self.is_done = True

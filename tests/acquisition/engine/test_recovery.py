@@ -40,13 +40,19 @@ def test_an_instrument_that_answers_is_mended_at_once(bench, recovery, kind):
         InstrumentError("cryostat", "heater open"),
         StateError("camera", "an exposure is running"),
         LimitError("polarizer", "angle 1e9"),
-        LinkClosed("somebody else", "gone"),
+        StateError("somebody else", "gone"),
     ],
 )
 def test_what_must_not_be_retried_is_raised_again(recovery, error):
     with pytest.raises(type(error)) as raised:
         recovery(error)
     assert raised.value is error
+
+
+def test_a_line_that_instruments_share_brings_all_of_them_back(bench, recovery):
+    mended = recovery(LinkClosed("ws://127.0.0.1:25010", "gone"))
+
+    assert mended == {"camera", "cryostat", "spectrograph", "polarizer", "shutter", "bias"}
 
 
 def test_back_off_grows_and_ends(bench, recovery):
