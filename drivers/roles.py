@@ -28,12 +28,16 @@ __all__ = [
     "ExposureSettings",
     "Frame",
     "Identity",
+    "PowerMeter",
+    "PressureGauge",
     "Reading",
     "ReadingStatus",
     "RotationStage",
+    "Selector",
     "Setting",
     "Shutter",
     "Spectrograph",
+    "Switch",
     "TemperatureController",
 ]
 
@@ -204,6 +208,59 @@ class Shutter(Device, Protocol):
     """Channels: is_open (1 or 0)."""
 
     def set(self, is_open: bool) -> Status: ...
+
+
+class PressureGauge(Device, Protocol):
+    """Channels: pressure_mbar. Below its range it reads its lower end, and says so in the note."""
+
+    def read_pressure(self) -> Reading: ...
+
+
+class PowerMeter(Device, Protocol):
+    """Channels: laser_power_W, corrected for the wavelength of the station."""
+
+    def read_power(self) -> Reading: ...
+
+    def apply_wavelength(self) -> None:
+        """Tell the meter the wavelength of the station and read it back."""
+        ...
+
+
+class Selector(Device, Protocol):
+    """Lets through one of several things, such as the light of the sample or of a lamp.
+
+    Channels: position, counted from 0, its name in the note."""
+
+    @property
+    def positions(self) -> tuple[str, ...]: ...
+
+    def set(self, position: str) -> Status:
+        """Go to a position by name; done when it was found there. Raises LimitError."""
+        ...
+
+    def stop(self) -> None: ...
+
+
+class Switch(Device, Protocol):
+    """A lamp, or what else is on or off. Channels: is_on (1 or 0)."""
+
+    def set(self, on: bool) -> Status: ...
+
+
+class Positioner(Device, Protocol):
+    """Moves the sample by steps whose length nobody knows exactly. Channels: steps_<axis>, counted
+    since the connection was made, and no position."""
+
+    @property
+    def axes(self) -> tuple[str, ...]: ...
+
+    def move_by(self, axis: str, steps: int) -> Status:
+        """Step forward, or backward if negative; done when as many steps were made.
+
+        Raises LimitError for what the drive may not do at the present temperature."""
+        ...
+
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

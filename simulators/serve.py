@@ -28,6 +28,8 @@ TRANSPORTS: Final[dict[str, tuple[Transport, ...]]] = {  # the first is the defa
     "bias": ("tcp", "serial"),
     "elliptec": ("serial", "tcp"),
     "icl": ("ws",),
+    "gauge": ("tcp", "serial"),
+    "power_meter": ("tcp",),
 }
 TICK_S: Final = 0.05  # real time between two looks at a world that nobody asks
 
@@ -69,6 +71,7 @@ def serve(
         shells = {
             port: _shell(setup.line(port), transport, clock, (ports or {}).get(port, 0), directory)
             for port, transport in chosen.items()
+            if port in setup.lines
         }
         if supply_log is not None:
             setup.world.bias.log = log = SupplyLog(supply_log, setup.world.bias.log)

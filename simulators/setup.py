@@ -17,6 +17,8 @@ from simulators.keithley_2470 import Keithley2470, Keithley2470Settings
 from simulators.lakeshore import LakeShore335, LakeShore336, LakeShore350
 from simulators.lakeshore_command import LakeShoreSettings
 from simulators.mercury import MercuryITC, MercurySettings
+from simulators.pfeiffer import PfeifferTPG361
+from simulators.pm100d import ThorlabsPM100D
 from simulators.replay import Replay
 from simulators.truth import Truth
 from simulators.world import World
@@ -38,6 +40,8 @@ MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
         "keithley.2410": Keithley2410,
         "keithley.2470": Keithley2470,
     },
+    "gauge": {"pfeiffer.tpg361": PfeifferTPG361},
+    "power_meter": {"thorlabs.pm100d": ThorlabsPM100D},
     "spectrograph": {"acton.spectrapro": SpectraPro},
 }
 
