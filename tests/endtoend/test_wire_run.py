@@ -75,8 +75,8 @@ def test_a_sweep_over_the_wire_measures_what_it_measures_in_process(
     }
     assert schemes == {"tcp", "serial", "ws"}
 
-    over_wire = cryoscan("run", sweep, "--station", setup.station, "--no-fit", "--json")
-    in_process = cryoscan("run", sweep, "--no-fit", "--json")
+    over_wire = cryoscan.start("run", sweep, "--station", setup.station, "--no-fit", "--json")
+    in_process = cryoscan.start("run", sweep, "--no-fit", "--json")
 
     for run in (over_wire, in_process):
         assert run.wait() == 0, run.err
