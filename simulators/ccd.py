@@ -55,9 +55,16 @@ class _Light:
 
     stretches: dict[View, list[Stretch]] = field(default_factory=dict)
     even_e_per_px: float = 0.0
+    columns: Electrons | None = None  # of lamps, by column
+
+    def add_columns(self, electrons: Electrons) -> None:
+        """Take up what lamps brought each column."""
+        self.columns = electrons if self.columns is None else self.columns + electrons
 
     def add(self, other: "_Light") -> None:
-        """Take up what came after it, from the lines."""
+        """Take up what came after it, from lines and lamps."""
+        if other.columns is not None:
+            self.add_columns(other.columns)
         for view, stretches in other.stretches.items():
             self.stretches.setdefault(view, []).extend(stretches)
 
@@ -189,6 +196,10 @@ class Camera:
         """Take up light of the lines; only the read-out asks how it is spread over the pixels."""
         self._falling.stretches.setdefault(view, []).append(stretch)
 
+    def collect_columns(self, electrons: Electrons) -> None:
+        """Take up what each column received from lamps, in all rows together."""
+        self._falling.add_columns(electrons)
+
     def pass_boundary(self) -> None:
         """Go from exposure to read-out, or from read-out to the next frame."""
         if self._phase is Phase.EXPOSING:
@@ -262,7 +273,7 @@ class Camera:
         return self._digitised(electrons, self._truth.full_well_e)
 
     def _developed(self, light: _Light) -> Electrons:
-        total = np.zeros(self.pixels)
+        total = np.zeros(self.pixels) if light.columns is None else light.columns.copy()
         for view, stretches in light.stretches.items():
             total += self._develop(view, stretches)
         return total

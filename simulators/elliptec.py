@@ -46,6 +46,7 @@ class ElliptecBus(InstrumentCore):
 
     def __init__(self, world: World, seed: int, settings: ElliptecSettings | None = None) -> None:
         super().__init__(world)
+        self._turns_polarizer = settings is None or settings.turns_polarizer
         settings = settings or ElliptecSettings()
         self.stage = RotationStage(settings, self, np.random.default_rng(seed))
         self.shutter = TwoPositionShutter(settings, self)
@@ -129,7 +130,8 @@ class ElliptecBus(InstrumentCore):
     def follow(self) -> None:
         """Put angle and shutter of the world where the modules really are."""
         now = self.world.now
-        self.world.optics.polarizer_mechanical_deg = self.stage.truth(now)
+        if self._turns_polarizer:
+            self.world.optics.polarizer_mechanical_deg = self.stage.truth(now)
         self.world.optics.shutter_open = self.shutter.truth(now) > 0.5
 
     def _take(self, byte: int, now: float, requests: list[bytes]) -> None:

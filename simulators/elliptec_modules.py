@@ -52,7 +52,8 @@ class ElliptecSettings:
     move_start_s: from the command until something moves.
     busy_interval_s: a move longer than this sends GS09 on its way, once per interval.
     stop_error_deg: standard deviation of where a move ends, as the encoder sees it;
-    repeatability_deg: and of what the encoder does not see.
+    repeatability_deg: and of what the encoder does not see. turns_polarizer: False where another
+    stage does.
     """
 
     stage_address: str = "0"
@@ -68,6 +69,7 @@ class ElliptecSettings:
     stop_error_deg: float = 0.005
     repeatability_deg: float = 0.02
     mechanical_timeout_s: float = 2.0
+    turns_polarizer: bool = True
 
 
 @dataclass(frozen=True, slots=True)

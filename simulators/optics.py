@@ -29,6 +29,9 @@ class Optics:
         self._before_change = before_change
         self._polarizer_deg = 0.0
         self._shutter_open = False
+        self._calibration_port = False
+        self._line_lamp_on = False
+        self._white_lamp_on = False
         self._laser_power = 1.0
         self._grating = truth.start_grating
         self._centre_nm = truth.start_centre_nm
@@ -54,6 +57,39 @@ class Optics:
         if is_open != self._shutter_open:
             self._before_change()
             self._shutter_open = is_open
+
+    @property
+    def calibration_port(self) -> bool:
+        """Whether the flip mirror sends the lamps into the spectrometer, and not the sample."""
+        return self._calibration_port
+
+    @calibration_port.setter
+    def calibration_port(self, is_chosen: bool) -> None:
+        if is_chosen != self._calibration_port:
+            self._before_change()
+            self._calibration_port = is_chosen
+
+    @property
+    def line_lamp_on(self) -> bool:
+        """Whether the neon-argon lamp at the calibration port burns."""
+        return self._line_lamp_on
+
+    @line_lamp_on.setter
+    def line_lamp_on(self, on: bool) -> None:
+        if on != self._line_lamp_on:
+            self._before_change()
+            self._line_lamp_on = on
+
+    @property
+    def white_lamp_on(self) -> bool:
+        """Whether the white lamp at the calibration port burns."""
+        return self._white_lamp_on
+
+    @white_lamp_on.setter
+    def white_lamp_on(self, on: bool) -> None:
+        if on != self._white_lamp_on:
+            self._before_change()
+            self._white_lamp_on = on
 
     @property
     def laser_power(self) -> float:

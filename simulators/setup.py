@@ -1,7 +1,7 @@
 """The whole simulated laboratory: one world and the instruments that look at it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from simulators.acton import SpectraPro
@@ -12,11 +12,14 @@ from simulators.faults import Faults, Line
 from simulators.icl import IclServer
 from simulators.icl_device import IclSettings
 from simulators.in_process import Framing, InProcessLink, Waiter
+from simulators.k10cr1 import K10CR1
 from simulators.keithley import Keithley2410, KeithleySettings
 from simulators.keithley_2470 import Keithley2470, Keithley2470Settings
 from simulators.lakeshore import LakeShore335, LakeShore336, LakeShore350
 from simulators.lakeshore_command import LakeShoreSettings
 from simulators.mercury import MercuryITC, MercurySettings
+from simulators.mff101 import MFF101
+from simulators.numato import NumatoRelays
 from simulators.pfeiffer import PfeifferTPG361
 from simulators.pm100d import ThorlabsPM100D
 from simulators.replay import Replay
@@ -43,6 +46,9 @@ MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
     "gauge": {"pfeiffer.tpg361": PfeifferTPG361},
     "power_meter": {"thorlabs.pm100d": ThorlabsPM100D},
     "spectrograph": {"acton.spectrapro": SpectraPro},
+    "rotator": {"thorlabs.k10cr1": K10CR1},
+    "flip": {"thorlabs.mff101": MFF101},
+    "relay": {"numato.relay": NumatoRelays},
 }
 
 
@@ -83,7 +89,7 @@ class SimulatedSetup:
         self.faults = faults or Faults()
         self.cryostat: Any = _core("cryostat", settings)(self.world, settings.cryostat)
         self.bias: Any = _core("bias", settings)(self.world, settings.bias)
-        self.elliptec = ElliptecBus(self.world, seed, settings.elliptec)
+        self.elliptec = ElliptecBus(self.world, seed, _elliptec(settings))
         measured_nm = None if replay is None else replay.wavelength_nm
         self.icl = IclServer(self.world, settings.icl, measured_nm)
         self.cores: dict[str, InstrumentCore] = {
@@ -118,3 +124,8 @@ def _core(port: str, settings: SimulatorSettings) -> Core:
     if name not in known:
         raise ValueError(f"no simulated {name!r} at port {port!r}; there are {', '.join(known)}")
     return known[name]
+
+
+def _elliptec(settings: SimulatorSettings) -> ElliptecSettings:
+    """Return the settings of the bus: only one stage can turn the polarizing element."""
+    return replace(settings.elliptec, turns_polarizer="rotator" not in settings.models)

@@ -20,6 +20,7 @@ from simulators.cryostat import Cryostat
 from simulators.emitter import Nanocrystal, TrueLine
 from simulators.field import field_kV_per_cm
 from simulators.flow_cryostat import FlowCryostat
+from simulators.lamps import line_lamp_e_per_s, white_lamp_e_per_s
 from simulators.optics import Optics
 from simulators.replay import Replay
 from simulators.truth import Truth
@@ -184,6 +185,9 @@ class World:
             self._nanocrystal.absorb(duration_s * excitation)
         if not self.camera.is_collecting:
             return
+        if self.optics.calibration_port:
+            self._collect_lamps(duration_s)
+            return
         optics = self.truth.optics
         even_e_per_px_s = optics.stray_e_per_px_s + excitation * optics.laser_scatter_e_per_px_s
         self.camera.collect_evenly(duration_s * even_e_per_px_s)
@@ -191,6 +195,15 @@ class World:
             if self._view is None:
                 self._view = self._seen_with(excitation)
             self.camera.collect(self._view, self._stretch_since(dose_s))
+
+    def _collect_lamps(self, duration_s: float) -> None:
+        """Bring the light of the calibration port, where no light of the sample arrives."""
+        self.camera.collect_evenly(duration_s * self.truth.optics.stray_e_per_px_s)
+        window = self._present_window()
+        if self.optics.line_lamp_on:
+            self.camera.collect_columns(duration_s * line_lamp_e_per_s(window))
+        if self.optics.white_lamp_on:
+            self.camera.collect_columns(duration_s * white_lamp_e_per_s(window))
 
     def _stretch_since(self, dose_s: float) -> Stretch:
         return Stretch(

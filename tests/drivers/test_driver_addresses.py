@@ -88,9 +88,9 @@ def test_every_model_is_found_by_name_and_configured_without_arguments():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("lakeshore.335", "did you mean 'lakeshore.336'"),
+        ("lakeshore.338", "did you mean 'lakeshore.33"),
         ("keithly.2410", "did you mean 'keithley.2410'"),
-        ("x", "known: elliptec.ell14, "),
+        ("x", "known: .*elliptec.ell14, "),
     ],
 )
 def test_an_unknown_model_is_answered_with_what_was_probably_meant(name, hint):
