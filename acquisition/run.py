@@ -15,6 +15,7 @@ from functools import partial
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acquisition.assembly import (
     detector_setup,
@@ -31,14 +32,12 @@ from acquisition.config_model import at_temperature
 from acquisition.engine import Engine, EnginePolicy, Follower, Outcome
 from acquisition.engine_status import EngineStatus
 from acquisition.exposure_choice import ExposureChoice
-from acquisition.fit_worker import FitWorker
 from acquisition.grating_axis import grating_axis
 from acquisition.inbox import Inbox
 from acquisition.journal import Journal
 from acquisition.live_view import LiveView
 from acquisition.monitors import Monitors
 from acquisition.open_station import open_station
-from acquisition.point_fitter import PointFitter
 from acquisition.point_table import Point, PointTable
 from acquisition.preparation import Preparation, release_broken_blocks
 from acquisition.price import Tariff
@@ -57,6 +56,9 @@ from acquisition.vigil import Vigil
 from acquisition.wavelength_calibration import WavelengthCalibrations
 from drivers.clock import Clock, RealClock, ScaledClock
 from drivers.connections import Connections
+
+if TYPE_CHECKING:
+    from acquisition.fit_worker import FitWorker
 
 __all__ = ["Run", "RunOptions", "create_run"]
 
@@ -152,10 +154,14 @@ class Run:
             live_view.close()
         return outcome
 
-    def _fit_worker(self, journal: Journal) -> FitWorker | None:
+    def _fit_worker(self, journal: Journal) -> "FitWorker | None":
         sweep, camera = self._configuration.sweep, self._configuration.station.camera
         if not self._options.live_fit or sweep.fit is None:
             return None
+        # scipy takes 0.3 s to import, and a run without fits shall not wait for it
+        from acquisition.fit_worker import FitWorker  # noqa: PLC0415
+        from acquisition.point_fitter import PointFitter  # noqa: PLC0415
+
         try:
             return FitWorker(self.folder, PointFitter(journal, sweep, camera))
         except OSError:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.record import Attempt
-from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
 
 __all__ = ["Change", "compare"]
@@ -58,6 +57,9 @@ def _net(attempt: Attempt, gain: float) -> tuple[NDArray[np.float64], float]:
     The floor is the mean of the pixels near the median: the median itself is a whole number, and
     half a count on every pixel is more than many a line.
     """
+    # scipy takes 0.3 s to import, and only a run that is resumed compares spectra
+    from analysis.corrections import cosmic_ray_mask  # noqa: PLC0415
+
     counts = attempt.counts.astype(np.float64)
     above = counts - np.median(counts, axis=1, keepdims=True)
     noise = max(1.0, 1.4826 * float(np.median(np.abs(above))))
