@@ -121,6 +121,8 @@ def slope_at(counts: Counts, expected: Array, jacobian: Array) -> Slope:
     return Slope(np.where(np.isfinite(deviance), deviance, np.inf), score, information, curvature)
 
 
+# A trial step may leave the numbers' range; its deviance is then infinite and it is not taken.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise_likelihood(evaluate: Evaluate, counts: Counts, *, start: Array, box: Box) -> Optimum:
     """Climb from start, each spectrum on its own, until within 0.01 sigma of the optimum.
 

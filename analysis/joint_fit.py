@@ -25,6 +25,7 @@ Evaluate = Callable[[Array], tuple[Array, Array]]
 # shared, 0.1 sigma for the worst single spectrum.
 _SHARED_DISTANCE2, _OWN_DISTANCE2 = 1e-4, 1e-2
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
+_LEAST_SCALE = 1e-100  # of a parameter that does nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class _Normal:
     own_scale: Array
 
 
+# A trial step may leave the numbers' range; its deviance is then infinite and it is not taken.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise_jointly(
     evaluate: Evaluate,
     counts: Counts,
@@ -154,7 +157,7 @@ def maximise_jointly(
             place, shared, here = place + move, shared + shared_step, there
             converged = near
         damping = max(damping * (0.1 if is_better else 10.0), _LEAST_DAMPING)
-        own_damping = own_damping * np.where(gain > -_OWN_DISTANCE2, 0.1, 10.0)
+        own_damping = own_damping * np.where(gain >= 0, 0.1, 10.0)
         own_damping = np.clip(own_damping, _LEAST_DAMPING, _MOST_DAMPING)
     return _finished(
         here, evaluate(place)[0], sharing, place, shared, restless, converged, evaluations
@@ -168,9 +171,9 @@ def _normal(score: Array, matrix: Array, sharing: Sharing) -> _Normal:
     shared_score = (design.transpose(0, 2, 1) @ score[..., None])[..., 0].sum(axis=0)
     own_matrix = matrix[:, own[:, None], own]
     shared_scale = np.sqrt(np.diag(shared_matrix))
-    shared_scale = np.where(shared_scale > 0, shared_scale, 1.0)
+    shared_scale = np.where(shared_scale > _LEAST_SCALE, shared_scale, 1.0)
     own_scale = np.sqrt(np.einsum("fpp->fp", own_matrix))
-    own_scale = np.where(own_scale > 0, own_scale, 1.0)
+    own_scale = np.where(own_scale > _LEAST_SCALE, own_scale, 1.0)
     return _Normal(
         shared_score / shared_scale,
         shared_matrix / shared_scale / shared_scale[:, None],

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 _LEAST_SIGNIFICANCE = 8.0
 _WIDTHS_IN_WINDOW = 20.0
-_CANDIDATES = 4
+_CANDIDATES = 10
 _LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 

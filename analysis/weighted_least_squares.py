@@ -135,7 +135,7 @@ def solve_with_drift(
 
     starts = [
         (2.0 * np.log(plain.scatter), np.log(memory_s))
-        for memory_s in (duration_s, 5.0 * duration_s, 0.1 * span_s)
+        for memory_s in (2.0 * duration_s, 0.1 * span_s)
     ]
     best = min(
         (
