@@ -49,33 +49,32 @@ def _enthalpy_table(capacity: list[float]) -> list[float]:
 
 CAPACITY = _capacity_table()
 ENTHALPY = _enthalpy_table(CAPACITY)
-LAST_CELL = len(CAPACITY) - 2
+SLOPE: list[float] = (np.diff(CAPACITY) / TABLE_STEP_K).tolist()
 
 
 def copper_enthalpy_J_per_kg(temperature_K: float) -> float:
     """Return the heat that brings copper from 0 K to a temperature."""
-    cell, part, slope = _cell(temperature_K)
-    return ENTHALPY[cell] + part * (CAPACITY[cell] + 0.5 * slope * part)
-
-
-def _cell(temperature_K: float) -> tuple[int, float, float]:
-    cell = min(int(temperature_K / TABLE_STEP_K), LAST_CELL)
-    slope = (CAPACITY[cell + 1] - CAPACITY[cell]) / TABLE_STEP_K
-    return cell, temperature_K - cell * TABLE_STEP_K, slope
+    cell = int(temperature_K / TABLE_STEP_K)
+    part = temperature_K - cell * TABLE_STEP_K
+    return ENTHALPY[cell] + part * (CAPACITY[cell] + 0.5 * SLOPE[cell] * part)
 
 
 def implicit_step(target_J: float, mass_kg: float, loss_J_per_K: float, guess_K: float) -> float:
     """Solve m h(T) + loss T = target for T, by Newton's method."""
     T = guess_K
     for _ in range(60):
-        cell, part, slope = _cell(T)
-        capacity = CAPACITY[cell]
+        cell = int(T / TABLE_STEP_K)
+        part = T - cell * TABLE_STEP_K
+        capacity, slope = CAPACITY[cell], SLOPE[cell]
         enthalpy = ENTHALPY[cell] + part * (capacity + 0.5 * slope * part)
         change = (mass_kg * enthalpy + loss_J_per_K * T - target_J) / (
             mass_kg * (capacity + slope * part) + loss_J_per_K
         )
-        T = min(max(T - change, LOWEST_K), HIGHEST_K)
-        if -TOLERANCE_K < change < TOLERANCE_K:
+        T -= change
+        if not LOWEST_K <= T <= HIGHEST_K:
+            T = min(max(T, LOWEST_K), HIGHEST_K)
+        # capacity grows no faster than T^3, so that the next change would be 1.5 change^2 / T
+        if change * change < 0.5 * TOLERANCE_K * T:
             break
     return T
 
@@ -84,7 +83,7 @@ class Cryostat:
     """What the temperature controller sees and heats.
 
     heater_W is the power the controller asks for. Faults: helium_ok, sensor_open, heater_open,
-    and disturbance_W, heat from elsewhere on the sample stage.
+    and disturbance_W, heat from elsewhere on the sample stage. positioner_W: of piezo steps there.
     """
 
     def __init__(self, truth: CryostatTruth, streams: list[np.random.SeedSequence]) -> None:
@@ -95,6 +94,7 @@ class Cryostat:
         self.sensor_open = False
         self.heater_open = False
         self.disturbance_W = 0.0
+        self.positioner_W = 0.0
         self._drift_noise = normals(streams[0])
         self._control_noise = normals(streams[1])
         self._sample_noise = normals(streams[2])
@@ -176,6 +176,7 @@ class Cryostat:
         inward_J = dt * (
             self._delivered_W()
             + self.disturbance_W
+            + self.positioner_W
             + truth.sample_heat_load_W
             + laser_power * truth.laser_heat_W
         )
