@@ -1,6 +1,7 @@
 """kill -9 of the engine at any moment, with simulators in another process, and then `resume`."""
 
 import sqlite3
+import time
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from acquisition.run_folder import JOURNAL, LIVE
 
 SLEW_V_PER_S = 5.0
 SCALE = 50
-LONGEST_LIFE_S = 1.5  # of an engine that is to be killed; one that is left alone takes about 2 s
 MOST_KILLS = 4  # of one run
 
 AXES = """
@@ -50,6 +50,7 @@ class Tally:
     completed: int = 0
     before_the_journal: int = 0
     with_voltage_on: int = 0
+    life_s: float = 0.0  # of the engine that was left alone last, on this machine as busy as it is
     segments: list[int] = field(default_factory=list)
 
 
@@ -126,6 +127,7 @@ def run_with_kills(serve, cryoscan, check_supply, random, kills: int) -> Tally:
     """Kill engines at random moments until so many are dead, and let each run end well."""
     setup, tally = serve(SCALE), Tally()
     sweep = setup.write_sweep(AXES)
+    end_the_run(cryoscan, None, sweep, ("--station", setup.station, "--no-fit", "--json"), tally)
     while tally.kills < kills:
         measure_one_run(cryoscan, setup, sweep, tally, random, min(MOST_KILLS, kills - tally.kills))
         check_supply(setup.supply_log, SLEW_V_PER_S)
@@ -139,7 +141,7 @@ def measure_one_run(cryoscan, setup, sweep, tally, random, kills: int) -> None:
     for _ in range(kills):
         arguments = ("run", sweep) if folder is None else ("resume", folder)
         engine = cryoscan.start(*arguments, *station)
-        engine.process.join(float(random.uniform(0.0, LONGEST_LIFE_S)))
+        engine.process.join(float(random.uniform(0.0, tally.life_s)))
         if folder is None and "run folder: " in engine.err:
             folder = engine.run_folder()
         if folder is not None:
@@ -161,7 +163,9 @@ def measure_one_run(cryoscan, setup, sweep, tally, random, kills: int) -> None:
 
 def end_the_run(cryoscan, folder, sweep, station, tally) -> None:
     arguments = ("run", sweep) if folder is None else ("resume", folder)
+    begin_s = time.monotonic()
     engine = cryoscan(*arguments, *station)
+    tally.life_s = time.monotonic() - begin_s
     assert engine.wait() == 0, engine.err + engine.out
     assert engine.report["finish"] == "completed", engine.out
     folder = Path(engine.report["folder"])
