@@ -80,6 +80,7 @@ class FlowCryostat(Cryostat):
         heat_J = dt * (
             self._delivered_W()
             + self.disturbance_W
+            + self.positioner_W
             + truth.sample_heat_load_W
             + truth.cold_heat_load_W
             + laser_power * truth.laser_heat_W

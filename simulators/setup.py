@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from simulators.acton import SpectraPro
+from simulators.anc300 import ANC300
 from simulators.core import InstrumentCore
 from simulators.elliptec import ElliptecBus
 from simulators.elliptec_modules import ElliptecSettings
@@ -49,6 +50,7 @@ MODELS: Final[Mapping[str, Mapping[str, Core]]] = {
     "rotator": {"thorlabs.k10cr1": K10CR1},
     "flip": {"thorlabs.mff101": MFF101},
     "relay": {"numato.relay": NumatoRelays},
+    "positioner": {"attocube.anc300": ANC300},
 }
 
 
