@@ -52,6 +52,12 @@ def monitors_of(station: Station, config: StationConfig) -> list[Monitor]:
         )
     if station.bias is not None and config.bias is not None:
         monitors.append(Monitor("bias", config.bias.monitor_interval_s, station.bias.read))
+    if station.gauge is not None and config.gauge is not None:
+        monitors.append(Monitor("gauge", config.gauge.monitor_interval_s, station.gauge.read))
+    if station.power_meter is not None and config.power_meter is not None:
+        monitors.append(
+            Monitor("power_meter", config.power_meter.monitor_interval_s, station.power_meter.read)
+        )
     return monitors
 
 
@@ -76,6 +82,14 @@ def interlocks_of(
                 high=config.cryostat.trip_K,
                 max_age_s=_stale_s(config.cryostat.monitor_interval_s, clock),
                 consequence=Consequence.STOP_AND_HEATER_OFF,
+            )
+        )
+    if station.gauge is not None and config.gauge is not None:
+        interlocks.append(
+            Interlock(
+                "pressure_mbar",
+                high=config.gauge.max_pressure_mbar,
+                max_age_s=_stale_s(config.gauge.monitor_interval_s, clock),
             )
         )
     return interlocks

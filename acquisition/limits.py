@@ -28,6 +28,8 @@ ROLES = {
     "polarizer": roles.RotationStage,
     "shutter": roles.Shutter,
     "bias": roles.BiasSupply,
+    "gauge": roles.PressureGauge,
+    "power_meter": roles.PowerMeter,
 }
 
 

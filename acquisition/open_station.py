@@ -16,8 +16,10 @@ from acquisition.station_file import (
     BiasConfig,
     CameraConfig,
     CryostatConfig,
+    GaugeConfig,
     InstrumentConfig,
     PolarizerConfig,
+    PowerMeterConfig,
     ShutterConfig,
     SpectrographConfig,
     StationConfig,
@@ -33,6 +35,8 @@ from drivers.roles import (
     Camera,
     Device,
     Identity,
+    PowerMeter,
+    PressureGauge,
     RotationStage,
     Shutter,
     Spectrograph,
@@ -82,6 +86,13 @@ def open_station(
                 open_bias(config.bias, sample, connections, clock, largest_voltage_V)
                 if config.bias is not None and largest_voltage_V is not None
                 else None
+            ),
+            gauge=cast(
+                "PressureGauge | None", _open_if(connections, "gauge", config.gauge, _gauge)
+            ),
+            power_meter=cast(
+                "PowerMeter | None",
+                _open_if(connections, "power_meter", config.power_meter, _power_meter),
             ),
             closers=(connections.close,),
         )
@@ -202,6 +213,14 @@ def _camera(config: StationConfig) -> dict[str, object]:
 
 def _polarizer(config: PolarizerConfig) -> dict[str, object]:
     return {"bus_address": f"{config.bus_address:X}", "tolerance_deg": config.tolerance_deg}
+
+
+def _gauge(_: GaugeConfig) -> dict[str, object]:
+    return {}
+
+
+def _power_meter(config: PowerMeterConfig) -> dict[str, object]:
+    return {"wavelength_nm": config.wavelength_nm, "factor": config.factor}
 
 
 def _shutter(config: ShutterConfig) -> dict[str, object]:

@@ -30,6 +30,7 @@ _UNITS = {
     "kV_per_cm": ("kV/cm", "100 kV/cm"),
     "deg_per_s": ("deg/s", "430 deg/s"),
     "V_per_s": ("V/s", "5 V/s"),
+    "mbar": ("mbar", "1e-5 mbar"),
     "K": ("K", "5.5 K"),
     "C": ("degC", "-70 degC"),
     "V": ("V", "100 V"),

@@ -51,7 +51,7 @@ from acquisition.station import Station
 from acquisition.station_file import StationConfig
 from acquisition.storage_errors import StorageError
 from acquisition.sweep_file import SweepConfig
-from acquisition.verification import READING_UNITS, Verifier
+from acquisition.verification import Verifier, reading_units
 from acquisition.vigil import Vigil
 from acquisition.wavelength_calibration import WavelengthCalibrations
 from drivers.clock import Clock, RealClock, ScaledClock
@@ -64,7 +64,16 @@ __all__ = ["Run", "RunOptions", "create_run"]
 
 logger = logging.getLogger(__name__)
 
-ROLES = ("cryostat", "spectrograph", "camera", "polarizer", "shutter", "bias")
+ROLES = (
+    "cryostat",
+    "spectrograph",
+    "camera",
+    "polarizer",
+    "shutter",
+    "bias",
+    "gauge",
+    "power_meter",
+)
 LONGEST_REAL_TICK_S = 0.25
 PACKAGES = ("numpy", "scipy", "h5py", "pymeasure")
 
@@ -271,7 +280,7 @@ def _meta(configuration: Configuration, created_utc: float) -> RunMeta:
         created_utc=created_utc,
         pixels=station.camera.pixels,
         counts_dtype="i4",
-        readings=READING_UNITS,
+        readings=reading_units(station),
         sweep_toml=configuration.sweep_text,
         station_toml=configuration.station_text,
         app_version=version("cryoscan"),

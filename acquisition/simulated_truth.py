@@ -7,6 +7,7 @@ from acquisition.station_file import InstrumentConfig, StationConfig
 __all__ = ["models_of", "truth_of"]
 
 Truth = dict[str, object]
+COOLED_BY_FLOW = ("oxford.mercuryitc",)  # controllers that have a needle valve to open
 
 
 def truth_of(station: StationConfig, *, pixels: int | None = None) -> Truth:
@@ -15,6 +16,8 @@ def truth_of(station: StationConfig, *, pixels: int | None = None) -> Truth:
     pixels: of a replayed camera, which has as many as its spectra.
     """
     hardware: Truth = {"camera": {"pixels": pixels or station.camera.pixels}}
+    if station.cryostat is not None and station.cryostat.model in COOLED_BY_FLOW:
+        hardware["cryostat"] = {"cooling": "helium_flow"}
     if station.bias is not None:
         hardware["bias"] = {"series_ohm": station.bias.series_ohm}
     return _merged(hardware, station.simulation.truth)

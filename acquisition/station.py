@@ -7,6 +7,8 @@ from acquisition.bias_port import BiasPort
 from drivers.roles import (
     Camera,
     Device,
+    PowerMeter,
+    PressureGauge,
     RotationStage,
     Shutter,
     Spectrograph,
@@ -26,6 +28,8 @@ class Station:
     polarizer: RotationStage | None = None
     shutter: Shutter | None = None
     bias: BiasPort | None = None
+    gauge: PressureGauge | None = None
+    power_meter: PowerMeter | None = None
     closers: tuple[Callable[[], None], ...] = ()
 
     def devices(self) -> Iterator[Device]:
@@ -37,6 +41,8 @@ class Station:
             self.polarizer,
             self.shutter,
             self.bias,
+            self.gauge,
+            self.power_meter,
         ):
             if device is not None:
                 yield device

@@ -19,10 +19,12 @@ __all__ = [
     "CryostatConfig",
     "CryostatZone",
     "DiskConfig",
+    "GaugeConfig",
     "GeometryConfig",
     "Grating",
     "InstrumentConfig",
     "PolarizerConfig",
+    "PowerMeterConfig",
     "ShutterConfig",
     "SimulationConfig",
     "SpectrographConfig",
@@ -238,6 +240,25 @@ class BiasConfig(InstrumentConfig):
         return self
 
 
+class GaugeConfig(InstrumentConfig):
+    """The pressure around the sample; above max_pressure_mbar the run ends, bias to 0 first."""
+
+    max_pressure_mbar: Positive
+    monitor_interval_s: Positive = 2.0
+
+
+class PowerMeterConfig(InstrumentConfig):
+    """The laser's power, recorded with every point.
+
+    wavelength_nm: of the laser; the power counts only while the meter corrects for it.
+    factor: power at the sample per power at the meter.
+    """
+
+    wavelength_nm: Positive | None = None
+    factor: float = Field(1.0, gt=0)
+    monitor_interval_s: Positive = 2.0
+
+
 class SimulationConfig(ConfigModel):
     """Only read where an instrument is simulated.
 
@@ -276,5 +297,7 @@ class StationConfig(ConfigModel):
     polarizer: PolarizerConfig | None = None
     shutter: ShutterConfig | None = None
     bias: BiasConfig | None = None
+    gauge: GaugeConfig | None = None
+    power_meter: PowerMeterConfig | None = None
     simulation: SimulationConfig = SimulationConfig.model_validate({})
     disk: DiskConfig = DiskConfig.model_validate({})

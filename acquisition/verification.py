@@ -9,7 +9,7 @@ from acquisition.point_table import Point, PointKind
 from acquisition.station import Station
 from drivers.roles import Reading
 
-__all__ = ["READING_UNITS", "Tolerances", "Verifier", "Violation"]
+__all__ = ["READING_UNITS", "Tolerances", "Verifier", "Violation", "reading_units"]
 
 NAN = float("nan")
 
@@ -32,6 +32,22 @@ READING_UNITS: Mapping[str, str] = {
     "laser_open_s": "s",
 }
 """The verified conditions of every attempt, in the order in which they are stored."""
+
+MONITORED_UNITS: Mapping[str, tuple[str, str]] = {
+    "gauge": ("pressure_mbar", "mbar"),
+    "power_meter": ("laser_power_W", "W"),
+}
+"""Further readings where the station has the instrument: its latest, flagged ones as NaN."""
+
+
+def reading_units(station: object) -> dict[str, str]:
+    """Return the readings of a station, open or as configured, with their units."""
+    further = dict(
+        reading
+        for role, reading in MONITORED_UNITS.items()
+        if getattr(station, role, None) is not None
+    )
+    return {**READING_UNITS, **further}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +98,16 @@ class Verifier:
         return {"angle_deg": self._to_angle_deg(_good(polarizer.read(), "angle_deg"))}
 
     def read(self, point: Point) -> dict[str, float]:
-        """Return every other reading of READING_UNITS, NaN where there is no such instrument.
+        """Return every other reading of `reading_units`, NaN where nothing is known.
 
         laser_open_s is left to whoever exposes.
         """
-        readings = dict.fromkeys(READING_UNITS, NAN)
+        readings = dict.fromkeys(reading_units(self._station), NAN)
         self._read_cryostat(readings)
         self._read_bias(readings)
         self._read_optics(point, readings)
-        readings["detector_temperature_C"] = self._monitors.value("detector_temperature_C")
+        for channel in ("detector_temperature_C", *(readings.keys() - READING_UNITS.keys())):
+            readings[channel] = self._monitors.value(channel)
         return readings
 
     def angle_holds(self, point: Point, readings: Mapping[str, float]) -> bool:

@@ -80,6 +80,7 @@ class PowerMeterSettings:
 
     serial: str = "P0012345"
     firmware: str = "2.4.0"
+    wavelength_nm: float = 405.0  # as its user set it
     sensor: str = "S130C,1234567,20-Mar-2024,1,18,289"
     noise: float = 2e-3  # of the reading
     seed: int = 1
@@ -101,6 +102,7 @@ class ThorlabsPM100D(InstrumentCore):
         self._boot_until = float("-inf")
         self._event_enable = 0
         self._reset()
+        self.numbers[WAVELENGTH] = self.settings.wavelength_nm
 
     def unpack(self, fragment: bytes, now: float) -> list[bytes]:
         self.world.advance(now)

@@ -8,6 +8,7 @@ from drivers.link import Terminated
 from drivers.registry import model
 from drivers.roles import ReadingStatus
 from drivers.thorlabs_pm100d import PM100DConfig, PM100DMeter
+from simulators.pm100d import PowerMeterSettings
 from simulators.setup import SimulatedSetup, SimulatorSettings
 from simulators.truth import Truth
 
@@ -112,7 +113,10 @@ def test_a_configuration_that_makes_no_sense_is_refused(options):
 
 
 def test_the_simulated_laser_is_read(clock):
-    settings = SimulatorSettings(models={"power_meter": "thorlabs.pm100d"})
+    settings = SimulatorSettings(
+        models={"power_meter": "thorlabs.pm100d"},
+        others={"power_meter": PowerMeterSettings(wavelength_nm=635.0)},
+    )
     setup = SimulatedSetup(Truth(), 1, settings=settings)
     link = setup.link("power_meter", clock, Terminated(b"\n"))
     config = PM100DConfig(wavelength_nm=405.0)

@@ -16,7 +16,7 @@ from simulators.world import World
 class Bench:
     def __init__(self) -> None:
         self.world = World(Truth(optics=OpticsTruth(laser_uW=2.0, laser_nm=405.0)), seed=1)
-        self.core = ThorlabsPM100D(self.world, PowerMeterSettings(noise=0.0))
+        self.core = ThorlabsPM100D(self.world, PowerMeterSettings(noise=0.0, wavelength_nm=635.0))
         self.now = 0.0
 
     def ask(self, message: str) -> str | None:
