@@ -38,25 +38,30 @@ class Trip:
 
 
 def first_trip(
-    interlocks: Iterable[Interlock], latest: Mapping[str, Reading], now: float
+    interlocks: Iterable[Interlock],
+    latest: Mapping[str, Reading],
+    now: float,
+    *,
+    since_s: float = -inf,
 ) -> Trip | None:
     """Return the first interlock that does not hold, None if all do.
 
     A missing or stale reading, NaN and a flagged reading are trips. One that is missing or stale
     only stops: a controller that can't be reached regulates on by itself.
+    since_s: when reading began; until then a missing reading is as old as the time since.
     """
     for interlock in interlocks:
         reading = latest.get(interlock.channel)
-        if reason := _absence(interlock, reading, now):
+        if reason := _absence(interlock, reading, now, since_s):
             return Trip(interlock, f"{interlock.channel}: {reason}")
         if reading is not None and (reason := _violation(interlock, reading)):
             return Trip(interlock, f"{interlock.channel}: {reason}", interlock.consequence)
     return None
 
 
-def _absence(interlock: Interlock, reading: Reading | None, now: float) -> str:
+def _absence(interlock: Interlock, reading: Reading | None, now: float, since_s: float) -> str:
     if reading is None:
-        return "no reading yet"
+        return "" if now - since_s <= interlock.max_age_s < inf else "no reading yet"
     if not now - reading.time_s <= interlock.max_age_s:
         return f"last reading {now - reading.time_s:.1f} s old, allowed {interlock.max_age_s:.1f} s"
     return ""

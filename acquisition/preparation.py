@@ -74,7 +74,7 @@ class Preparation:
         self._insist(self._close_shutter)
         self._insist(self._check_pixels)
         self._insist(self._note_instruments)
-        self._vigil.look()
+        self._vigil.await_readings()
         if not self._journal.todo():
             return
         self._insist(self._arm_bias)

@@ -54,8 +54,7 @@ class Recovery:
             raise error
         self._spend(error)
         for device in devices:
-            self._await(device, error)
-            self._compare(device)
+            self._compare(device, self._await(device, error))
         self._home_again()
         return frozenset(device.name for device in devices)
 
@@ -77,24 +76,23 @@ class Recovery:
                 error.device, f"failed {BUDGET} times within {BUDGET_S:g} s, last: {error}"
             )
 
-    def _await(self, device: Device, error: DeviceError) -> None:
+    def _await(self, device: Device, error: DeviceError) -> dict[str, Setting]:
+        """Return the settings of an instrument that answers again."""
         last: DeviceError = error
         for wait_s in BACKOFF_S:
             self._vigil.pass_time(f"{device.name} to answer again", wait_s)
             try:
-                self._settle_down(device)
-                device.identify()
+                return self._answer(device)
             except DeviceError as silence:
                 last = silence
-            else:
-                return
         raise last from error
 
-    def _settle_down(self, device: Device) -> None:
-        """End a movement whose outcome is not known."""
+    def _answer(self, device: Device) -> dict[str, Setting]:
         if device is self._station.polarizer:
-            self._station.polarizer.stop()
-        device.settings()
+            self._station.polarizer.stop()  # the outcome of a movement is not known any more
+        settings = dict(device.settings())
+        device.identify()
+        return settings
 
     def _home_again(self) -> None:
         polarizer = self._station.polarizer
@@ -108,9 +106,9 @@ class Recovery:
     def _was_homed(self, polarizer: Device) -> bool:
         return bool(self._known.get(polarizer.name, {}).get("is_homed", False))
 
-    def _compare(self, device: Device) -> None:
+    def _compare(self, device: Device, now: dict[str, Setting]) -> None:
         before = self._known.get(device.name, {})
-        now = self.remember(device)
+        self._known[device.name] = now
         changed = {
             key: [before[key], value]
             for key, value in now.items()

@@ -59,7 +59,7 @@ class Vigil:
         self._stop_text: str | None = None
         self.is_pause_wanted = False
         self._awaited: str | Callable[[], str] = ""
-        self.awaited_since_s = clock.now()
+        self.awaited_since_s = self._since_s = clock.now()
 
     @property
     def awaited(self) -> str:
@@ -106,6 +106,11 @@ class Vigil:
         for attend in self._every_tick:
             attend()
 
+    def await_readings(self) -> None:
+        """Wait until every interlock has a reading; too long without one is a trip."""
+        latest, channels = self.monitors.latest, {lock.channel for lock in self._interlocks}
+        self.until("first readings", lambda: channels <= latest.keys(), poll_s=PAUSE_TICK_S)
+
     def gate(self) -> None:
         """The only place where a pause takes effect."""
         self.look()
@@ -126,7 +131,8 @@ class Vigil:
         """Raise InterlockTripped unless every level holds."""
         if self._bias is not None and (reason := self._bias.status().trip_reason):
             raise InterlockTripped(Trip(_BIAS, f"bias: {reason}"))
-        trip = first_trip(self._interlocks, self.monitors.latest, self.clock.now())
+        now, latest = self.clock.now(), self.monitors.latest
+        trip = first_trip(self._interlocks, latest, now, since_s=self._since_s)
         if trip is not None:
             raise InterlockTripped(trip)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -153,7 +154,8 @@ class _Module:
 
     def stop(self) -> None:
         """Stop where it is; harmless when nothing moves."""
-        self._line.receive(0.0)  # an answer that came just now belongs to the movement
+        with suppress(LinkClosed):  # `start` connects again
+            self._line.receive(0.0)  # an answer that came just now belongs to the movement
         self._line.start("st")
         self._line.poll(self._line.timeout_s)
         if self._movement is not None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from drivers.clock import Clock
-from drivers.errors import InstrumentError, LinkClosed, LinkTimeout
+from drivers.errors import InstrumentError, LinkClosed, LinkTimeout, ReplyError
 from drivers.line import RETRIES, Line
 from drivers.link import Link
 from drivers.roles import Identity
@@ -126,6 +126,18 @@ class IclClient:
         logger.warning("%s: dropped %r: %s", self._line.name, message[:100], reason)
 
 
+class _Results(dict[str, Any]):
+    """Results of a command; what is missing was garbled on its way."""
+
+    def __init__(self, name: str, command: str, results: Mapping[str, Any]) -> None:
+        super().__init__(results)
+        self._name = name
+        self._command = command
+
+    def __missing__(self, key: str) -> Any:
+        raise ReplyError(self._name, f"{self._command} was answered {dict(self)}, without {key!r}")
+
+
 class IclModule:
     """One instrument behind the server: its commands begin with `prefix`, it has an index."""
 
@@ -225,8 +237,7 @@ class IclModule:
         errors = [str(error) for error in reply.get("errors") or []]
         if errors:
             raise IclError(self.name, f"{self._prefix}_{command}", errors)
-        results: dict[str, Any] = reply.get("results") or {}
-        return results
+        return _Results(self.name, f"{self._prefix}_{command}", reply.get("results") or {})
 
 
 def _as_arrays(entry: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from drivers import keithley_scpi as scpi
 from drivers.clock import Clock
-from drivers.errors import InstrumentError, LimitError, StateError
+from drivers.errors import InstrumentError, LimitError, ReplyError, StateError
 from drivers.line import Line
 from drivers.roles import (
     BiasMeasurement,
@@ -116,7 +116,7 @@ class KeithleySupply(ABC):
         )
         found, error = answer.split(";", 1)
         self._raise_errors(error)
-        if abs(scpi.parse_number(found) - voltage_V) > self._level_step_V:
+        if not abs(self._number(found) - voltage_V) <= self._level_step_V:
             raise InstrumentError(self.name, f"level reads back {found} V, not {level} V")
 
     def read_level(self) -> float:
@@ -180,6 +180,12 @@ class KeithleySupply(ABC):
         if wrong:
             expected = {key: wanted[key] for key in wrong}
             raise InstrumentError(self.name, f"reads back {wrong}, not {expected}")
+
+    def _number(self, text: str) -> float:
+        try:
+            return scpi.parse_number(text)
+        except ValueError as error:
+            raise ReplyError(self.name, str(error)) from error
 
     def _ask_all(self, questions: Mapping[str, str]) -> dict[str, str]:
         pattern = re.compile(";".join(["[^;]+"] * len(questions)))
