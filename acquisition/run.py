@@ -219,6 +219,7 @@ class Run:
             tolerances_of(config, sweep),
             to_field_kV_per_cm=to_field(config, sweep),
             to_angle_deg=to_polarization(config),
+            channels=journal.meta.readings,
         )
         engine = Engine(
             run=self.folder.name,

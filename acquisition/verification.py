@@ -1,6 +1,6 @@
 """Reading every condition back after the exposure, before a point is stored."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
 
@@ -72,7 +72,8 @@ class Verifier:
     """Reads the conditions of one row back and judges them against its setpoints.
 
     to_field_kV_per_cm: voltage across the gap -> nominal field; to_angle_deg: mechanical angle ->
-    polarization angle, 0 to 360.
+    polarization angle, 0 to 360. channels: which readings the run keeps, fixed when it began;
+    those of the station by default.
     """
 
     def __init__(
@@ -83,12 +84,14 @@ class Verifier:
         *,
         to_field_kV_per_cm: Callable[[float], float],
         to_angle_deg: Callable[[float], float],
+        channels: Iterable[str] | None = None,
     ) -> None:
         self._station = station
         self._monitors = monitors
         self._tolerances = tolerances
         self._to_field_kV_per_cm = to_field_kV_per_cm
         self._to_angle_deg = to_angle_deg
+        self._channels = tuple(reading_units(station) if channels is None else channels)
 
     def read_angle(self) -> dict[str, float]:
         """Return what must be read before the stage may turn on to the next row."""
@@ -98,11 +101,11 @@ class Verifier:
         return {"angle_deg": self._to_angle_deg(_good(polarizer.read(), "angle_deg"))}
 
     def read(self, point: Point) -> dict[str, float]:
-        """Return every other reading of `reading_units`, NaN where nothing is known.
+        """Return every other reading that the run keeps, NaN where nothing is known.
 
         laser_open_s is left to whoever exposes.
         """
-        readings = dict.fromkeys(reading_units(self._station), NAN)
+        readings = dict.fromkeys(self._channels, NAN)
         self._read_cryostat(readings)
         self._read_bias(readings)
         self._read_optics(point, readings)

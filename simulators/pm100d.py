@@ -170,7 +170,8 @@ class ThorlabsPM100D(InstrumentCore):
         handlers = self._queries() if command.is_query else self._commands()
         if header not in handlers:
             raise UNDEFINED
-        return handlers[header](*arguments[:1]) if header == "*ESE" else handlers[header]()
+        takes_mask = header == "*ESE" and not command.is_query
+        return handlers[header](*arguments[:1]) if takes_mask else handlers[header]()
 
     def _queries(self) -> dict[str, Callable[..., str]]:
         return {

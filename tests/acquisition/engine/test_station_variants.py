@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.doors import Watcher, start
+from acquisition.doors import Watcher, go_on, start
 from acquisition.engine_status import FinishReason, Safety
 from acquisition.journal import JournalReader
 from acquisition.point_table import Point, PointKind
@@ -142,6 +142,27 @@ def test_a_leak_ends_the_run_with_the_bias_at_zero(laboratory, station):
     assert ended.outcome.safe.safety is Safety.CONFIRMED
     assert ended.outcome.safe.confirmed[-1] == "bias 0 V and off"
     assert laboratory.setup.world.bias.terminal_voltage_V() == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_run_goes_on_with_an_instrument_that_the_station_has_gained(laboratory, station):
+    laboratory.leak_at_s = 40.0
+    fields = FIELDS.replace("[0, 20, 40]", "[0, 90, -90]")
+    folder = laboratory.run(station + GAUGE, SWEEP + fields).folder
+    laboratory.leak_at_s = None
+    (laboratory.folder / "more.toml").write_text(station + GAUGE + POWER_METER)
+
+    ended = go_on(
+        folder,
+        laboratory.folder / "more.toml",
+        laboratory.in_process,
+        options=RunOptions(live_fit=False),
+        watcher=Watcher(),
+        final=False,
+    )
+
+    assert ended.is_complete
+    assert all("laser_power_W" not in readings for _, readings in measured(folder))
+    assert all(readings["pressure_mbar"] < 1e-5 for _, readings in measured(folder))
 
 
 def test_a_gauge_that_is_switched_off_is_no_vacuum(laboratory, station):
