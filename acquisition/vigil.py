@@ -131,10 +131,15 @@ class Vigil:
         """Raise InterlockTripped unless every level holds."""
         if self._bias is not None and (reason := self._bias.status().trip_reason):
             raise InterlockTripped(Trip(_BIAS, f"bias: {reason}"))
-        now, latest = self.clock.now(), self.monitors.latest
-        trip = first_trip(self._interlocks, latest, now, since_s=self._since_s)
-        if trip is not None:
+        if self._first_trip() is None:
+            return
+        self.monitors.read_now(self.clock.now())  # one garbled reply must not end a night
+        if (trip := self._first_trip()) is not None:
             raise InterlockTripped(trip)
+
+    def _first_trip(self) -> Trip | None:
+        now, latest = self.clock.now(), self.monitors.latest
+        return first_trip(self._interlocks, latest, now, since_s=self._since_s)
 
     def await_now(self, awaited: str | Callable[[], str]) -> None:
         """Say what is awaited from now on; text that changes while it is awaited as a function."""

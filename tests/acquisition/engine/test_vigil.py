@@ -78,6 +78,22 @@ def test_a_level_is_checked_as_a_level_not_as_an_edge(vigil, sensor):
             vigil.look()
 
 
+def test_one_garbled_reading_is_looked_at_twice(vigil, sensor, clock):
+    values = iter([505.0, 5.0])
+    true_read = sensor.read
+
+    def read():
+        sensor.value = next(values, 5.0)
+        return true_read()
+
+    vigil.monitors._monitors = (Monitor("sensor", 2.0, read),)
+
+    vigil.look()
+
+    assert sensor.times == [0.0, 0.0]
+    assert vigil.monitors.value("T") == 5.0
+
+
 def test_a_stop_now_is_heard_while_waiting(vigil, commands):
     commands.put(Command(Verb.STOP_NOW, "fire"))
 
