@@ -155,7 +155,7 @@ class Engine:
         try:
             self._enter(EngineState.PREPARING)
             prepare()
-            self._vigil.look()
+            self._vigil.await_readings()
             self._measure_all(points, prices_s)
             self._go_to_end_temperature()
             reason, text = self._completed()
