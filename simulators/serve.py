@@ -63,7 +63,8 @@ def serve(
     is appended to. ready: gets the addresses, such as {"cryostat": "tcp://127.0.0.1:40123"}.
     Raises ValueError for a transport that a port does not have, OSError for a port in use.
     """
-    chosen = _choose(transports or {})
+    served = {port: known for port, known in TRANSPORTS.items() if port in setup.lines}
+    chosen = _choose(transports or {}, served)
     with contextlib.ExitStack() as stack:
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cryoscan-")))
@@ -71,7 +72,6 @@ def serve(
         shells = {
             port: _shell(setup.line(port), transport, clock, (ports or {}).get(port, 0), directory)
             for port, transport in chosen.items()
-            if port in setup.lines
         }
         if supply_log is not None:
             setup.world.bias.log = log = SupplyLog(supply_log, setup.world.bias.log)
@@ -79,13 +79,13 @@ def serve(
         asyncio.run(_run(setup, clock, shells, ready, stop))
 
 
-def _choose(transports: Mapping[str, Transport]) -> dict[str, Transport]:
-    chosen: dict[str, Transport] = {port: known[0] for port, known in TRANSPORTS.items()}
+def _choose(
+    transports: Mapping[str, Transport], served: Mapping[str, tuple[Transport, ...]]
+) -> dict[str, Transport]:
+    chosen: dict[str, Transport] = {port: known[0] for port, known in served.items()}
     for port, transport in transports.items():
-        if transport not in TRANSPORTS.get(port, ()):
-            allowed = ", ".join(
-                f"{name}: {' or '.join(known)}" for name, known in TRANSPORTS.items()
-            )
+        if transport not in served.get(port, ()):
+            allowed = ", ".join(f"{name}: {' or '.join(known)}" for name, known in served.items())
             raise ValueError(f"no {transport!r} at port {port!r}; there is {allowed}")
         chosen[port] = transport
     return chosen
