@@ -32,12 +32,14 @@ __all__ = [
     "StationHead",
 ]
 
-ADDRESS = re.compile(r"sim://\w+|(tcp|ws)://[^\s/:]+:\d+(/\S*)?|(serial|visa)://\S+")
+ADDRESS = re.compile(r"sim://\w+|(tcp|ws)://[^\s/:]+:\d+(/\S*)?|(serial|visa)://\S+|process://\w+")
 
 
 def _address(text: str) -> str:
     if not ADDRESS.fullmatch(text):
-        raise refusal("one of sim://NAME, tcp://HOST:PORT, ws://HOST:PORT, serial://, visa://")
+        raise refusal(
+            "one of sim://NAME, tcp://HOST:PORT, ws://HOST:PORT, serial://, visa://, process://"
+        )
     return text
 
 

@@ -4,6 +4,7 @@
     serial:///dev/ttyUSB0?baud=57600&format=7O1   (serial://COM3 on Windows)
     visa://GPIB0::12::INSTR?library=@py            any VISA resource
     ws://host:port                     websocket
+    process://andor                    camera SDK (andor, picam) in a process of its own
 
 What the query leaves out comes from the instrument's factory setting.
 """
@@ -17,6 +18,7 @@ from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 
 __all__ = ["OPENERS", "AddressError", "Opener", "open_link"]
 
+SDKS = ("andor", "picam")
 Opener = Callable[[str, Framing, SerialFormat], Link]
 
 
@@ -71,6 +73,15 @@ def _open_visa(address: str, framing: Framing, serial: SerialFormat) -> Link:
     return VisaLink(resource, framing, serial, query.get("library", ""))
 
 
+def _open_process(address: str, _: Framing, __: SerialFormat) -> Link:
+    from drivers.process_link import ProcessLink  # noqa: PLC0415
+
+    sdk, _query = _body_and_query(address, set())
+    if sdk not in SDKS:
+        raise AddressError(f"address {address!r}: expected process:// and {' or '.join(SDKS)}")
+    return ProcessLink("drivers.camera_process", [sdk])
+
+
 def _host_and_port(address: str) -> tuple[str, int]:
     try:
         parts = urlsplit(address)
@@ -105,5 +116,11 @@ def _serial_format(address: str, query: Mapping[str, str], factory: SerialFormat
 
 
 OPENERS: Mapping[str, Opener] = MappingProxyType(
-    {"tcp": _open_tcp, "serial": _open_serial, "visa": _open_visa, "ws": _open_websocket}
+    {
+        "tcp": _open_tcp,
+        "serial": _open_serial,
+        "visa": _open_visa,
+        "ws": _open_websocket,
+        "process": _open_process,
+    }
 )

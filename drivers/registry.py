@@ -92,7 +92,9 @@ def known_models() -> list[str]:
 def _driver_files() -> list[str]:
     # Files named pymeasure_* hold no role, only the instruments' vocabulary, and are slow to import
     names = [module.name for module in pkgutil.iter_modules(drivers.__path__)]
-    return [name for name in names if not name.startswith("pymeasure_") and name != "adapter"]
+    # and a file named *_process is a program of its own
+    others = ("adapter", *(name for name in names if name.endswith("_process")))
+    return [name for name in names if not name.startswith("pymeasure_") and name not in others]
 
 
 def _import_driver_files(vendor: str | None = None) -> None:
