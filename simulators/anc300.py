@@ -26,6 +26,7 @@ from simulators.world import World
 __all__ = ["ANC300", "ANC300Settings"]
 
 MAX_LINE: Final = 4096
+MAX_WAITING: Final = 64
 MODES: Final = ("gnd", "inp", "cap", "stp", "off", "stp+", "stp-")
 STEPPING: Final = ("stp", "stp+", "stp-")
 MOST_V, LEAST_HZ, MOST_HZ = 150.0, 1, 10_000
@@ -119,7 +120,8 @@ class ANC300(InstrumentCore):
             self._say(*echo, str(error), "ERROR")
             return True
         if answer is None:
-            self._waiters.append(tuple(echo))
+            if len(self._waiters) < MAX_WAITING:
+                self._waiters.append(tuple(echo))
             return True
         self._say(*echo, *answer, "OK")
         return True

@@ -30,6 +30,11 @@ TRANSPORTS: Final[dict[str, tuple[Transport, ...]]] = {  # the first is the defa
     "icl": ("ws",),
     "gauge": ("tcp", "serial"),
     "power_meter": ("tcp",),
+    "spectrograph": ("serial", "tcp"),
+    "rotator": ("serial", "tcp"),
+    "flip": ("serial", "tcp"),
+    "relay": ("serial", "tcp"),
+    "positioner": ("tcp",),
 }
 TICK_S: Final = 0.05  # real time between two looks at a world that nobody asks
 

@@ -1,47 +1,58 @@
-"""The instruments that stand at a port only when asked for, under noise and mutated messages."""
+"""Noise and mutated messages into the cores of the other models: nothing raises, nothing grows."""
 
 import random
 
 import pytest
+import thorlabs_apt_protocol as apt
 
 from simulators.setup import SimulatedSetup, SimulatorSettings
-from simulators.truth import CameraTruth, CryostatTruth, Truth
+from simulators.truth import CameraTruth, Truth
 
-LOOP = b"DEV:MB1.T1:TEMP:LOOP"
-CASES: dict[tuple[str, str], list[bytes]] = {
-    ("cryostat", "oxford.mercuryitc"): [
-        b"*IDN?\n", b"READ:SYS:CAT\n", b"READ:DEV:MB1.T1:TEMP:SIG:TEMP\n",
-        b"READ:DEV:MB1.T1:TEMP\n",
-        b"SET:" + LOOP + b":TSET:10.5K\n", b"SET:" + LOOP + b":P:1:I:2:D:0\n", b"@1READ:SYS:ALRM\n",
-        b"SET:" + LOOP + b":ENAB:ON:RENA:ON:RSET:5\n", b"SET:" + LOOP + b":FSET:20:FAUT:ON\n",
-        b"SET:DEV:MB0.H1:HTR:VLIM:10\n", b"SET:DEV:MB0.H1:HTR:RES:25\n", b"SET::\n", b"READ:\n",
-        b"SET:SYS:DISP:DIMA:ON\n", b"READ:DEV:DB4.G1:AUX:SIG:STEP\n",
+STANDING = {
+    "bias": "keithley.2470",
+    "spectrograph": "acton.spectrapro",
+    "rotator": "thorlabs.k10cr1",
+    "flip": "thorlabs.mff101",
+    "relay": "numato.relay",
+    "positioner": "attocube.anc300",
+}
+UNIT = (0x50, 0x01)
+MESSAGES: dict[str, list[bytes]] = {
+    "bias": [
+        b"*IDN?\n", b":SOUR:VOLT 5;:OUTP ON\n", b':READ? "defbuffer1",SOUR,READ\n', b":SYST:ERR?\n",
+        b":SOUR:VOLT:PROT PROT40;PROT?\n", b":SOUR:VOLT:ILIM 1e-6;:SENS:CURR:RANG 1e-6\n",
+        b"*RST\n",
+        b":SENS:FUNC 'VOLT';:SENS:COUN 3\n", b":TRAC:DATA? 1,5,\"defbuffer1\",READ\n", b":FOO?\n",
+        b"*LANG?;*ESR?\n", b":OUTP:SMOD HIMP\n",
     ],
-    ("cryostat", "lakeshore.335"): [
-        b"*IDN?\n", b"HTRSET 1,0,1,0,1.5,2\n", b"HTRSET 2,1,1,1,0,1;RANGE 2,1\n", b"EMUL 0,0\n",
-        b"OUTMODE 2,4,1,0;POLARITY 2,1\n", b"SETP 1,12;RAMP 1,1,5;RANGE 1,3\n", b"KRDG? B\n",
+    "spectrograph": [
+        b"MODEL\r", b"?NM\r", b"546.1 GOTO\r", b"2 GRATING\r", b"?GRATINGS\r", b"530 >NM\r",
+        b"ECHO\r",
+        b"MONO-?DONE\r", b"NO-ECHO\r", b"EXIT-MIRROR SIDE ?MIRROR\r", b"100 NM/MIN\r", b"FOO\r",
     ],
-    ("cryostat", "lakeshore.350"): [
-        b"*IDN?\n", b"RANGE 1,5;RANGE? 1\n", b"RAMP 1,1,0.005;RAMP? 1\n", b"SETP 1,5;KRDG? 0\n",
+    "rotator": [
+        apt.hw_req_info(*UNIT), apt.mot_move_home(*UNIT, 1),
+        apt.mot_move_absolute(*UNIT, 1, 50_000), apt.mot_move_stop(*UNIT, 1, 1),
+        apt.mot_req_statusupdate(*UNIT, 1), apt.mot_move_jog(*UNIT, 1, 2),
+        apt.hw_start_updatemsgs(*UNIT), apt.mot_set_velparams(*UNIT, 1, 0, 15020, 73291090),
+        apt.mot_move_velocity(*UNIT, 1, 1), apt.mot_set_poscounter(*UNIT, 1, 77),
     ],
-    ("gauge", "pfeiffer.tpg361"): [
-        b"AYT\r\n", b"PR1\r", b"\x05", b"PRX\r\n\x05", b"UNI,2\r\n", b"COM,0\r", b"\x03",
-        b"SEN,1\r\x05", b"ERR\r\x05", b"FIL,2\r\x05", b"FOO\r\x05",
+    "flip": [
+        apt.hw_req_info(*UNIT), apt.mot_move_jog(*UNIT, 1, 2), apt.mot_move_jog(*UNIT, 1, 1),
+        apt.mot_req_statusupdate(*UNIT, 1), apt.mot_req_mmf_operparams(*UNIT, 1),
     ],
-    ("power_meter", "thorlabs.pm100d"): [
-        b"*IDN?\n", b"MEAS:POW?\n", b"SENS:CORR:WAV 520;WAV?\n", b"SENS:POW:RANG 1e-3;RANG:AUTO?\n",
-        b"SENS:AVER 1000;:READ?\n", b"SYST:ERR?\n", b"SENS:POW:UNIT DBM\n", b"*ESE 300;*RST\n",
-        b"SYST:SENS:IDN?\n", b"CORR -3;CORR?\n",
+    "relay": [b"id get\r", b"relay on 1\r", b"relay read 1\r", b"relay writeall ff\r", b"ver\r"],
+    "positioner": [
+        b"123456\r\n", b"getcser\r\n", b"setm 1 stp\r\n", b"setv 1 60\r\n", b"setf 1 500\r\n",
+        b"stepu 1 100\r\n", b"stepd 1 c\r\n", b"stop 1\r\n", b"setm 2 cap\r\n", b"capw 2\r\n",
+        b"stepw 1\r\n", b"echo off\r\n", b"getc 1\r\n",
     ],
 }  # fmt: skip
 
 
-def setup_with(port: str, model: str) -> SimulatedSetup:
-    truth = Truth(
-        camera=CameraTruth(pixels=32, rows=8, spot_row=3.5),
-        cryostat=CryostatTruth(cooling="helium_flow" if "oxford" in model else "closed_cycle"),
-    )
-    return SimulatedSetup(truth, 1, settings=SimulatorSettings(models={port: model}))
+def small_setup() -> SimulatedSetup:
+    truth = Truth(camera=CameraTruth(pixels=32, rows=8, spot_row=3.5))
+    return SimulatedSetup(truth, seed=1, settings=SimulatorSettings(models=STANDING))
 
 
 def mutated(message: bytes, chance: random.Random) -> bytes:
@@ -56,44 +67,44 @@ def mutated(message: bytes, chance: random.Random) -> bytes:
             case 2 if place < len(changed):
                 changed[place] ^= 1 << chance.randrange(8)
             case _:
-                changed[place:place] = chance.choice((b",", b":", b"?", b"@", b"1e309", b"nan"))
+                changed[place:place] = chance.choice((b",", b";", b" ", b'"', b"1e309", b"nan"))
     return bytes(changed)
 
 
+def size_of(setup: SimulatedSetup, port: str) -> int:
+    """Return how many entries all containers of a core hold."""
+    containers = (dict, list, set, bytearray)
+    core = setup.cores[port]
+    return sum(len(value) for value in vars(core).values() if isinstance(value, containers))
+
+
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("port", "model"), sorted(CASES))
-def test_whatever_is_sent_nothing_raises_and_the_instrument_still_answers(port, model, seed):
-    chance = random.Random(f"{model} {seed}")  # noqa: S311 - repeatable, not secret
-    setup = setup_with(port, model)
-    line, now, messages = setup.line(port), 0.0, CASES[port, model]
+@pytest.mark.parametrize("port", sorted(MESSAGES))
+def test_mutated_messages_never_raise_and_fill_nothing(port: str, seed: int) -> None:
+    chance = random.Random(f"{port} {seed}")  # noqa: S311 - repeatable, not secret
+    setup = small_setup()
+    line, now, before = setup.line(port), 0.0, size_of(setup, port)
 
     for _ in range(300):
-        is_noise = chance.random() < 0.2
-        message = chance.randbytes(chance.randint(0, 300)) if is_noise else b""
-        line.receive(message or mutated(chance.choice(messages), chance), now)
+        line.receive(mutated(chance.choice(MESSAGES[port]), chance), now)
         now += chance.choice((0.0, 0.001, 0.05, 0.5))
         line.transmit(now)
-    setup.cores[port].power_cycle(now)
-    now += 60.0
-    line.transmit(now)
-    line.receive(messages[0], now)
 
-    assert line.transmit(now + 1.0)
+    assert size_of(setup, port) - before < 700
+    assert setup.world.now == now
 
 
-@pytest.mark.parametrize(("port", "model"), sorted(CASES))
-def test_a_message_fed_byte_by_byte_has_the_same_reply(port, model):
-    def replies(pieces_of) -> list[bytes]:
-        setup = setup_with(port, model)
-        line, now, found = setup.line(port), 0.0, []
-        for message in CASES[port, model]:
-            for piece in pieces_of(message):
-                line.receive(piece, now)
-            now += 2.0
-            found.append(b"".join(line.transmit(now)))
-        return found
+@pytest.mark.parametrize("port", sorted(MESSAGES))
+def test_after_noise_and_a_power_cycle_the_instrument_answers(port: str) -> None:
+    chance = random.Random(f"noise {port}")  # noqa: S311 - repeatable, not secret
+    setup = small_setup()
+    line = setup.line(port)
+    for step in range(200):
+        line.receive(chance.randbytes(chance.randint(0, 300)), float(step))
+        line.transmit(float(step))
+    setup.cores[port].power_cycle(1000.0)
+    line.transmit(1060.0)
 
-    bytewise = replies(lambda message: [message[i : i + 1] for i in range(len(message))])
+    line.receive(MESSAGES[port][0], 1060.0)
 
-    assert bytewise == replies(lambda message: [message])
-    assert any(bytewise)
+    assert line.transmit(1061.0)
