@@ -243,7 +243,7 @@ class ELL14Stage(_Module):
             f"{self.name} to {angle_deg} deg",
             timeout_s,
             lambda position: self._arrived(position, target),
-            self._read_position,
+            self._found_after_silence,
         )
 
     def read(self) -> Mapping[str, Reading]:
@@ -288,25 +288,37 @@ class ELL14Stage(_Module):
         moved_by_hand = self._link.was_moved_by_hand()
         self._stand_at(found if is_where_left else self._nearest(position, self._position))
         if self._is_homed and not is_where_left and not moved_by_hand:
-            self._is_homed = False
-            self._why_not_homed = (
+            self._lose_reference(
                 f"found at {self._degrees(self._position):.3f} deg, left at "
                 f"{self._degrees(highest):.3f} deg: it lost power or slipped, home it again"
             )
-            logger.warning("%s: %s", self.name, self._why_not_homed)
+
+    def _lose_reference(self, why: str) -> None:
+        self._is_homed, self._why_not_homed = False, why
+        logger.warning("%s: %s", self.name, why)
 
     def _stand_at(self, position: int) -> None:
         self._position = position
         self._left_between = position, position
 
     def _arrived(self, position: int, target: int) -> None:
+        """Take note of the end of a move; beside its target it may count from a new zero."""
         found = self._nearest(position, target)
         if abs(self._degrees(found - target)) > self._config.tolerance_deg:
-            raise InstrumentError(
-                self.name,
-                f"stands at {self._degrees(found):.3f} deg, not at {self._degrees(target):.3f} deg",
+            where = (
+                f"stands at {self._degrees(found):.3f} deg, not at {self._degrees(target):.3f} deg"
             )
+            self._lose_reference(f"{where}: it lost power or slipped, home it again")
+            raise InstrumentError(self.name, where)
         self._stand_at(found)
+
+    def _found_after_silence(self) -> int:
+        """Return where a move ended that was never answered; 0 may be the zero of a power cycle."""
+        position = self._read_position()
+        if abs(self._degrees(self._nearest(position, 0))) <= self._config.tolerance_deg:
+            self._lose_reference("no answer to a move, and then 0 deg: it may have lost power")
+            raise InstrumentError(self.name, self._why_not_homed)
+        return position
 
     def _homed_at(self, position: int) -> None:
         self._stand_at(position)

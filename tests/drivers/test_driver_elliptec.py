@@ -206,6 +206,31 @@ def test_a_stall_without_answer_is_an_error_after_the_time_of_the_move(stage, cl
         status.check()
 
 
+def test_a_move_that_ends_elsewhere_makes_the_reference_doubtful(stage):
+    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", po(20000)))
+    home(device)
+    status = device.set(180.0)
+    assert status.poll()
+
+    assert not device.is_homed
+
+
+def test_a_move_that_was_never_answered_does_not_trust_a_count_of_zero(stage, clock):
+    turn_back = ("0mrFFFEE800", None)  # 180 deg back to 0: on the way it may have lost power
+    device, _ = stage(
+        STAGE, HOME, AT_ZERO, ("0mr00011800", po(71680)), ("0gp", po(71680)), turn_back, AT_ZERO
+    )
+    home(device)
+    finish(device.set(180.0))
+    status = device.set(0.0)
+    clock.wait(7.0)
+
+    assert status.poll()
+    with pytest.raises(InstrumentError, match="may have lost power"):
+        status.check()
+    assert not device.is_homed
+
+
 def test_nonsense_for_an_answer_is_an_error(stage):
     device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", "0PO0001180"))
     home(device)
