@@ -17,6 +17,7 @@ from scipy.stats import chi2 as chi2_distribution
 
 from analysis.law_fit import LawFit, fit_law
 from analysis.thermal_occupation import thermal_occupation
+from analysis.weighted_least_squares import check_points
 
 __all__ = ["Comparison", "compare_couplings", "fit_huang_rhys", "replica_weights"]
 
@@ -52,7 +53,7 @@ def fit_huang_rhys(
     covariance, as they come from the fit of the spectrum. phonon_eV is needed above 0 K.
     Raises ValueError without the line itself or without a replica.
     """
-    orders, areas = np.asarray(order, dtype=np.float64), np.asarray(area, dtype=np.float64)
+    orders, areas = check_points({"order": order, "area": area})
     if not (orders == 0).any() or not (orders == 1).any():
         raise ValueError(f"orders {orders.tolist()} must contain 0 and 1")
     if temperature_K > 0 and phonon_eV is None:

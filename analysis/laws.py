@@ -1,0 +1,90 @@
+"""The laws that can be fitted over a sweep, by name: what each needs and what fits it.
+
+A new law is one function in a file of its own and one entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.binding_energy_scaling import fit_binding_energy_scaling
+from analysis.energy_of_temperature import fit_energy_of_temperature
+from analysis.huang_rhys import fit_huang_rhys
+from analysis.linewidth_of_temperature import fit_linewidth_of_temperature
+from analysis.polarization import fit_polarization
+from analysis.power_dependence import Pairs, fit_power_law, fit_saturation
+from analysis.spectral_diffusion import fit_spectral_diffusion
+from analysis.stark import fit_stark_parabola
+from analysis.transition_onset import fit_transition_onset
+from analysis.verdict import Verdict
+
+__all__ = ["LAWS", "Law", "LawResult"]
+
+
+class LawResult(Protocol):
+    """What every law returns beside its own parameters and errors."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def reason(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """sweep and observable: names of the columns it takes, in their units; fit: (x, y, sigma)."""
+
+    title: str
+    sweep: str
+    observable: str
+    fit: Callable[[ArrayLike, ArrayLike, ArrayLike], LawResult]
+
+
+def _saturation(pairs: Pairs) -> Callable[[ArrayLike, ArrayLike, ArrayLike], LawResult]:
+    return lambda x, y, sigma: fit_saturation(x, y, pairs, background_sigma=_beyond(y, sigma))
+
+
+def _power_law(x: ArrayLike, y: ArrayLike, sigma: ArrayLike) -> LawResult:
+    return fit_power_law(x, y, background_sigma=_beyond(y, sigma))
+
+
+def _beyond(counts: ArrayLike, sigma: ArrayLike) -> NDArray[np.float64]:
+    """Return what an error holds beyond the noise of the counts themselves."""
+    own = np.maximum(np.asarray(counts, dtype=np.float64), 0.0)
+    return np.sqrt(np.maximum(np.asarray(sigma, dtype=np.float64) ** 2 - own, 0.0))
+
+
+LAWS: Mapping[str, Law] = MappingProxyType(
+    {
+        "parabola": Law("Stark parabola", "field_kV_per_cm", "energy_eV", fit_stark_parabola),
+        "cos2": Law("polarization", "angle_deg", "area_counts", fit_polarization),
+        "energy": Law(
+            "energy over temperature", "temperature_K", "energy_eV", fit_energy_of_temperature
+        ),
+        "linewidth": Law(
+            "linewidth over temperature", "temperature_K", "width_eV", fit_linewidth_of_temperature
+        ),
+        "onset": Law("transition onset", "temperature_K", "energy_eV", fit_transition_onset),
+        "huang_rhys": Law("Huang-Rhys factor", "replica_order", "area_counts", fit_huang_rhys),
+        "power": Law("power law", "power", "area_counts", _power_law),
+        "exciton_saturation": Law(
+            "saturation of the exciton", "power", "area_counts", _saturation(Pairs.EXCITON)
+        ),
+        "biexciton_saturation": Law(
+            "saturation of the biexciton", "power", "area_counts", _saturation(Pairs.BIEXCITON)
+        ),
+        "binding": Law(
+            "scaling of binding energies",
+            "scaled_size",
+            "scaled_binding",
+            fit_binding_energy_scaling,
+        ),
+        "diffusion": Law("spectral diffusion", "time_s", "energy_eV", fit_spectral_diffusion),
+    }
+)
