@@ -13,7 +13,7 @@ from analysis.detector_noise import DetectorNoise
 from analysis.fisher_scoring import Counts
 from analysis.fit_model import FitModel
 from analysis.line_table import Shape
-from analysis.matched_filter import floor_of, significance
+from analysis.matched_filter import floor_of, kernel, significance
 from analysis.multiplet import Multiplet, find_multiplets
 from analysis.series_fit import FrameWindows, SeriesFit, SeriesStart, fit_series
 from analysis.spectrum_fit import (
@@ -31,6 +31,7 @@ __all__ = ["PointFit", "effective_number", "fit_frames"]
 Array = NDArray[np.float64]
 
 _LEAST_SIGNIFICANCE = 8.0  # of the light in one frame
+_SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 _DIM = 0.3  # of the median light: blinking, or charged for most of the frame
 
 
@@ -93,33 +94,36 @@ def fit_frames(
     if isinstance(found, str):
         nothing = without_values(model, Verdict.NO_SIGNAL, found, whole.limits_eV)
         return _from_sum(nothing, frames=len(counts), excluded={})
-    excluded = _dark_or_dim(found)
+    excluded, z = _dark_or_dim(found)
     bright = np.array([i for i in range(len(counts)) if i not in excluded], dtype=np.intp)
-    if bright.size < 2 or bright.size < 0.5 * len(counts) or model.fixed or model.bounds:
-        weak = {} if bright.size < 2 else excluded
-        return _fit_sum(found.without(weak), model, noise, excluded=weak)
+    # Where frames are left out for their noise, taking the better ones would bias the result.
+    if bright.size < 0.5 * len(counts) or np.median(z[bright]) < 1.5 * _LEAST_SIGNIFICANCE:
+        return _fit_sum(found, model, noise, excluded={})
+    if bright.size < 2 or model.fixed or model.bounds:
+        return _fit_sum(found.only(bright), model, noise, excluded=excluded)
     return _fit_bright(found.only(bright), bright, model, noise, excluded)
 
 
-def _dark_or_dim(window: Window) -> dict[int, str]:
-    z = np.zeros(len(window.counts.electrons))
-    light = np.zeros(z.size)
-    for i, (electrons, shift) in enumerate(
-        zip(window.counts.electrons, window.counts.shift, strict=True)
-    ):
-        floor = floor_of(electrons)
-        z[i] = significance(electrons - floor, np.sqrt(shift + max(floor, 0.0)))[0]
-        light[i] = (electrons - floor).sum()
-    usual = (
-        float(np.median(light[z > _LEAST_SIGNIFICANCE])) if (z > _LEAST_SIGNIFICANCE).any() else 0
-    )
-    reasons = {}
-    for i in range(z.size):
-        if z[i] <= _LEAST_SIGNIFICANCE:
-            reasons[i] = f"no signal: {z[i]:.1f} sigma, needed are {_LEAST_SIGNIFICANCE:g}"
-        elif light[i] < _DIM * usual:
-            reasons[i] = f"dim: {light[i] / usual:.2f} of the usual light, off or charged"
-    return reasons
+def _dark_or_dim(window: Window) -> tuple[dict[int, str], Array]:
+    """Return which frames are dark or dim and why, and the significance of the light in each."""
+    counts = window.counts
+    z, light = np.zeros(len(counts.electrons)), np.zeros(len(counts.electrons))
+    above = np.array([one - floor_of(one) for one in counts.electrons])
+    for i, (one, shift) in enumerate(zip(above, counts.shift, strict=True)):
+        floor = max(float((counts.electrons[i] - one)[0]), 0.0)
+        z[i], _, fwhm_px = significance(one, np.sqrt(shift + floor))
+        if z[i] == z.max():
+            line = kernel(fwhm_px / _SIGMAS_PER_FWHM)
+    light = np.array([np.convolve(one, line, "same").max() for one in above])
+    lit = z > _LEAST_SIGNIFICANCE
+    usual = float(np.median(light[lit])) if lit.any() else np.inf
+    reasons = {
+        int(i): f"no signal: {z[i]:.1f} sigma, needed are {_LEAST_SIGNIFICANCE:g}"
+        if not lit[i]
+        else f"dim: {light[i] / usual:.2f} of the usual light, off or charged"
+        for i in np.flatnonzero(~lit | (light < _DIM * usual))
+    }
+    return reasons, z
 
 
 def _fit_sum(
@@ -227,7 +231,7 @@ def _combined(
     per_frame = optimum.parameters[:, of_own] @ own.T + series.values @ shared.T
     photon = _photon_covariance(series, own, shared)
     scatter = _scatter_covariance(per_frame)
-    excess = _positive_part(scatter - _mean_alone(series, own))
+    excess = _positive_part(scatter - _mean_alone(series, own), np.sqrt(np.diag(scatter)))
     covariance = photon * series.misfit_ratio**2 + excess
     point = PointFit(
         names=names,
@@ -309,11 +313,11 @@ def effective_number(series: Array) -> float:
     return float(np.clip(frames * (1.0 - neighbour) / (1.0 + neighbour), 1.0, frames))
 
 
-def _positive_part(matrix: Array) -> Array:
-    """Return the nearest covariance matrix, scaled so that all parameters count alike."""
-    scale = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    eigenvalue, vector = np.linalg.eigh(matrix / scale / scale[:, None])
-    positive: Array = (vector * np.maximum(eigenvalue, 0.0)) @ vector.T * scale * scale[:, None]
+def _positive_part(matrix: Array, scale: Array) -> Array:
+    """Return the nearest covariance matrix, parameters being compared in units of scale."""
+    safe = np.where(scale > 0, scale, 1.0)
+    eigenvalue, vector = np.linalg.eigh(matrix / safe / safe[:, None])
+    positive: Array = (vector * np.maximum(eigenvalue, 0.0)) @ vector.T * safe * safe[:, None]
     return positive
 
 

@@ -217,7 +217,8 @@ def _finished(
     inverse = np.linalg.inv(normal.own_matrix + _LEAST_DAMPING * np.eye(sharing.own.size))
     response = inverse @ normal.mixed
     reduced = normal.shared_matrix - (normal.mixed.transpose(0, 2, 1) @ response).sum(axis=0)
-    eigenvalue, vector = np.linalg.eigh(reduced)
+    is_finite = bool(np.isfinite(reduced).all())
+    eigenvalue, vector = np.linalg.eigh(reduced if is_finite else np.zeros_like(reduced))
     covariance = (vector / np.maximum(eigenvalue, 1e-14)) @ vector.T
     own = inverse + response @ covariance @ response.transpose(0, 2, 1)
     shared_scale, own_scale = normal.shared_scale, normal.own_scale
@@ -228,10 +229,10 @@ def _finished(
         own_covariance=own / own_scale[:, None, :] / own_scale[:, :, None],
         own_response=-response / own_scale[:, :, None] * shared_scale,
         expected=expected,
-        deviance=float(here.deviance.sum()),
+        deviance=float(here.deviance.sum()) if is_finite else np.inf,
         scores=(sharing.design.transpose(0, 2, 1) @ here.score[..., None])[..., 0],
         restless=restless,
-        converged=converged,
+        converged=converged and is_finite,
         condition=min(
             float(np.median(np.linalg.eigvalsh(normal.own_matrix)[:, 0])), *eigenvalue[:1], 1.0
         ),

@@ -13,7 +13,15 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Candidates", "find_lines", "floor_of", "kernel", "significance"]
+__all__ = [
+    "Candidates",
+    "find_lines",
+    "find_peaks",
+    "floor_of",
+    "kernel",
+    "significance",
+    "width_px",
+]
 
 Array = NDArray[np.float64]
 
@@ -33,8 +41,15 @@ class Candidates:
 
 
 def floor_of(spectrum: Array) -> float:
-    """Return a level near the background: the lowest fifth's upper end."""
-    return float(np.percentile(spectrum, 20.0))
+    """Return the level of the background, going by the lowest fifth of the pixels.
+
+    In noise alone the lowest fifth ends 0.84 deviations below the mean; the deviation is taken from
+    neighbours, which a line far wider than a pixel does not disturb.
+    """
+    if spectrum.size < 2:
+        return float(spectrum.min(initial=0.0))
+    deviation = float(np.median(np.abs(np.diff(spectrum)))) / 0.954
+    return float(np.percentile(spectrum, 20.0)) + 0.84 * deviation
 
 
 def significance(spectrum: Array, deviation: Array) -> tuple[float, int, float]:
@@ -66,6 +81,45 @@ def find_lines(spectrum: Array, lines: int) -> Candidates:
     # Several lines are no wider than the one that covers them all.
     narrow = [s for s in widths if s * _SIGMAS_PER_FWHM <= single.fwhm_px * 1.001]
     return max((_best_set(spectrum, lines, s) for s in narrow), key=lambda found: found.gain)
+
+
+def width_px(spectrum: Array) -> float:
+    """Return the FWHM of the strongest line, between those of the filters.
+
+    The gain of a Gaussian filter on a Gaussian line is symmetric in the logarithm of the width.
+    """
+    widths = _usable(spectrum.size)
+    gain = np.log([max(_strongest(spectrum, s).gain, 1e-300) for s in widths])
+    i = int(np.argmax(gain))
+    if not 0 < i < len(widths) - 1:
+        return widths[i] * _SIGMAS_PER_FWHM
+    x, y = np.log(widths[i - 1 : i + 2]), gain[i - 1 : i + 2]
+    curvature, slope, _ = np.polyfit(x - x[1], y, 2)
+    vertex = x[1] - slope / (2.0 * curvature) if curvature < 0 else x[1]
+    return float(np.exp(np.clip(vertex, x[0], x[2]))) * _SIGMAS_PER_FWHM
+
+
+def find_peaks(spectrum: Array, lines: int) -> Candidates | None:
+    """Return the highest separate maxima, or None where there are fewer.
+
+    Beside a bright line this finds a weak one, which the scan for equal lines passes over.
+    """
+    smooth = np.convolve(spectrum, kernel(1.6), "same")
+    inner = smooth[1:-1]
+    peaks = 1 + np.flatnonzero((inner > smooth[:-2]) & (inner >= smooth[2:]))
+    if peaks.size < lines:
+        return None
+    highest = np.sort(peaks[np.argsort(-smooth[peaks], kind="stable")[:lines]])
+    top = int(np.argmax(spectrum))
+    half = np.flatnonzero(spectrum < 0.5 * spectrum[top])
+    left, right = half[half < top], half[half > top]
+    reach = min(
+        top - int(left[-1]) if left.size else top + 1,
+        int(right[0]) - top if right.size else spectrum.size - top,
+    )
+    fwhm_px = float(max(2 * reach - 1, 2))
+    area = np.maximum(spectrum[highest], 0.0) * 1.06 * fwhm_px
+    return Candidates(highest.astype(np.float64), fwhm_px, area, float(smooth[highest].sum()))
 
 
 def _strongest(spectrum: Array, sigma: float) -> Candidates:

@@ -12,7 +12,7 @@ from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
 from analysis.fisher_scoring import Counts
 from analysis.fit_model import FitModel
-from analysis.matched_filter import find_lines, floor_of, kernel
+from analysis.matched_filter import floor_of, kernel, width_px
 from analysis.series_fit import FrameWindows
 from analysis.spectrum_window import (
     Window,
@@ -26,8 +26,9 @@ __all__ = ["Multiplet", "find_multiplets", "frame_windows"]
 Array = NDArray[np.float64]
 
 _LEAST_SIGNIFICANCE = 8.0
-_WIDTHS_IN_WINDOW = 20.0
-_CANDIDATES = 10
+_WIDTHS_IN_WINDOW = 24.0
+_CANDIDATES = 4  # for each assumption on the tails
+_TAIL = 0.15  # of the light of a line
 _LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 
@@ -61,7 +62,7 @@ def frame_windows(
     """Cut the window out of every frame; rising energy.
 
     frames: raw counts (frames, pixels). group: frames that share one window around their mean
-    light, as all of one field. The window is model.span_eV wide; if that is None, 20 times the
+    light, as all of one field. The window is model.span_eV wide; if that is None, 24 times the
     strongest line, or all of model.window_eV where this is less. Returns the windows, the indices
     of the frames in them, and why the others are not: no signal.
     Raises ValueError if no frame shows any.
@@ -104,7 +105,7 @@ def _sharpest_eV(whole: Window, low_eV: float, high_eV: float) -> float:
     light = [float(np.convolve(e, smooth, "same").max()) for e in searched.counts.electrons]
     brightest = searched.only(np.array([int(np.argmax(light))]))
     spectrum, _ = mean_above_floor(brightest)
-    return find_lines(spectrum, 1).fwhm_px * searched.pixel_eV
+    return width_px(spectrum) * searched.pixel_eV
 
 
 def _without_signal(counts: Counts) -> dict[int, str]:
@@ -133,15 +134,14 @@ def find_multiplets(windows: FrameWindows, lines: int) -> list[Multiplet]:
         mine = np.flatnonzero(place == k)
         shifts[mine], means[k], light[mine] = _registered(windows.counts.electrons[mine])
     clearest = means[int(np.argmax([m.max() for m in means]))]
-    fwhm_px = find_lines(clearest, lines).fwhm_px if lines > 1 else find_lines(clearest, 1).fwhm_px
+    fwhm_px = width_px(clearest)
     sigma = fwhm_px / _SIGMAS_PER_FWHM
-    smooth = kernel(sigma)
-    projection = np.array([np.convolve(m, smooth, "same") for m in means])
+    projection = _smoothed(means, sigma)
     pixel_eV = float(np.diff(windows.edges_eV, axis=1).mean())
     middle = 0.5 * (windows.edges_eV[:, 1:] + windows.edges_eV[:, :-1])
     norm = np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
     found = []
-    for offsets in _best_offsets(projection, lines, sigma):
+    for offsets in _candidates(means, lines, sigma):
         first, height = _lines_at(projection, offsets, sigma)
         at = np.clip(first[place] + shifts, 0, middle.shape[1] - 1)
         found.append(
@@ -175,12 +175,31 @@ def _registered(frames: Array) -> tuple[NDArray[np.intp], Array, Array]:
     return shifts, template, light
 
 
+def _smoothed(spectra: Array, sigma: float) -> Array:
+    return np.array([np.convolve(one, kernel(sigma), "same") for one in spectra])
+
+
+def _candidates(means: Array, lines: int, sigma: float) -> list[tuple[int, ...]]:
+    """Return sets of offsets, some as if every line had a tail to one side or the other.
+
+    A weak line is easily less than the tail of a strong one; which it is, is for a fit to decide.
+    """
+    found: dict[tuple[int, ...], None] = {}
+    step = round(sigma * _SIGMAS_PER_FWHM)
+    wide = kernel(sigma * _SIGMAS_PER_FWHM)
+    for side in (0, -step, step):
+        tail = np.array([np.roll(np.convolve(m, wide / wide.sum(), "same"), side) for m in means])
+        without = means - (_TAIL * tail if side else 0.0)
+        found |= dict.fromkeys(_best_offsets(_smoothed(without, sigma), lines, sigma))
+    return list(found)
+
+
 def _best_offsets(projection: Array, lines: int, sigma: float) -> list[tuple[int, ...]]:
     """Return the offsets of largest gain over all points that differ by more than their blur."""
     if lines == 1:
         return [(0,)]
     least = max(2, round(_LEAST_SEPARATION * sigma * _SIGMAS_PER_FWHM))
-    most = projection.shape[1] // 2
+    most = round(0.6 * projection.shape[1])
     tried = [
         (0, *rest)
         for rest in combinations(range(least, most), lines - 1)

@@ -82,7 +82,7 @@ def fit_polarization_series(
 def _start(found: Multiplet, columns: Array) -> SeriesStart:
     """Return a start in which every line's area follows its own law of the angle."""
     shares = np.linalg.lstsq(columns, found.area_e, rcond=None)[0]
-    shares /= shares[0, 0]
+    shares /= max(shares[0, 0], 1e-2 * shares[0].max())
     law = columns @ shares
     lines = law.shape[1]
     return SeriesStart(

@@ -12,7 +12,7 @@ from analysis.detector_noise import DetectorNoise
 from analysis.fisher_scoring import Box, Counts, Optimum, maximise_likelihood
 from analysis.fit_model import FitModel
 from analysis.line_table import LineTable
-from analysis.matched_filter import find_lines, floor_of
+from analysis.matched_filter import find_lines, find_peaks, floor_of
 from analysis.spectrum_window import Window, find_window, in_electrons, mean_above_floor
 from analysis.verdict import Verdict
 
@@ -178,7 +178,10 @@ def _climb(
 def start_values(window: Window, model: FitModel, lines: int) -> Array:
     """Return a few starts, shape (starts, parameters), from the mean of the window's spectra."""
     spectrum, _ = mean_above_floor(window)
-    tries = [find_lines(spectrum, lines)] + ([find_lines(spectrum, lines - 1)] if lines > 1 else [])
+    tries = [find_lines(spectrum, lines)]
+    if lines > 1:
+        peaks = find_peaks(spectrum, lines)
+        tries += [find_lines(spectrum, lines - 1), *([peaks] if peaks else [])]
     starts = []
     for candidates in tries:
         pixel, area, fwhm_px = candidates.pixel, candidates.area, candidates.fwhm_px

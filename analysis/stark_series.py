@@ -95,7 +95,8 @@ def fit_stark_series(
 
 def _start(found: Multiplet, line: Array) -> SeriesStart:
     """Return a start with constant relative areas, and splittings linear in the field."""
-    shares = found.area_e.sum(axis=0) / found.area_e[:, 0].sum()
+    total = found.area_e.sum(axis=0)
+    shares = total / max(total[0], 1e-2 * total.max())
     others = range(2, shares.size + 1)
     return SeriesStart(
         shared={"width_eV": found.width_eV}

@@ -1,0 +1,183 @@
+"""From the pixels of lamp lines to the wavelength of every pixel, with residuals and errors.
+
+By the grating equation, whose few parameters hold between and beyond the lines, or by a polynomial
+where the geometry is not known and lines are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.axis import grating_wavelength_nm
+from analysis.curve_fit import fit_curve
+from analysis.lamp_lines import Medium, Pairing
+from analysis.verdict import Verdict
+
+__all__ = ["Grating", "LampCalibration", "calibrate_by_grating", "calibrate_by_polynomial"]
+
+Array = NDArray[np.float64]
+Curve = Callable[[Array, Array], Array]  # pixels (n,), parameters -> wavelengths (n,)
+
+_OUTLIER = 5.0  # robust deviations
+_MOST_PASSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LampCalibration:
+    """The wavelength of a pixel, in the medium of the line list.
+
+    names, values, covariance: of the parameters, errors from the residuals. residuals_nm: of the
+    lines used, list minus curve; left_out_nm: of each line by the calibration without it.
+    excluded: pixel and reason of every peak that was not used.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    covariance: Array
+    medium: Medium
+    pixel: Array
+    residuals_nm: Array
+    left_out_nm: Array
+    excluded: tuple[tuple[float, str], ...]
+    verdict: Verdict
+    reason: str
+    curve: Curve
+
+    @property
+    def rms_nm(self) -> float:
+        return float(np.sqrt(np.mean(self.residuals_nm**2)))
+
+    @property
+    def left_out_rms_nm(self) -> float:
+        return float(np.sqrt(np.mean(self.left_out_nm**2)))
+
+    def wavelength_nm(self, pixel: ArrayLike) -> Array:
+        return self.curve(np.asarray(pixel, dtype=np.float64), self.values)
+
+    def error_nm(self, pixel: ArrayLike) -> Array:
+        """Return the error of the curve at each pixel; large where lines are far."""
+        place = np.atleast_1d(np.asarray(pixel, dtype=np.float64))
+        slopes = _slopes(self.curve, place, self.values, np.sqrt(np.diag(self.covariance)))
+        return np.sqrt(np.einsum("ni,ij,nj->n", slopes, self.covariance, slopes))
+
+    def nm_per_pixel(self, pixel: float) -> float:
+        below, above = self.wavelength_nm([pixel - 0.5, pixel + 0.5])
+        return float(above - below)
+
+
+@dataclass(frozen=True, slots=True)
+class Grating:
+    """What is known of a spectrograph beforehand; see axis.grating_wavelength_nm.
+
+    focal_length_mm and half_included_angle_deg are start values: lines fix centre and dispersion,
+    and more than three of them the angle.
+    """
+
+    grooves_per_mm: float
+    focal_length_mm: float
+    pixel_um: float
+    centre_pixel: float
+    half_included_angle_deg: float
+    centre_nm: float
+    order: int = 1
+
+
+def calibrate_by_grating(lines: Pairing, grating: Grating) -> LampCalibration:
+    """Fit centre wavelength, focal length and, from four lines on, the included angle.
+
+    Raises ValueError for fewer than three lines.
+    """
+    free = 3 if lines.pixel.size > 3 else 2
+    start = np.array(
+        [grating.centre_nm, grating.focal_length_mm, grating.half_included_angle_deg][:free]
+    )
+
+    def curve(pixel: Array, at: Array) -> Array:
+        angle = at[2] if at.size > 2 else grating.half_included_angle_deg
+        return grating_wavelength_nm(
+            pixel,
+            centre_nm=float(at[0]),
+            grooves_per_mm=grating.grooves_per_mm,
+            focal_length_mm=float(at[1]),
+            pixel_um=grating.pixel_um,
+            centre_pixel=grating.centre_pixel,
+            half_included_angle_deg=float(angle),
+            order=grating.order,
+        )
+
+    names = ("centre_nm", "focal_length_mm", "half_included_angle_deg")[:free]
+    return _calibrated(lines, curve, start, names)
+
+
+def calibrate_by_polynomial(lines: Pairing, degree: int = 3) -> LampCalibration:
+    """Fit a polynomial in the pixel, centred on the lines and scaled to their span.
+
+    Raises ValueError for fewer lines than coefficients and one more.
+    """
+    if not 1 <= degree <= 5:
+        raise ValueError(f"degree {degree} must be 1 to 5")
+    middle = float(lines.pixel.mean()) if lines.pixel.size else 0.0
+    half = float(np.ptp(lines.pixel)) / 2.0 if lines.pixel.size > 1 else 1.0
+
+    def curve(pixel: Array, at: Array) -> Array:
+        return np.asarray(np.polynomial.polynomial.polyval((pixel - middle) / half, at))
+
+    start = np.zeros(degree + 1)
+    if lines.pixel.size > degree:
+        start = np.polynomial.polynomial.polyfit(
+            (lines.pixel - middle) / half, lines.wavelength_nm, degree
+        )
+    return _calibrated(lines, curve, start, tuple(f"c{k}_nm" for k in range(degree + 1)))
+
+
+def _calibrated(
+    lines: Pairing, curve: Curve, start: Array, names: tuple[str, ...]
+) -> LampCalibration:
+    """Fit, leave out what lies far off the rest, and fit again."""
+    excluded = list(lines.excluded)
+    kept = np.ones(lines.pixel.size, dtype=np.bool_)
+    for _ in range(_MOST_PASSES):
+        pixel, target = lines.pixel[kept], lines.wavelength_nm[kept]
+        if pixel.size < len(names) + 1:
+            raise ValueError(f"{pixel.size} usable lines are too few for {len(names)} parameters")
+        fit = fit_curve(lambda at: curve(pixel, at), target, start=start, names=names)
+        off = np.abs(fit.residuals)
+        limit = _OUTLIER * max(1.4826 * float(np.median(off)), 1e-6)
+        # Half of the lines must agree before any of them is called wrong.
+        far = off > limit
+        if not far.any() or far.sum() > 0.25 * pixel.size:
+            break
+        gone = np.flatnonzero(kept)[far]
+        excluded += [
+            (float(lines.pixel[i]), f"{1e3 * d:.0f} pm off the others")
+            for i, d in zip(gone, off[far], strict=True)
+        ]
+        kept[gone] = False
+    slopes = _slopes(curve, pixel, fit.values, fit.errors)
+    lever = np.einsum("ni,ij,nj->n", slopes, np.linalg.pinv(slopes.T @ slopes), slopes)
+    return LampCalibration(
+        names=names,
+        values=fit.values,
+        covariance=fit.covariance,
+        medium=lines.medium,
+        pixel=pixel,
+        residuals_nm=fit.residuals,
+        left_out_nm=fit.residuals / np.maximum(1.0 - lever, 1e-9),
+        excluded=tuple(sorted(excluded)),
+        verdict=fit.verdict,
+        reason=f"{pixel.size} lines in {lines.medium}, {len(excluded)} peaks left out; {fit.reason}",
+        curve=curve,
+    )
+
+
+def _slopes(curve: Curve, pixel: Array, at: Array, errors: Array) -> Array:
+    columns = []
+    for k, error in enumerate(errors):
+        step = np.zeros_like(at)
+        step[k] = max(0.1 * float(error), 1e-7 * max(1.0, abs(float(at[k]))))
+        columns.append((curve(pixel, at + step) - curve(pixel, at - step)) / (2.0 * step[k]))
+    return np.column_stack(columns)
