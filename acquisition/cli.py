@@ -88,7 +88,7 @@ def run(
         ended = start(
             sweep,
             station,
-            _in_process,
+            in_process,
             options=RunOptions(live_fit=fit),
             watcher=watcher,
             seed=seed,
@@ -120,7 +120,7 @@ def resume(
         ended = go_on(
             folder,
             station,
-            _in_process,
+            in_process,
             options=RunOptions(live_fit=fit, accept_changed=accept_changed),
             watcher=watcher,
             final=final,
@@ -248,7 +248,7 @@ def main() -> None:
     app()
 
 
-def _in_process(station: "StationConfig", clock: "VirtualClock") -> "Opener":
+def in_process(station: "StationConfig", clock: "VirtualClock") -> "Opener":
     """Open sim:// addresses in the simulated setup of this process."""
     setup = _simulated_setup(station)
 
@@ -299,13 +299,10 @@ def _replay(path: Path | None) -> "Replay | None":
 
 
 def _post(folder: Path, command: Command) -> None:
-    from acquisition.inbox import post  # noqa: PLC0415 - keeps the start fast
-    from acquisition.run_folder import JOURNAL  # noqa: PLC0415
+    from acquisition.inbox import deliver  # noqa: PLC0415 - keeps the start fast
 
-    if not (folder / JOURNAL).exists():
-        err.print(f"{folder}: holds no run")
-        raise typer.Exit(EXIT_FAILED)
-    post(folder, command)
+    with _told():
+        deliver(folder, command)
 
 
 @contextmanager

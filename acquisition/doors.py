@@ -1,5 +1,6 @@
 """Starting and resuming a run: what the command line, a script and the window have in common."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,12 @@ from acquisition.engine_status import EngineStatus, FinishReason
 from acquisition.execution import execute, interruptible
 from acquisition.expand import expand
 from acquisition.final_file import build_final
+from acquisition.fit_run import fit_run
 from acquisition.journal import JournalReader
 from acquisition.laboratory import InProcess, Laboratory, open_laboratory
 from acquisition.run import Run, RunOptions, create_run
 from acquisition.run_configuration import configuration_of
+from drivers.errors import DeviceError
 
 __all__ = ["Ended", "Watcher", "go_on", "start"]
 
@@ -63,7 +66,11 @@ def start(
     laboratory = open_laboratory(configuration.station, in_process)
     folder = create_run(configuration, table, laboratory.clock.utc())
     watcher.say(f"run folder: {folder}")
-    return _execute(folder, configuration, laboratory, options, watcher, final=final)
+    try:
+        return _execute(folder, configuration, laboratory, options, watcher, final=final)
+    except (DeviceError, LookupError, ValueError):
+        _remove_if_empty(folder)
+        raise
 
 
 def go_on(
@@ -107,9 +114,20 @@ def _execute(
         outcome = execute(run, watcher.show)
     ended = Ended(folder, outcome, None)
     if final and ended.is_complete:
+        if options.live_fit and configuration.sweep.fit is not None:
+            watcher.say("fitting what the live fits did not reach")
+            fit_run(folder)
         watcher.say("building the final file")
         ended = replace(ended, final=build_final(folder))
     return ended
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder of a run that never began: an instrument could not be opened."""
+    with JournalReader(folder) as reader:
+        began = bool(reader.segments())
+    if not began:
+        shutil.rmtree(folder)
 
 
 def _seeded(configuration: Configuration, seed: int | None) -> Configuration:

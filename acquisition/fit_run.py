@@ -11,8 +11,10 @@ from acquisition.point_fitter import open_fitter
 __all__ = ["fit_run"]
 
 
-def fit_run(folder: Path, console: Console) -> int:
+def fit_run(folder: Path, console: Console | None = None) -> int:
     """Fit every accepted point without a fit and store the results; return how many.
+
+    console: shows a bar there.
 
     Raises StorageError, RunLocked while the run goes on.
     """
@@ -20,7 +22,8 @@ def fit_run(folder: Path, console: Console) -> int:
     try:
         fitter = open_fitter(folder)
         backlog = fitter.backlog()
-        for key in track(backlog, "fitting", console=console, disable=not console.is_terminal):
+        hidden = console is None or not console.is_terminal
+        for key in track(backlog, "fitting", console=console, disable=hidden):
             try:
                 row = fitter.fit(key)
             except ValueError as error:

@@ -6,12 +6,15 @@ in its queue. No socket, no lock, and nothing is lost if nobody listens.
 
 import logging
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from acquisition.commands import Command, CommandQueue, Verb
+from acquisition.journal import Journal, JournalReader
+from acquisition.record import Event, Level
 from drivers.clock import Clock, RealClock
 
-__all__ = ["Inbox", "post"]
+__all__ = ["Inbox", "deliver", "post"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,30 @@ def post(run_folder: Path, command: Command) -> Path:
     unfinished.write_text(command.to_json(), encoding="utf-8")
     unfinished.rename(letter)
     return letter
+
+
+def deliver(run_folder: Path, command: Command) -> None:
+    """Post the command to a running run; write a note into one that has ended.
+
+    Raises StorageError where there is no run, ValueError where nobody would hear the command.
+    """
+    with JournalReader(run_folder) as reader:
+        events = [event for _, event in reader.events()]
+        now_s = reader.last_time_s()
+    if not _has_ended(events):
+        post(run_folder, command)
+    elif command.verb is Verb.NOTE:
+        with Journal.open(run_folder) as journal:
+            details = {"sender": command.sender, "verb": command.verb.value}
+            utc = RealClock().utc()
+            journal.note(events=(Event(now_s, utc, Level.INFO, "note", command.text, details),))
+    else:
+        raise ValueError(f"{run_folder}: has ended: nobody would {command.verb.value}")
+
+
+def _has_ended(events: Sequence[Event]) -> bool:
+    codes = [event.code for event in events if event.code in ("segment", "finished")]
+    return codes[-1:] == ["finished"]
 
 
 class Inbox:

@@ -110,6 +110,8 @@ class JournalReader:
 
     def __init__(self, folder: Path) -> None:
         """Open the journal in `folder`. Raises StorageError, SchemaError if it is a newer one's."""
+        if not (folder / JOURNAL).exists():
+            raise StorageError(f"{folder}: holds no run: there is no {JOURNAL}")
         self.folder = folder
         if self._mode == "ro":
             _finish_interrupted_seal(folder)

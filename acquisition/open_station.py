@@ -27,7 +27,7 @@ from acquisition.station_file import (
 from acquisition.sweep_file import SampleConfig
 from drivers.clock import Clock
 from drivers.connections import Connections
-from drivers.errors import StateError
+from drivers.errors import LinkClosed, LinkError, StateError
 from drivers.registry import model
 from drivers.roles import (
     BiasSettings,
@@ -157,7 +157,10 @@ def _open(
     known = {field.name for field in fields(kind)}
     wanted = {**settings, "serial": config.serial, **config.options}
     driver_config = kind(**{key: value for key, value in wanted.items() if key in known})
-    device = connections.connect(name, config.model, config.address, driver_config)
+    try:
+        device = connections.connect(name, config.model, config.address, driver_config)
+    except LinkError as error:
+        raise LinkClosed(name, f"at {config.address}: {error}") from error
     identity = device.identify()
     _refuse_another_model(name, config.model, identity)
     logger.info("%s: %s", name, identity)

@@ -90,6 +90,7 @@ def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
         rows = tuple(_row(point, stored, fits.get(stored.id)) for point, stored in attempts)
         progress = reader.progress()
         events = [event for _, event in reader.events()]
+        lately = _of_last_segment(events)
         return RunSummary(
             folder=str(folder),
             title=reader.meta.title,
@@ -100,8 +101,8 @@ def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
             segments=len(reader.segments()),
             duration_s=reader.last_time_s(),
             flagged=sum(bool(row.flags) for row in rows),
-            ended=_last(events, "finished"),
-            safe=_last(events, "safe state"),
+            ended=_last(lately, "finished"),
+            safe=_last(lately, "safe state"),
             digest=reader.digest() if with_digest else None,
             notes=tuple(_dated(event) for event in events if event.code == "note"),
             laws=law_texts(reader),
@@ -195,6 +196,12 @@ def _fitted(fit: FitRow | None, name: str, *, error: bool = False) -> float | No
 def _dated(event: Event) -> str:
     when = datetime.fromtimestamp(event.utc, UTC)
     return f"{when:%Y-%m-%d %H:%M:%S} UTC  {event.text}"
+
+
+def _of_last_segment(events: list[Event]) -> list[Event]:
+    """Return what happened since the last segment began: how an earlier one ended is past."""
+    begins = [place for place, event in enumerate(events) if event.code == "segment"]
+    return events[begins[-1] :] if begins else events
 
 
 def _last(events: list[Event], code: str) -> str:
