@@ -41,10 +41,13 @@ class Recovery:
         self._log = log
         self._known: dict[str, dict[str, Setting]] = {}
         self._failures: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._homed: set[str] = set()  # and to be so again, however often the reference gets lost
 
     def remember(self, device: Device) -> dict[str, Setting]:
         """Take the settings in force as those to be found again, and return them."""
         self._known[device.name] = dict(device.settings())
+        if self._known[device.name].get("is_homed"):
+            self._homed.add(device.name)
         return self._known[device.name]
 
     def __call__(self, error: DeviceError) -> frozenset[str]:
@@ -96,15 +99,12 @@ class Recovery:
 
     def _home_again(self) -> None:
         polarizer = self._station.polarizer
-        if polarizer is None or polarizer.is_homed or not self._was_homed(polarizer):
+        if polarizer is None or polarizer.is_homed or polarizer.name not in self._homed:
             return
         status = polarizer.home()
         self._vigil.until("polarizer homes again", status.poll, poll_s=HOME_POLL_S)
         status.check()
         self._log.event(Level.WARNING, "homed", f"{polarizer.name} had lost its reference")
-
-    def _was_homed(self, polarizer: Device) -> bool:
-        return bool(self._known.get(polarizer.name, {}).get("is_homed", False))
 
     def _compare(self, device: Device, now: dict[str, Setting]) -> None:
         before = self._known.get(device.name, {})

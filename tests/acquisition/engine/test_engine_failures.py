@@ -157,7 +157,12 @@ def test_12_a_supply_that_rebooted_ends_the_run(bench, rows):
 def test_13_a_stage_that_lost_its_reference_is_homed_and_the_row_repeated(bench, rows):
     bench.build(rows(3, angle_deg=[10.0, 20.0, 30.0], exposure_s=3.0), without=["cryostat", "bias"])
     bench.stage.own_settings = {"is_homed": True}
-    bench.happens(5.0, lambda: setattr(bench.stage, "is_homed", False))
+
+    def lose_the_reference() -> None:
+        bench.stage.is_homed = False
+        bench.stage.own_settings = {"is_homed": False}
+
+    bench.happens(5.0, lose_the_reference)
 
     outcome = bench.run(())
 
