@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 _LEAST_SIGNIFICANCE = 8.0
 _WIDTHS_IN_WINDOW = 24.0
+_FRAMES_FOR_WIDTH = 21
 _CANDIDATES = 4  # for each assumption on the tails
 _TAIL = 0.15  # of the light of a line
 _LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
@@ -99,13 +100,13 @@ def frame_windows(
 
 
 def _sharpest_eV(whole: Window, low_eV: float, high_eV: float) -> float:
-    """Return the width of the strongest line in the brightest frame, where it is not smeared."""
+    """Return the usual width of the strongest line in the brightest frames."""
     searched = whole.between(low_eV, high_eV) or whole
     smooth = kernel(1.6)
     light = [float(np.convolve(e, smooth, "same").max()) for e in searched.counts.electrons]
-    brightest = searched.only(np.array([int(np.argmax(light))]))
-    spectrum, _ = mean_above_floor(brightest)
-    return width_px(spectrum) * searched.pixel_eV
+    brightest = np.argsort(light)[-_FRAMES_FOR_WIDTH:]
+    widths = [width_px(mean_above_floor(searched.only(np.array([i])))[0]) for i in brightest]
+    return float(np.median(widths)) * searched.pixel_eV
 
 
 def _without_signal(counts: Counts) -> dict[int, str]:

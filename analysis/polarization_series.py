@@ -11,7 +11,7 @@ from analysis.detector_noise import DetectorNoise
 from analysis.fit_model import FitModel
 from analysis.multiplet import Multiplet, find_multiplets, frame_windows
 from analysis.polarization import PolarizationFit, harmonics, interpret
-from analysis.series_fit import SeriesFit, SeriesStart, fit_series
+from analysis.series_fit import MOST_MISFIT, SeriesFit, SeriesStart, fit_series
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import LinearFit
 
@@ -128,13 +128,12 @@ def _verdict(series: SeriesFit, laws: list[PolarizationFit]) -> tuple[Verdict, s
     distinct = sum(law.verdict is Verdict.CONVERGED for law in laws)
     if series.optimum.condition < _LEAST_CONDITION or not distinct:
         return Verdict.ILL_DETERMINED, f"the angles do not tell the lines apart; {said}"
-    if series.misfit_ratio > _MOST_MISFIT:
+    if series.misfit_ratio > MOST_MISFIT:
         return Verdict.POOR_FIT, said
     return Verdict.CONVERGED, f"{said}; splitting confirmed by polarization"
 
 
 _LEAST_CONDITION = 1e-5
-_MOST_MISFIT = 3.0
 
 
 def _law(series: SeriesFit, line: int, covariance: Array) -> PolarizationFit:

@@ -19,10 +19,11 @@ from analysis.fisher_scoring import Counts
 from analysis.joint_fit import JointOptimum, Sharing, maximise_jointly
 from analysis.line_table import Line, LineTable, Shape
 
-__all__ = ["FrameWindows", "SeriesFit", "SeriesStart", "fit_series", "series_table"]
+__all__ = ["MOST_MISFIT", "FrameWindows", "SeriesFit", "SeriesStart", "fit_series", "series_table"]
 
 Array = NDArray[np.float64]
 
+MOST_MISFIT = 4.0  # of misfit_ratio: beyond, the lines found are not those of the spectra
 _PROFILE = ("tail", "tail_offset_eV", "tail_width_eV", "wing")
 _WING_WIDTH = (
     1.5  # of the core's width as first seen; its share alone is fitted, for one valley less

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.detector_noise import DetectorNoise
 from analysis.fit_model import FitModel
 from analysis.multiplet import Multiplet, find_multiplets, frame_windows
-from analysis.series_fit import SeriesFit, SeriesStart, fit_series
+from analysis.series_fit import MOST_MISFIT, SeriesFit, SeriesStart, fit_series
 from analysis.stark import StarkFit, fit_stark_parabola
+from analysis.verdict import Verdict
 
 __all__ = ["StarkSeries", "fit_stark_series"]
 
@@ -23,7 +24,7 @@ class StarkSeries:
     """The parabola of the mean energy of all lines, and what it was fitted to.
 
     photon_internal_field_error: what photon and read noise alone would leave, spectral diffusion
-    being none. field, energy, photon_error: of each point, (points,); the mean of its frames.
+    being none. verdict: of spectra and parabola. field, energy, photon_error: of each point, (points,); the mean of its frames.
     """
 
     stark: StarkFit
@@ -32,6 +33,8 @@ class StarkSeries:
     energy_eV: Array
     photon_errors_eV: Array
     series: SeriesFit
+    verdict: Verdict
+    reason: str
 
 
 def fit_stark_series(
@@ -143,4 +146,15 @@ def _through_points(
         mean(energy),
         photon,
         series,
+        *_verdict(series, stark),
     )
+
+
+def _verdict(series: SeriesFit, stark: StarkFit) -> tuple[Verdict, str]:
+    """Return what the series of spectra is worth, and if that is good, what the parabola is."""
+    said = f"{series.used.size} frames, chi2/dof {series.chi2_per_dof:.2f}"
+    if not series.converged:
+        return Verdict.FAILED, f"no optimum for the lines of the series; {said}"
+    if series.misfit_ratio > MOST_MISFIT:
+        return Verdict.POOR_FIT, f"the lines found do not describe the spectra; {said}"
+    return stark.verdict, f"{stark.reason}; {said}"

@@ -135,7 +135,7 @@ def pulls_of_fields(seed: int, fields_up: Array, *, repeats: int) -> list[Pull]:
         light_time_s=EXPOSURE_S * (np.arange(point.size) + 0.5),
         light_duration_s=5 * EXPOSURE_S,
     )
-    assert fit.series.converged
+    assert fit.verdict is Verdict.CONVERGED or fit.stark.verdict is Verdict.ILL_DETERMINED
     assert fit.stark.extrapolated
     truth = -world.truth.nanocrystal.stark.vertex_kV_per_cm
     error = (fit.stark.internal_field_kV_per_cm - truth) / fit.stark.internal_field_error
