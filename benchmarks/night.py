@@ -38,6 +38,7 @@ GROUPS = {
     "instruments, simulated": ("",),  # whatever else is in simulators
 }
 DEEPEST = 8  # callers of callers
+NEGLIGIBLE_S = 1e-4  # not followed any further: imports have callers without number
 
 Function = tuple[str, int, str]
 
@@ -95,7 +96,7 @@ def shares(stats: pstats.Stats) -> list[tuple[str, float]]:
         group = _group(function)
         callers = table[function][4]
         whole = sum(caller[2] for caller in callers.values())
-        if group or not whole or depth == DEEPEST:
+        if group or not whole or depth == DEEPEST or seconds < NEGLIGIBLE_S:
             name = group or "elsewhere"
             total[name] = total.get(name, 0.0) + seconds
             return
