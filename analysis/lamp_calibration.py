@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
 
 from analysis.axis import grating_wavelength_nm
 from analysis.curve_fit import fit_curve
@@ -22,8 +24,7 @@ __all__ = ["Grating", "LampCalibration", "calibrate_by_grating", "calibrate_by_p
 Array = NDArray[np.float64]
 Curve = Callable[[Array, Array], Array]  # pixels (n,), parameters -> wavelengths (n,)
 
-_OUTLIER = 5.0  # robust deviations
-_MOST_PASSES = 5
+_LEAST_CHANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class LampCalibration:
         """Return the error of the curve at each pixel; large where lines are far."""
         place = np.atleast_1d(np.asarray(pixel, dtype=np.float64))
         slopes = _slopes(self.curve, place, self.values, np.sqrt(np.diag(self.covariance)))
-        return np.sqrt(np.einsum("ni,ij,nj->n", slopes, self.covariance, slopes))
+        return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", slopes, self.covariance, slopes)))
 
     def nm_per_pixel(self, pixel: float) -> float:
         below, above = self.wavelength_nm([pixel - 0.5, pixel + 0.5])
@@ -120,45 +121,36 @@ def calibrate_by_polynomial(lines: Pairing, degree: int = 3) -> LampCalibration:
     """
     if not 1 <= degree <= 5:
         raise ValueError(f"degree {degree} must be 1 to 5")
-    middle = float(lines.pixel.mean()) if lines.pixel.size else 0.0
-    half = float(np.ptp(lines.pixel)) / 2.0 if lines.pixel.size > 1 else 1.0
+    if lines.pixel.size < degree + 2:
+        raise ValueError(f"{lines.pixel.size} usable lines are too few for degree {degree}")
+    middle, half = float(lines.pixel.mean()), 0.5 * float(np.ptp(lines.pixel))
 
     def curve(pixel: Array, at: Array) -> Array:
         return np.asarray(np.polynomial.polynomial.polyval((pixel - middle) / half, at))
 
-    start = np.zeros(degree + 1)
-    if lines.pixel.size > degree:
-        start = np.polynomial.polynomial.polyfit(
-            (lines.pixel - middle) / half, lines.wavelength_nm, degree
-        )
+    start = np.append(float(lines.wavelength_nm.mean()), np.zeros(degree))
     return _calibrated(lines, curve, start, tuple(f"c{k}_nm" for k in range(degree + 1)))
 
 
 def _calibrated(
     lines: Pairing, curve: Curve, start: Array, names: tuple[str, ...]
 ) -> LampCalibration:
-    """Fit, leave out what lies far off the rest, and fit again."""
+    """Fit, leave out the line that disagrees with all others, and fit again."""
     excluded = list(lines.excluded)
-    kept = np.ones(lines.pixel.size, dtype=np.bool_)
-    for _ in range(_MOST_PASSES):
+    kept = np.arange(lines.pixel.size)
+    while True:
         pixel, target = lines.pixel[kept], lines.wavelength_nm[kept]
         if pixel.size < len(names) + 1:
             raise ValueError(f"{pixel.size} usable lines are too few for {len(names)} parameters")
-        fit = fit_curve(lambda at: curve(pixel, at), target, start=start, names=names)
-        off = np.abs(fit.residuals)
-        limit = _OUTLIER * max(1.4826 * float(np.median(off)), 1e-6)
-        # Half of the lines must agree before any of them is called wrong.
-        far = off > limit
-        if not far.any() or far.sum() > 0.25 * pixel.size:
+        fit = fit_curve(partial(curve, pixel), target, start=start, names=names)
+        slopes = _slopes(curve, pixel, fit.values, fit.errors)
+        lever = np.einsum("ni,ij,nj->n", slopes, np.linalg.pinv(slopes.T @ slopes), slopes)
+        left_out = fit.residuals / np.maximum(1.0 - lever, 1e-9)
+        worst = _outlier(fit.residuals, left_out, fit.dof)
+        if worst is None:
             break
-        gone = np.flatnonzero(kept)[far]
-        excluded += [
-            (float(lines.pixel[i]), f"{1e3 * d:.0f} pm off the others")
-            for i, d in zip(gone, off[far], strict=True)
-        ]
-        kept[gone] = False
-    slopes = _slopes(curve, pixel, fit.values, fit.errors)
-    lever = np.einsum("ni,ij,nj->n", slopes, np.linalg.pinv(slopes.T @ slopes), slopes)
+        excluded.append((float(pixel[worst]), f"{1e3 * left_out[worst]:.0f} pm off the others"))
+        kept = np.delete(kept, worst)
     return LampCalibration(
         names=names,
         values=fit.values,
@@ -166,12 +158,27 @@ def _calibrated(
         medium=lines.medium,
         pixel=pixel,
         residuals_nm=fit.residuals,
-        left_out_nm=fit.residuals / np.maximum(1.0 - lever, 1e-9),
+        left_out_nm=left_out,
         excluded=tuple(sorted(excluded)),
         verdict=fit.verdict,
-        reason=f"{pixel.size} lines in {lines.medium}, {len(excluded)} peaks left out; {fit.reason}",
+        reason=f"{pixel.size} lines in {lines.medium}, {len(excluded)} left out; {fit.reason}",
         curve=curve,
     )
+
+
+def _outlier(residuals: Array, left_out: Array, dof: int) -> int | None:
+    """Return the line that is less than 1 % likely to belong to the others, if there is one.
+
+    By the residual over the scatter of the others. Source: R. D. Cook and S. Weisberg, Residuals
+    and Influence in Regression (1982), section 2.2.
+    """
+    if dof < 2:
+        return None
+    without = np.maximum((residuals @ residuals - residuals * left_out) / (dof - 1), 1e-30)
+    studentised = np.sqrt(np.abs(residuals * left_out) / without)
+    worst = int(np.argmax(studentised))
+    chance = 2.0 * residuals.size * float(student.sf(studentised[worst], dof - 1))
+    return worst if chance < _LEAST_CHANCE else None
 
 
 def _slopes(curve: Curve, pixel: Array, at: Array, errors: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The lines of a calibration lamp: the list of its wavelengths, and where they are on the detector."""
+"""The lines of a calibration lamp: the list of wavelengths, and the peaks on the detector."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class LampLine:
     excluded: str = ""
 
 
-_LEAST_SIGMAS = 8.0
+_LEAST_SIGMAS = 5.0
 _REACH_PX = 4
 _MOST_MISFIT = 0.12  # rms, of the height: a blend, or no line at all
 _WIDTH_RANGE = (0.55, 1.7)  # of the median width
@@ -115,13 +115,13 @@ def measure_lines(counts: ArrayLike, *, saturation_counts: float = np.inf) -> li
 
 
 def _measured(raw: Array, peak: int, noise: float, saturation_counts: float) -> LampLine:
-    part = slice(peak - _REACH_PX, peak + _REACH_PX + 1)
-    pixels, observed = np.arange(raw.size)[part], raw[part]
-    if (observed >= saturation_counts).any():
+    if (raw[peak - _REACH_PX : peak + _REACH_PX + 1] >= saturation_counts).any():
         return LampLine(float(peak), np.inf, np.nan, np.nan, "saturated")
-    edges = np.append(pixels - 0.5, pixels[-1] + 0.5)
+    first, last = _valleys(raw, peak)
+    observed = raw[first : last + 1]
+    edges = np.arange(first, last + 2) - 0.5
     floor = float(observed.min())
-    height = float(observed[_REACH_PX]) - floor
+    height = float(raw[peak]) - floor
 
     def shape(at: Array) -> Array:
         fwhm = float(np.clip(np.exp(at[1]), 0.2, 50.0))
@@ -129,17 +129,20 @@ def _measured(raw: Array, peak: int, noise: float, saturation_counts: float) -> 
             at[2] * gauss_in_pixels(edges, centre=float(at[0]), fwhm=fwhm).part + at[3]
         )
 
+    # As if a count were an electron: the scale of the errors comes from the residuals.
+    sigma = np.sqrt(noise**2 + np.maximum(observed - floor, 0.0))
     fit = fit_curve(
         shape,
         observed,
+        sigma=sigma,
         start=[peak, np.log(2.0), 2.0 * height, floor],
         names=("pixel", "log_fwhm", "area", "floor"),
         most_evaluations=200,
     )
-    misfit = float(np.sqrt(fit.chi2 / fit.dof))
+    misfit = float(np.linalg.norm(fit.residuals * sigma) / np.sqrt(max(fit.dof, 1)))
     line = LampLine(
         fit["pixel"],
-        fit.error("pixel"),
+        fit.error("pixel") * float(np.sqrt(fit.chi2 / max(fit.dof, 1))),
         float(np.exp(np.clip(fit["log_fwhm"], -5.0, 5.0))),
         fit["area"],
     )
@@ -148,6 +151,13 @@ def _measured(raw: Array, peak: int, noise: float, saturation_counts: float) -> 
     if misfit > max(_MOST_MISFIT * height, 2.0 * noise):
         return replace(line, excluded=f"no Gaussian: misses by {misfit / height:.0%} of its height")
     return line
+
+
+def _valleys(raw: Array, peak: int) -> tuple[int, int]:
+    """Return the lowest pixels to both sides, where a neighbour may begin."""
+    left = peak - 2 - int(np.argmin(raw[peak - _REACH_PX : peak - 1][::-1]))
+    right = peak + 2 + int(np.argmin(raw[peak + 2 : peak + _REACH_PX + 1]))
+    return left, right
 
 
 def _without_odd_widths(lines: list[LampLine]) -> list[LampLine]:
@@ -196,9 +206,8 @@ def identify_lines(
     place = np.array([line.pixel for line in lines])
     rough = np.interp(place, known, guess[known], left=np.nan, right=np.nan)
     excluded = {i: line.excluded for i, line in enumerate(lines) if line.excluded}
-    excluded |= {
-        i: "outside the axis" for i in np.flatnonzero(np.isnan(rough)) if i not in excluded
-    }
+    outside = [i for i, guessed in enumerate(rough) if np.isnan(guessed)]
+    excluded |= {i: "outside the axis" for i in outside if i not in excluded}
     nm_per_px = abs(float(np.median(np.diff(guess[known]) / np.diff(known))))
     wide = np.median([line.fwhm_px for line in lines if not line.excluded] or [2.0]) * nm_per_px
     usable = [i for i in range(len(lines)) if i not in excluded]
