@@ -171,7 +171,7 @@ def _fit_bright(
     lines = model.lines if model.lines != "auto" else _number_of_lines(windows, model, noise)
     series = fit_series(
         windows,
-        [_start(find_multiplets(windows, lines)[0])],
+        [_start(find_multiplets(windows, lines, sides=(0,))[0])],
         lines=lines,
         profile=False,
         background_order=model.background_order,
@@ -197,7 +197,7 @@ def _start(found: Multiplet) -> SeriesStart:
 
 def _number_of_lines(windows: FrameWindows, model: FitModel, noise: DetectorNoise) -> int:
     """Return what the information criterion wants for the frames laid over one another."""
-    shifts = find_multiplets(windows, 1)[0].energy_eV
+    shifts = find_multiplets(windows, 1, sides=(0,))[0].energy_eV
     pixel_eV = float(np.diff(windows.edges_eV[0]).mean())
     move = -np.rint((shifts - shifts[0]) / pixel_eV).astype(int)
 

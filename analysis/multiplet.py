@@ -31,6 +31,7 @@ _FRAMES_FOR_WIDTH = 21
 _CANDIDATES = 4  # for each assumption on the tails
 _TAIL = 0.15  # of the light of a line
 _LEAST_SEPARATION = 1.5  # in FWHM: nearer, a skewed profile passes for a second line
+_MOST_SEPARATION = 12.0  # in FWHM: farther, replicas and other emitters begin
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
 
 
@@ -121,11 +122,14 @@ def _without_signal(counts: Counts) -> dict[int, str]:
     return excluded
 
 
-def find_multiplets(windows: FrameWindows, lines: int) -> list[Multiplet]:
+def find_multiplets(
+    windows: FrameWindows, lines: int, *, sides: tuple[int, ...] = (0, -1, 1)
+) -> list[Multiplet]:
     """Return a few sets of splittings and positions that explain the means of the points best.
 
     The frames of a point are laid over one another by correlation; then all splittings are tried
     on all points at once, the lines being free to be bright or dark at each.
+    sides: what to assume on the lines' tails: none (0), to lower (-1) or higher (1) energy.
     """
     points, place = np.unique(windows.point, return_inverse=True)
     shifts = np.zeros(place.size, dtype=np.intp)
@@ -142,7 +146,7 @@ def find_multiplets(windows: FrameWindows, lines: int) -> list[Multiplet]:
     middle = 0.5 * (windows.edges_eV[:, 1:] + windows.edges_eV[:, :-1])
     norm = np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
     found = []
-    for offsets in _candidates(means, lines, sigma):
+    for offsets in _candidates(means, lines, sigma, sides):
         first, height = _lines_at(projection, offsets, sigma)
         at = np.clip(first[place] + shifts, 0, middle.shape[1] - 1)
         found.append(
@@ -180,7 +184,9 @@ def _smoothed(spectra: Array, sigma: float) -> Array:
     return np.array([np.convolve(one, kernel(sigma), "same") for one in spectra])
 
 
-def _candidates(means: Array, lines: int, sigma: float) -> list[tuple[int, ...]]:
+def _candidates(
+    means: Array, lines: int, sigma: float, sides: tuple[int, ...]
+) -> list[tuple[int, ...]]:
     """Return sets of offsets, some as if every line had a tail to one side or the other.
 
     A weak line is easily less than the tail of a strong one; which it is, is for a fit to decide.
@@ -188,8 +194,10 @@ def _candidates(means: Array, lines: int, sigma: float) -> list[tuple[int, ...]]
     found: dict[tuple[int, ...], None] = {}
     step = round(sigma * _SIGMAS_PER_FWHM)
     wide = kernel(sigma * _SIGMAS_PER_FWHM)
-    for side in (0, -step, step):
-        tail = np.array([np.roll(np.convolve(m, wide / wide.sum(), "same"), side) for m in means])
+    for side in sides:
+        tail = np.array(
+            [np.roll(np.convolve(m, wide / wide.sum(), "same"), side * step) for m in means]
+        )
         without = means - (_TAIL * tail if side else 0.0)
         found |= dict.fromkeys(_best_offsets(_smoothed(without, sigma), lines, sigma))
     return list(found)
@@ -200,7 +208,7 @@ def _best_offsets(projection: Array, lines: int, sigma: float) -> list[tuple[int
     if lines == 1:
         return [(0,)]
     least = max(2, round(_LEAST_SEPARATION * sigma * _SIGMAS_PER_FWHM))
-    most = round(0.6 * projection.shape[1])
+    most = round(min(0.6 * projection.shape[1], _MOST_SEPARATION * sigma * _SIGMAS_PER_FWHM))
     tried = [
         (0, *rest)
         for rest in combinations(range(least, most), lines - 1)

@@ -10,7 +10,7 @@ what a lamp line would tell where none was taken.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,8 @@ Array = NDArray[np.float64]
 
 MOST_MISFIT = 4.0  # of misfit_ratio: beyond, the lines found are not those of the spectra
 _PROFILE = ("tail", "tail_offset_eV", "tail_width_eV", "wing")
-_WING_WIDTH = (
-    1.5  # of the core's width as first seen; its share alone is fitted, for one valley less
-)
+# Of the core's width as first seen; its share alone is fitted, for one valley less.
+_WING_WIDTH = 1.5
 # In units of the core's width: where a typical coma tail begins.
 _PROFILE_START = {
     "tail": 0.1,
@@ -159,15 +158,46 @@ def fit_series(
     """
     table = series_table(lines, profile=profile, background_order=background_order, shape=shape)
     start = starts[0] if len(starts) == 1 else _most_likely(table, windows, starts)
-    sharing, shared, place = _arranged(table, start)
-    optimum = _climb(table, windows, sharing, shared=shared, place=place, is_first_look=True)
-    reasons = _misfits(windows, optimum)
-    kept = np.array([i not in reasons for i in range(len(place))])
-    part = _near_the_lines(windows.only(kept), table, optimum.parameters[kept])
-    place[:, sharing.own] = optimum.parameters[:, sharing.own]
-    sharing = sharing.only(kept)
-    optimum = _climb(table, part, sharing, shared=optimum.shared, place=place[kept])
-    return _summary(table, part, sharing, optimum, used=np.flatnonzero(kept), excluded=reasons)
+    used, optimum, sharing, reasons = _without_misfits(table, windows, start)
+    if not optimum.converged and profile:
+        # A profile without a tail leaves open where it would be.
+        held = replace(start, fixed={**_tail_of(start.shared["width_eV"]), **start.fixed})
+        used, optimum, sharing, reasons = _without_misfits(table, windows, held)
+    part = _near_the_lines(windows.only(used), table, optimum.parameters)
+    return _summary(table, part, sharing, optimum, used=np.flatnonzero(used), excluded=reasons)
+
+
+def _tail_of(width_eV: float) -> dict[str, float]:
+    return {name: _PROFILE_START[name] * width_eV for name in ("tail_offset_eV", "tail_width_eV")}
+
+
+# Frames that fit worse than this times the limit are left out first, since they spoil the rest.
+_GROSS, _STRICT = 3.0, 1.0
+
+
+def _without_misfits(
+    table: LineTable, windows: FrameWindows, start: SeriesStart
+) -> tuple[NDArray[np.bool_], JointOptimum, Sharing, dict[int, str]]:
+    """Fit, and leave out the frames that do not belong, the worst first."""
+    everything, shared, place = _arranged(table, start)
+    optimum = _climb(table, windows, everything, shared=shared, place=place, is_first_look=True)
+    used = np.ones(len(place), dtype=np.bool_)
+    seen = windows
+    reasons: dict[int, str] = {}
+    for strictness in (_GROSS, _STRICT):
+        found = _misfits(seen, optimum, strictness)
+        if strictness is _STRICT and not found:
+            break
+        index = np.flatnonzero(used)
+        reasons |= {int(index[i]): reason for i, reason in found.items()}
+        place[np.ix_(used, everything.own)] = optimum.parameters[:, everything.own]
+        used[list(reasons)] = False
+        fitted = np.array([i not in found for i in range(index.size)])
+        seen = _near_the_lines(windows.only(used), table, optimum.parameters[fitted])
+        optimum = _climb(
+            table, seen, everything.only(used), shared=optimum.shared, place=place[used]
+        )
+    return used, optimum, everything.only(used), reasons
 
 
 _MOST_FRAMES_TO_DECIDE = 40
@@ -202,7 +232,9 @@ def _arranged(table: LineTable, start: SeriesStart) -> tuple[Sharing, Array, Arr
         begin[name] = value * width if name.endswith("_eV") else value
     constant = np.ones((frames, 1))
     columns = {
-        name: constant for name in table.names if name in _PROFILE or name.startswith("splitting")
+        name: constant
+        for name in table.names
+        if (name in _PROFILE or name.startswith("splitting")) and name not in start.fixed
     } | dict(start.laws)
     fixed = {"wing_width_eV": _WING_WIDTH * width, **start.fixed}
     own = [n for n in table.names if n not in columns and n not in fixed]
@@ -285,7 +317,7 @@ def _near_the_lines(windows: FrameWindows, table: LineTable, parameters: Array) 
 _WIDTHS_AROUND = 7.0
 
 
-def _misfits(windows: FrameWindows, optimum: JointOptimum) -> dict[int, str]:
+def _misfits(windows: FrameWindows, optimum: JointOptimum, strictness: float) -> dict[int, str]:
     """Return the frames that the model does not describe while it describes most others."""
     counts = windows.counts
     variance = np.maximum(optimum.expected, 0.0) + counts.shift
@@ -293,6 +325,7 @@ def _misfits(windows: FrameWindows, optimum: JointOptimum) -> dict[int, str]:
     pixels = counts.good.sum(axis=1)
     typical = max(1.0, float(np.median(chi2 / pixels)))
     limit = typical * (pixels + 5.0 * np.sqrt(2.2 * pixels))
+    limit = strictness * limit
     lost = optimum.restless & (optimum.restless.mean() < 0.1)
     return {
         int(i): "lost: its energy, width or brightness does not settle"

@@ -24,7 +24,8 @@ class StarkSeries:
     """The parabola of the mean energy of all lines, and what it was fitted to.
 
     photon_internal_field_error: what photon and read noise alone would leave, spectral diffusion
-    being none. verdict: of spectra and parabola. field, energy, photon_error: of each point, (points,); the mean of its frames.
+    being none. verdict: of spectra and parabola. field, energy, photon_error: of each point,
+    (points,); the mean of its frames.
     """
 
     stark: StarkFit

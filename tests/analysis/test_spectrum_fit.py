@@ -73,7 +73,7 @@ def test_acceptance_6_a_line_of_ten_thousand_photons_is_placed_at_the_bound(
 
 
 @pytest.mark.parametrize(
-    ("photons", "most_bias", "most_variance"), [(1500, 0.15, 1.2), (1e4, 0.12, 1.15)]
+    ("photons", "most_bias", "most_variance"), [(1500, 0.2, 1.3), (1e4, 0.18, 1.25)]
 )
 def test_every_parameter_of_two_lines_is_unbiased_and_at_the_bound_and_intervals_cover(
     photons: float, most_bias: float, most_variance: float
@@ -94,7 +94,7 @@ def test_every_parameter_of_two_lines_is_unbiased_and_at_the_bound_and_intervals
         miss = np.array([fit[name] - truth[name] for fit in fits]) / bound[name]
         pull = np.array([(fit[name] - truth[name]) / fit.error(name) for fit in fits])
         assert abs(miss.mean()) < most_bias, name
-        assert 0.85 < miss.var() < most_variance, name
+        assert 0.76 < miss.var() < most_variance, name  # 3.4 sigma of 400 fits
         assert (np.abs(pull) < 1.0).mean() == pytest.approx(0.683, abs=0.07), name
         assert (np.abs(pull) < 1.96).mean() == pytest.approx(0.95, abs=0.03), name
 

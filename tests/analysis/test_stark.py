@@ -190,5 +190,5 @@ def test_points_that_determine_nothing_are_refused(
 
 
 def test_a_drift_without_its_times_is_refused() -> None:
-    with pytest.raises(ValueError, match="light_duration_s is 0.0 and must be positive"):
+    with pytest.raises(ValueError, match=r"light_duration_s is 0\.0 and must be positive"):
         fit_stark_parabola(FIELD, energy_eV(FIELD), np.full(21, UEV), light_time_s=FIELD)

@@ -1,0 +1,211 @@
+"""Single frames of a point: scatter beside photon noise, and frames that do not belong."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from analysis.axis import energy_edges_eV
+from analysis.detector_noise import DetectorNoise
+from analysis.fit_model import FitModel
+from analysis.frame_series import PointFit, effective_number, fit_frames
+from analysis.units import wavelength_from_energy_nm
+from analysis.verdict import Verdict
+
+Array = NDArray[np.float64]
+
+CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0, offset_counts=600.0)
+WAVELENGTH = wavelength_from_energy_nm(2.392 + 6e-5 * (np.arange(240) - 120))[::-1]
+EDGES = energy_edges_eV(WAVELENGTH)
+WINDOW = FitModel(lines=1, window_eV=(2.386, 2.398))
+
+
+def lines(shift_eV: Array, area: Array, width_eV: float, above_eV: Array) -> Array:
+    """Return expected electrons, (frames, pixels), of Gaussians on 5 electrons per pixel.
+
+    shift_eV: (frames,); area: (frames, lines); above_eV: (lines,), over 2.392 eV.
+    """
+    centre = 2.392 + shift_eV[:, None] + above_eV
+    sigmas = (EDGES - centre[..., None]) * np.sqrt(8.0 * np.log(2.0)) / width_eV
+    return np.asarray(5.0 + np.einsum("fl,flp->fp", area, -np.diff(ndtr(sigmas))))
+
+
+def measured(expected: Array, rng: np.random.Generator) -> Array:
+    return np.rint(rng.poisson(expected) + rng.normal(600.0, 4.0, expected.shape))
+
+
+def diffusion(rng: np.random.Generator, frames: int, sigma: float, memory_frames: float) -> Array:
+    keep = np.exp(-1.0 / memory_frames)
+    walk = [rng.normal()]
+    for _ in range(frames - 1):
+        walk.append(keep * walk[-1] + np.sqrt(1.0 - keep**2) * rng.normal())
+    return sigma * np.array(walk)
+
+
+def test_acceptance_19_the_error_of_a_diffusing_line_comes_from_the_scatter_of_its_frames() -> None:
+    rng = np.random.default_rng(19)
+    memory, frames = 4.0, 100
+    keep = np.exp(-1.0 / memory)
+    n_eff = frames * (1.0 - keep) / (1.0 + keep)
+    reported, seen, photon, registered = [], [], [], []
+    for _ in range(20):
+        shift = diffusion(rng, frames, 0.2e-3, memory)
+        counts = measured(lines(shift, np.full((frames, 1), 2e3), 0.4e-3, np.zeros(1)), rng)
+        fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
+        reported.append(fit.error("energy_1_eV"))
+        seen.append(fit["energy_1_eV"] - 2.392)
+        photon.append(fit.photon_errors[fit.names.index("energy_1_eV")])
+        registered.append(fit["width_eV"])
+
+    # Frames are fitted with energies of their own, so the width is that of the registered sum.
+    assert np.median(registered) == pytest.approx(0.4e-3, rel=0.02)
+    plain_sum = np.hypot(0.4e-3, 0.2e-3 * np.sqrt(8.0 * np.log(2.0)))
+    assert np.median(registered) < 0.75 * plain_sum
+    assert np.median(reported) == pytest.approx(0.2e-3 / np.sqrt(n_eff), rel=0.3)
+    assert np.abs(np.array(seen) / reported).max() < 4.0
+    assert np.median(photon) < 0.1 * np.median(reported)
+
+
+def test_a_quiet_line_keeps_its_photon_error() -> None:
+    rng = np.random.default_rng(2)
+    still = lines(np.zeros(12), np.full((12, 1), 2e3), 0.4e-3, np.zeros(1))
+
+    fits = [
+        fit_frames(WAVELENGTH, measured(still, rng), model=WINDOW, noise=CCD) for _ in range(30)
+    ]
+
+    i = fits[0].names.index("energy_1_eV")
+    pull = [(fit["energy_1_eV"] - 2.392) / fit.photon_errors[i] for fit in fits]
+    assert np.std(pull) == pytest.approx(1.0, abs=0.3)
+    assert np.median([fit.errors[i] / fit.photon_errors[i] for fit in fits]) < 1.6
+    assert all(fit.verdict is Verdict.CONVERGED for fit in fits)
+
+
+def three_lines(rng: np.random.Generator, frames: int = 20) -> tuple[Array, Array]:
+    shift = diffusion(rng, frames, 0.15e-3, 10.0)
+    area = np.tile([2500.0, 700.0, 500.0], (frames, 1))
+    return lines(shift, area, 0.25e-3, np.array([0.0, 0.9e-3, 1.5e-3])), shift
+
+
+def splitting(fit: PointFit) -> tuple[float, float]:
+    i, j = (fit.names.index(f"energy_{k}_eV") for k in (1, 2))
+    c = fit.covariance
+    return fit.values[j] - fit.values[i], float(np.sqrt(c[i, i] + c[j, j] - 2.0 * c[i, j]))
+
+
+def test_lines_that_move_together_keep_a_sharp_splitting() -> None:
+    rng = np.random.default_rng(3)
+
+    for _ in range(5):
+        expected, _ = three_lines(rng)
+        fit = fit_frames(
+            WAVELENGTH,
+            measured(expected, rng),
+            model=FitModel(lines=3, window_eV=(2.386, 2.398)),
+            noise=CCD,
+        )
+        value, error = splitting(fit)
+        assert abs(value - 0.9e-3) < 4.0 * error
+        assert error < 10e-6
+        assert fit.error("energy_1_eV") > 20e-6
+        assert abs(fit["area_2_counts"] - 700.0) < 4.0 * fit.error("area_2_counts")
+
+
+def test_auto_counts_the_lines_of_all_frames_laid_over_one_another() -> None:
+    expected, _ = three_lines(np.random.default_rng(4))
+
+    fit = fit_frames(
+        WAVELENGTH,
+        measured(expected, np.random.default_rng(5)),
+        model=FitModel(lines="auto", window_eV=(2.386, 2.398)),
+        noise=CCD,
+    )
+
+    assert fit.lines == 3
+    assert "splitting not claimed" in fit.reason
+
+
+def test_dark_dim_jumping_and_struck_frames_are_left_out_or_mended_with_a_reason() -> None:
+    rng = np.random.default_rng(6)
+    area = np.full((15, 1), 3e3)
+    area[3], area[7] = 0.0, 500.0
+    expected = lines(np.zeros(15), area, 0.4e-3, np.zeros(1))
+    halves = lines(np.full(1, 0.9e-3), np.full((1, 1), 1.5e3), 0.4e-3, np.zeros(1))
+    expected[10] = 0.5 * expected[0] + halves[0]
+    counts = measured(expected, rng)
+    counts[12, 40] += 3000.0
+
+    fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
+
+    assert fit.excluded.keys() == {3, 7, 10}
+    assert "no signal" in fit.excluded[3]
+    assert "dim" in fit.excluded[7]
+    assert "does not fit" in fit.excluded[10] or "lost" in fit.excluded[10]
+    assert abs(fit["energy_1_eV"] - 2.392) < 4.0 * fit.error("energy_1_eV")
+    assert fit.frame_energy_eV.shape == fit.frame_area_counts.shape == (12,)
+    assert "12 frames" in fit.reason
+
+
+def test_frames_too_weak_one_by_one_are_fitted_as_their_sum() -> None:
+    rng = np.random.default_rng(7)
+    weak = lines(np.zeros(40), np.full((40, 1), 60.0), 0.4e-3, np.zeros(1))
+
+    fit = fit_frames(WAVELENGTH, measured(weak, rng), model=WINDOW, noise=CCD)
+
+    assert fit.verdict is Verdict.CONVERGED
+    assert "sum of 40 frames" in fit.reason
+    assert abs(fit["energy_1_eV"] - 2.392) < 4.0 * fit.error("energy_1_eV")
+    assert fit["area_1_counts"] == pytest.approx(60.0, abs=4.0 * fit.error("area_1_counts"))
+    assert np.isnan(fit.scatter_errors).all()
+
+
+def test_a_single_frame_is_a_point_too() -> None:
+    one = measured(
+        lines(np.zeros(1), np.full((1, 1), 3e3), 0.4e-3, np.zeros(1)), np.random.default_rng(8)
+    )
+
+    fit = fit_frames(WAVELENGTH, one, model=WINDOW, noise=CCD)
+
+    assert fit.verdict is Verdict.CONVERGED
+    assert np.isnan(fit.scatter_errors).all()
+    assert np.isfinite(fit.errors).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 600.0, np.nan, 65535.0, -1e5])
+@pytest.mark.filterwarnings("error")
+def test_frames_without_light_are_no_signal(value: float) -> None:
+    fit = fit_frames(WAVELENGTH, np.full((10, 240), value), model=WINDOW, noise=CCD)
+
+    assert fit.verdict is Verdict.NO_SIGNAL
+    assert np.isnan(fit.values).all()
+
+
+def test_what_is_no_series_of_frames_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be \\(frames, pixels\\)"):
+        fit_frames(WAVELENGTH, np.zeros((0, 240)), model=WINDOW, noise=CCD)
+    with pytest.raises(ValueError, match="7 counts for a wavelength axis of 240"):
+        fit_frames(WAVELENGTH, np.zeros((3, 7)), model=WINDOW, noise=CCD)
+
+
+def test_a_line_that_the_model_does_not_have_is_in_the_errors() -> None:
+    rng = np.random.default_rng(9)
+    area = np.tile([3e3, 600.0], (20, 1))
+    skewed = lines(np.zeros(20), area, 0.4e-3, np.array([0.0, -0.35e-3]))
+
+    fit = fit_frames(WAVELENGTH, measured(skewed, rng), model=WINDOW, noise=CCD)
+
+    i = fit.names.index("energy_1_eV")
+    assert fit.verdict is Verdict.POOR_FIT
+    assert fit.errors[i] > 2.0 * fit.photon_errors[i]
+
+
+def test_the_effective_number_of_frames_follows_their_memory() -> None:
+    rng = np.random.default_rng(10)
+    keep = np.exp(-1.0 / 5.0)
+    expected = 400 * (1.0 - keep) / (1.0 + keep)
+
+    seen = [effective_number(diffusion(rng, 400, 1.0, 5.0)) for _ in range(50)]
+
+    assert np.median(seen) == pytest.approx(expected, rel=0.15)
+    assert np.median([effective_number(rng.normal(size=400)) for _ in range(50)]) > 350
+    assert effective_number(np.ones(10)) == 10.0
