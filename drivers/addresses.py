@@ -2,6 +2,7 @@
 
     tcp://host:port                    socket
     serial:///dev/ttyUSB0?baud=57600&format=7O1   (serial://COM3 on Windows)
+    serial://usb:DK0AHAJZ                          the port whose USB adapter has this serial number
     visa://GPIB0::12::INSTR?library=@py            any VISA resource
     ws://host:port                     websocket
     process://andor                    camera SDK (andor, picam) in a process of its own

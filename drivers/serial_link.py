@@ -1,20 +1,28 @@
 """Instruments on a serial port."""
 
+import os
+
 from drivers.clock import RealClock
 from drivers.link import Framing
 from drivers.serial_format import EIGHT_N_ONE, SerialFormat
+from drivers.serial_ports import device_of
 from drivers.stream_link import StreamLink
 
-__all__ = ["SerialLink"]
+__all__ = ["SerialLink", "refuse_others"]
 
 REAL = RealClock()  # timeouts of the operating system are real time, whatever the clock
 
 SLICE_S = 0.02  # the port's own timeout, set once
 WRITE_TIMEOUT_S = 0.5
 
+# They stay exclusive after a killed program, as long as their other end is open
+PSEUDO_TERMINALS = "/dev/pts/"
+
 
 class SerialLink(StreamLink):
     """A serial port, opened at once and for ourselves alone. Raises LinkClosed.
+
+    port: its device, or usb:SERIALNUMBER of its adapter, which is looked for at each opening.
 
     Everything is set when the port is opened and never again: a pseudo-terminal accepts 7 data
     bits or parity then, but fails at any later change, even of a timeout.
@@ -26,19 +34,25 @@ class SerialLink(StreamLink):
         self._format = serial
         self.open()
 
+    def _place(self) -> str:
+        return f"serial://{os.path.realpath(device_of(self._name))}"
+
     def _connect(self) -> None:
         from serial import Serial  # noqa: PLC0415 - only who has a serial port pays for it
 
+        device = device_of(self._name)
         self._port = Serial(
-            self._name,
+            device,
             baudrate=self._format.baud_rate,
             bytesize=self._format.data_bits,
             parity=self._format.parity,
             stopbits=self._format.stop_bits,
             timeout=SLICE_S,
             write_timeout=WRITE_TIMEOUT_S,
-            exclusive=True,
+            exclusive=True,  # against programs that ask for it too
         )
+        if os.name == "posix" and not os.path.realpath(device).startswith(PSEUDO_TERMINALS):
+            refuse_others(self._port.fileno())
 
     def _disconnect(self) -> None:
         self._port.close()
@@ -57,3 +71,11 @@ class SerialLink(StreamLink):
                     return arrived
             if REAL.now() >= deadline:
                 return b""
+
+
+def refuse_others(terminal: int) -> None:
+    """Let the system refuse every other program (but root's) that opens this terminal."""
+    import fcntl  # noqa: PLC0415 - not on Windows, where ports are exclusive by themselves
+    import termios  # noqa: PLC0415
+
+    fcntl.ioctl(terminal, termios.TIOCEXCL)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from drivers.clock import RealClock
 from drivers.errors import LinkClosed
+from drivers.line_lock import LineLock
 from drivers.link import Framing
 
 __all__ = ["StreamLink"]
@@ -19,6 +20,7 @@ class StreamLink(ABC):
         self._framing = framing
         self._received = bytearray()
         self._is_open = False
+        self._lock: LineLock | None = None
 
     def send(self, message: bytes) -> None:
         """Send the bytes. Raises LinkClosed."""
@@ -51,11 +53,21 @@ class StreamLink(ABC):
         self._received.clear()
 
     def open(self) -> None:
-        """Connect. Raises LinkClosed."""
+        """Connect, for this program alone. Raises LinkClosed, with the holder's name if in use."""
+        try:
+            lock = LineLock(self._place())
+            lock.acquire()
+        except OSError as error:
+            raise LinkClosed(self.address, f"cannot lock: {error}") from error
         try:
             self._connect()
         except OSError as error:
+            lock.release()
             raise LinkClosed(self.address, f"cannot connect: {error}") from error
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
         self._is_open = True
 
     def close(self) -> None:
@@ -63,7 +75,19 @@ class StreamLink(ABC):
         if self._is_open:
             self._is_open = False
             self._received.clear()
-            self._disconnect()
+            try:
+                self._disconnect()
+            finally:
+                self._unlock()
+
+    def _place(self) -> str:
+        """Return what only one program may hold. Raises OSError if it is not there."""
+        return self.address
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _require_open(self) -> None:
         if not self._is_open:

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from drivers.errors import LinkClosed
+from drivers.line_lock import LineLock
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -20,6 +21,7 @@ class WebsocketLink:
         self.address = uri
         self._socket: ClientConnection | None = None
         self._closers = ExitStack()
+        self._lock = LineLock(uri)
         self._open()
 
     def send(self, message: bytes) -> None:
@@ -53,12 +55,16 @@ class WebsocketLink:
         """Let go of the line; closing twice is harmless."""
         if self._socket is not None:
             self._socket = None
-            self._closers.close()
+            try:
+                self._closers.close()
+            finally:
+                self._lock.release()
 
     def _open(self) -> None:
         from websockets.exceptions import WebSocketException  # noqa: PLC0415
         from websockets.sync.client import connect  # noqa: PLC0415
 
+        self._lock.acquire()
         try:
             # A kinetic series is one message of a hundred megabytes: packing it would take longer,
             # and a server busy with it may answer no ping. Our questions tell a dead line as well
@@ -73,6 +79,7 @@ class WebsocketLink:
             )
             self._socket = self._closers.enter_context(connection)
         except (WebSocketException, OSError) as error:
+            self._lock.release()
             raise LinkClosed(self.address, f"cannot connect: {error}") from error
 
     def _connection(self) -> "ClientConnection":

@@ -248,7 +248,7 @@ def test_a_serial_port_belongs_to_one_program_only(terminal):
     _, name = terminal
     link = open_serial(name)
 
-    with pytest.raises(LinkClosed, match="exclusively lock"):
+    with pytest.raises(LinkClosed, match="in use by"):
         open_serial(name)
 
     link.close()
