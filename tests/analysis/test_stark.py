@@ -129,7 +129,7 @@ def test_a_drift_that_neighbours_share_is_used_and_its_error_is_right() -> None:
     given = np.full(field.size, 1.0 * UEV)
 
     pulls, errors, without = [], [], []
-    for _ in range(60):
+    for _ in range(30):
         observed = energy_eV(field) + 200.0 * UEV * diffusing(rng, time_s, 10.0, 30.0)
         aware = fit_stark_parabola(
             field, observed, given, light_time_s=time_s, light_duration_s=10.0
@@ -138,7 +138,7 @@ def test_a_drift_that_neighbours_share_is_used_and_its_error_is_right() -> None:
         errors.append(aware.dipole_error)
         without.append(fit_stark_parabola(field, observed, given).dipole_error)
 
-    assert np.std(pulls) == pytest.approx(1.05, abs=0.25)
+    assert np.std(pulls) == pytest.approx(1.05, abs=0.42)
     assert np.median(errors) < 0.7 * np.median(without)
 
 
@@ -146,9 +146,9 @@ def test_the_covariance_of_a_drift_is_that_of_its_means() -> None:
     rng = np.random.default_rng(6)
     time_s = np.array([5.0, 15.0, 40.0])
 
-    seen = np.cov(np.array([diffusing(rng, time_s, 10.0, 20.0) for _ in range(20000)]).T)
+    seen = np.cov(np.array([diffusing(rng, time_s, 10.0, 20.0) for _ in range(8000)]).T)
 
-    np.testing.assert_allclose(drift(time_s, 10.0, 20.0), seen, atol=0.03)
+    np.testing.assert_allclose(drift(time_s, 10.0, 20.0), seen, atol=0.05)
 
 
 def test_blocks_take_up_a_displacement_of_the_zero_field_energy() -> None:

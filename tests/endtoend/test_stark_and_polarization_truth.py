@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0, offset_counts=1000.0)
 EXCITON = FitModel(lines=3, window_eV=(2.384, 2.399))
 EXPOSURE_S, READOUT_S, ROWS = 2.0, 0.1, (118, 20)
-FEW, MANY = 3, 40
+FEW, MANY = 2, 40
 FIRST_eV = 2.391  # where the checker puts the lowest line, to within a pixel
 FLOOR_E = 0.8 * EXPOSURE_S  # stray light and laser, per pixel and frame
 SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
