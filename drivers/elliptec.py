@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from drivers.clock import Clock
@@ -44,6 +44,7 @@ STATUS_TEXTS = {
 }
 BUSY = "GS09"
 SLOWEST_DEG_PER_S = 100.0  # a quarter of the usual speed
+FRESH_S = 0.05  # a place read so lately need not be asked for again before a move
 MAX_ANGLE_DEG = 3.6e5
 
 
@@ -205,6 +206,7 @@ class ELL14Stage(_Module):
         self._is_homed = False
         self._why_not_homed = "not homed: its angles mean nothing yet"
         self._position = 0  # pulses, not wrapped
+        self._found_s = -inf  # when it was last asked where it stands
         self._left_between = (0, 0)  # where it must be found: at rest one place, else the path
 
     @property
@@ -231,7 +233,8 @@ class ELL14Stage(_Module):
         if not (isfinite(angle_deg) and abs(angle_deg) <= MAX_ANGLE_DEG):
             raise LimitError(self.name, f"angle {angle_deg} deg: allowed +-{MAX_ANGLE_DEG} deg")
         self._require_rest()
-        self._find_position()
+        if self._clock.now() - self._found_s > FRESH_S:
+            self._find_position()
         if not self._is_homed:
             raise StateError(self.name, self._why_not_homed)
         target = round(angle_deg / 360.0 * self._pulses_per_turn)
@@ -281,6 +284,7 @@ class ELL14Stage(_Module):
     def _find_position(self) -> None:
         """Learn where the module stands, and whether it still has its reference."""
         position = self._read_position()
+        self._found_s = self._clock.now()
         lowest, highest = self._left_between
         slack = round(self._config.tolerance_deg / 360.0 * self._ask_pulses_per_turn())
         found = self._in_turn_from(position, lowest - slack)

@@ -87,6 +87,8 @@ class Line:
         self._serial = serial
         self._who = who
         self._identity: Identity | None = None
+        self._is_sure = False  # whether that identity was heard twice
+        self._doubted: Identity | None = None  # another one, heard once: it may be garbled
         self._suspect = False
         self._question = ""
 
@@ -233,12 +235,24 @@ class Line:
         match = self._who.reply.fullmatch(reply)
         assert match is not None  # noqa: S101 - only matching replies come here
         identity = self._who.identity(match)
+        if identity == self._identity:
+            self._is_sure, self._doubted = True, None
+            return identity
+        if self._identity is not None:
+            self._doubt(identity)
         if self._serial and self._serial not in identity.serial.split("/"):
             raise StateError(self.name, f"serial number {identity.serial}, not {self._serial}")
-        if self._identity not in (None, identity):
-            raise StateError(self.name, f"{identity} answers where {self._identity} was before")
-        self._identity = identity
+        self._identity, self._doubted = identity, None
         return identity
+
+    def _doubt(self, other: Identity) -> None:
+        """Believe in another instrument only when it is heard twice: one reply may be garbled."""
+        heard = f"{other} answers where {self._identity} was before"
+        if other != self._doubted:
+            self._doubted = other
+            raise ReplyError(self.name, f"{heard}; not believed until it is heard again")
+        if self._is_sure:
+            raise StateError(self.name, heard)
 
     def _note_anomaly(self, what: str) -> None:
         self.anomalies += 1

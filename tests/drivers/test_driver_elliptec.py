@@ -222,6 +222,7 @@ def test_a_move_that_was_never_answered_does_not_trust_a_count_of_zero(stage, cl
     )
     home(device)
     finish(device.set(180.0))
+    clock.wait(1.0)
     status = device.set(0.0)
     clock.wait(7.0)
 
@@ -252,11 +253,12 @@ def test_homing_that_never_answers_is_an_error(stage, clock):
     assert not device.is_homed
 
 
-def test_a_stage_that_is_elsewhere_than_it_was_left_has_lost_its_reference(stage):
+def test_a_stage_that_is_elsewhere_than_it_was_left_has_lost_its_reference(stage, clock):
     target = po(71680)
     device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", target), ("0gp", po(0)), ("0gp", po(0)))
     home(device)
     finish(device.set(180.0))
+    clock.wait(1.0)
 
     with pytest.raises(StateError, match="lost power or slipped"):
         device.set(90.0)

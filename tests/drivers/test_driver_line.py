@@ -101,13 +101,41 @@ def test_an_instrument_that_never_falls_silent_is_given_up(scripted, clock):
         line.ask("KRDG? A", NUMBER)
 
 
-def test_another_instrument_after_a_reconnect_is_refused(scripted, clock):
-    other = ("*IDN?", "LSCI,MODEL336,LSA0001/0,2.9")
-    line = Line("cryostat", scripted(IDN, ("KRDG? A", None), other), clock)
+OTHER = ("*IDN?", "LSCI,MODEL336,LSA0001/0,2.9")
+
+
+def test_another_instrument_after_a_reconnect_is_refused_once_it_is_heard_twice(scripted, clock):
+    line = Line("cryostat", scripted(IDN, IDN, ("KRDG? A", None), OTHER, OTHER), clock)
+    line.identify()
     line.identify()
 
+    with pytest.raises(ReplyError, match=r"LSA0001.*not believed until it is heard again"):
+        line.ask("KRDG? A", NUMBER)
     with pytest.raises(StateError, match="LSA0001"):
         line.ask("KRDG? A", NUMBER)
+
+
+def test_one_garbled_identity_is_no_other_instrument(scripted, clock):
+    garbled = ("*IDN?", IDN[1].replace("2.9", "2.<"))
+    line = Line("cryostat", scripted(IDN, IDN, garbled, IDN), clock)
+    line.identify()
+    line.identify()
+
+    with pytest.raises(ReplyError, match="not believed"):
+        line.identify()
+
+    assert line.identify().firmware == "2.9"
+
+
+def test_an_identity_that_was_garbled_the_first_time_is_corrected(scripted, clock):
+    garbled = ("*IDN?", IDN[1].replace("2.9", "2.<"))
+    line = Line("cryostat", scripted(garbled, IDN, IDN, IDN), clock)
+    line.identify()
+    with pytest.raises(ReplyError, match="not believed"):
+        line.identify()
+
+    assert line.identify().firmware == "2.9"
+    assert line.identify().firmware == "2.9"
 
 
 def test_a_wrong_serial_number_is_refused(scripted, clock):
