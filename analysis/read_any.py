@@ -1,0 +1,110 @@
+"""Read spectra from whatever file a colleague sends, by what is in it, not by its name."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.andor_asc import is_andor_asc, read_andor_asc
+from analysis.andor_sif import is_andor_sif, read_andor_sif
+from analysis.measured_spectra import MeasuredSpectra, Medium, in_rising_order
+from analysis.princeton_spe import is_princeton_spe, read_princeton_spe
+from analysis.readers import read_bias_zip
+from analysis.run_file import RunFile
+from analysis.text_spectra import parse_text_spectra
+
+__all__ = ["read_any"]
+
+_HEAD_BYTES = 4100
+_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+_MOST_BINARY = 0.02  # share of control characters in a text
+
+
+def read_any(path: Path | str) -> MeasuredSpectra:
+    """Read a run (.nxs, live.h5), Andor .sif or .asc, Princeton .spe, text, or a zip of texts.
+
+    Raises OSError for a file that cannot be read and ValueError, naming it and what is wrong, for
+    one that is none of these, or broken. What was repaired is in the notes of the result.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise ValueError(f"{path}: is empty")
+    if head.startswith(_HDF5):
+        return _from_run(RunFile.open(path), str(path))
+    if is_andor_sif(head):
+        return read_andor_sif(path)
+    if head.startswith(_ZIP) and zipfile.is_zipfile(path):
+        return _from_zip(path)
+    if is_princeton_spe(head):
+        return read_princeton_spe(path)
+    return _from_text(Path(path).read_bytes(), path)
+
+
+def _from_text(content: bytes, path: Path | str) -> MeasuredSpectra:
+    text = _decoded(content)
+    odd = sum(character < " " and character not in "\t\r\n\f" for character in text[:_HEAD_BYTES])
+    if odd > _MOST_BINARY * min(len(text), _HEAD_BYTES):
+        raise ValueError(
+            f"{path}: a binary file of unknown format; known are runs (.nxs, live.h5), Andor .sif, "
+            "Princeton .spe and text"
+        )
+    if text.lstrip().startswith("<"):
+        raise ValueError(
+            f"{path}: an XML file, such as LabSpec's, is not read: export the spectrum as text"
+        )
+    if is_andor_asc(text):
+        return read_andor_asc(path)
+    return parse_text_spectra(text, source=str(path))
+
+
+def _decoded(content: bytes) -> str:
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _from_zip(path: Path | str) -> MeasuredSpectra:
+    series = read_bias_zip(path)
+    return MeasuredSpectra(
+        source=str(path),
+        format="zip of texts over a voltage",
+        wavelength_nm=series.wavelength_nm,
+        counts=series.counts,
+        labels=tuple(f"{voltage:g} V" for voltage in series.voltage_V),
+    )
+
+
+def _from_run(run: RunFile, source: str) -> MeasuredSpectra:
+    if run.wavelength_nm.ndim > 1:
+        raise ValueError(f"{source}: its points have different wavelength axes; fit the run folder")
+    measured = np.argwhere(run.is_measured)
+    if not len(measured):
+        raise ValueError(f"{source}: no point is measured yet")
+    rows = tuple(measured.T)
+    counts: NDArray[np.float64] = run.spectra[rows].astype(np.float64)
+    wavelength_nm, counts = in_rising_order(run.wavelength_nm, counts, source)
+    medium: Medium = "air" if run.medium == "air" else "vacuum"
+    if run.medium not in ("air", "vacuum"):
+        medium = "unknown"
+    return MeasuredSpectra(
+        source=source,
+        format="cryoscan run",
+        wavelength_nm=wavelength_nm,
+        counts=counts,
+        labels=tuple(_setpoints(run, place) for place in measured),
+        medium=medium,
+        notes=("frames of a point added up, nothing subtracted",),
+    )
+
+
+def _setpoints(run: RunFile, place: NDArray[np.intp]) -> str:
+    values = zip(run.axes.items(), place, strict=True)
+    return ", ".join(f"{name} {axis[i]:g}" for (name, axis), i in values)
