@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Counts", "Optimum", "Slope", "maximise_likelihood", "slope_at"]
+__all__ = ["MOST_STEPS", "Box", "Counts", "Optimum", "Slope", "maximise_likelihood", "slope_at"]
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[Array], tuple[Array, Array]]
 
 # Estimated squared distance to the optimum in units of the statistical error: 0.01 sigma.
 _DISTANCE2_AT_STOP = 1e-4
-_MOST_STEPS = 60
+MOST_STEPS = 60
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
 
 
@@ -123,7 +123,9 @@ def slope_at(counts: Counts, expected: Array, jacobian: Array) -> Slope:
 
 # A trial step may leave the numbers' range; its deviance is then infinite and it is not taken.
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def maximise_likelihood(evaluate: Evaluate, counts: Counts, *, start: Array, box: Box) -> Optimum:
+def maximise_likelihood(
+    evaluate: Evaluate, counts: Counts, *, start: Array, box: Box, most_steps: int = MOST_STEPS
+) -> Optimum:
     """Climb from start, each spectrum on its own, until within 0.01 sigma of the optimum.
 
     evaluate: parameters (spectra, parameters) -> counts in electrons and derivatives, as
@@ -136,7 +138,7 @@ def maximise_likelihood(evaluate: Evaluate, counts: Counts, *, start: Array, box
     converged = np.zeros(len(place), dtype=np.bool_)
     lost = ~np.isfinite(here.deviance)
     evaluations = 1
-    for _ in range(_MOST_STEPS):
+    for _ in range(most_steps):
         if (converged | lost).all():
             break
         step, distance2 = _step(here, place=place, box=box, damping=damping)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class LineTable:
         stretch = (-direction * area / width) * np.diff(density * place)
         jacobian = self._centre.T @ slope + self._width.T @ stretch
         jacobian += self._area_derivatives(factors) @ part
-        powers = self._background_basis(edges_eV.shape[-1] - 1)
+        powers = _background_basis(edges_eV.shape[-1] - 1, len(self.names) - self._first_background)
         jacobian[:, self._first_background :, :] = powers
         counts = (area * part).sum(axis=1) + parameters[:, self._first_background :] @ powers
         return counts, jacobian
@@ -120,10 +121,12 @@ class LineTable:
                 derivative[:, self._factors[row, k], row] += others
         return derivative[:, :-1, :]
 
-    def _background_basis(self, pixels: int) -> NDArray[np.float64]:
-        orders = np.arange(len(self.names) - self._first_background)
-        powers: NDArray[np.float64] = np.linspace(-1.0, 1.0, pixels) ** orders[:, None]
-        return powers
+
+@lru_cache(maxsize=64)
+def _background_basis(pixels: int, orders: int) -> NDArray[np.float64]:
+    powers: NDArray[np.float64] = np.linspace(-1.0, 1.0, pixels) ** np.arange(orders)[:, None]
+    powers.flags.writeable = False
+    return powers
 
 
 def _gauss(place: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -26,7 +26,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
-_WIDTHS_PX = (1.0, 1.6, 2.5, 4.0, 6.3, 10.0, 16.0, 25.0)  # sigma
+_WIDTHS_PX = (1.0, 1.6, 2.5, 4.0, 6.3, 10.0, 16.0, 25.0, 40.0, 63.0)  # sigma
 _MOST_PLACES = {1: 10**9, 2: 60, 3: 24}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.detector_noise import DetectorNoise
-from analysis.fisher_scoring import Box, Counts, Optimum, maximise_likelihood
+from analysis.fisher_scoring import MOST_STEPS, Box, Counts, Optimum, maximise_likelihood
 from analysis.fit_model import FitModel
 from analysis.line_table import LineTable
 from analysis.matched_filter import find_lines, find_peaks, floor_of
@@ -155,24 +155,38 @@ _GROSS_MISFIT = 9.0  # chi2/dof above which photon weights would let the faintes
 _PASSES_WITH_MISFIT = 2
 
 
+_STEPS_TO_DECIDE = 5
+
+
 def _climb(
     window: Window, model: FitModel, lines: int, noise: DetectorNoise
 ) -> tuple[SpectrumFit, Array]:
-    """Return the best fit of all starts and its residuals in electrons."""
+    """Return the fit from the start that leads highest, and its residuals in electrons."""
     table, starts = model.table(lines), start_values(window, model, lines)
     counts = window.counts
-    copies = Counts(
-        *(np.repeat(a, len(starts), axis=0) for a in (counts.electrons, counts.shift, counts.good))
-    )
-    optimum = maximise_likelihood(
-        lambda place: table.evaluate(place, window.edges_eV),
-        copies,
-        start=starts,
-        box=box_of(window, model, table, noise, spectra=len(starts)),
-    )
-    best = int(np.argmin(np.where(optimum.converged, optimum.deviance, np.inf)))
-    fit = judged(optimum, best, window=window, model=model, lines=lines, noise=noise)
-    return fit, counts.electrons[0] - optimum.expected[best]
+
+    def climbed(places: Array, most_steps: int) -> Optimum:
+        copies = [
+            np.repeat(of, len(places), axis=0)
+            for of in (counts.electrons, counts.shift, counts.good)
+        ]
+        return maximise_likelihood(
+            lambda place: table.evaluate(place, window.edges_eV),
+            Counts(copies[0], copies[1], copies[2]),
+            start=places,
+            box=box_of(window, model, table, noise, spectra=len(places)),
+            most_steps=most_steps,
+        )
+
+    if len(starts) > 1:
+        first = climbed(starts, _STEPS_TO_DECIDE)
+        starts = first.parameters[[int(np.argmin(first.deviance))]]
+        optimum = climbed(starts, MOST_STEPS)
+        optimum = replace(optimum, evaluations=first.evaluations + optimum.evaluations)
+    else:
+        optimum = climbed(starts, MOST_STEPS)
+    fit = judged(optimum, 0, window=window, model=model, lines=lines, noise=noise)
+    return fit, counts.electrons[0] - optimum.expected[0]
 
 
 def start_values(window: Window, model: FitModel, lines: int) -> Array:

@@ -159,6 +159,25 @@ def test_frames_too_weak_one_by_one_are_fitted_as_their_sum() -> None:
     assert np.isnan(fit.scatter_errors).all()
 
 
+def test_a_warm_line_a_hundred_pixels_wide_is_fitted_too() -> None:
+    rng = np.random.default_rng(11)
+    wavelength_nm = np.linspace(520.0, 568.0, 1024)
+    edges = energy_edges_eV(wavelength_nm)
+    law = np.arctan(2.0 * (edges - 2.29) / 36e-3) / np.pi
+    expected = 10.0 - 4e4 * np.diff(law)
+
+    fit = fit_frames(
+        wavelength_nm,
+        measured(np.tile(expected, (8, 1)), rng),
+        model=FitModel(lines=1, shape="lorentz", window_eV=(2.19, 2.38)),
+        noise=CCD,
+    )
+
+    assert fit.verdict is Verdict.CONVERGED, fit.reason
+    assert abs(fit["energy_1_eV"] - 2.29) < 4.0 * fit.error("energy_1_eV") < 1e-3
+    assert abs(fit["width_eV"] - 36e-3) < 4.0 * fit.error("width_eV")
+
+
 def test_a_single_frame_is_a_point_too() -> None:
     one = measured(
         lines(np.zeros(1), np.full((1, 1), 3e3), 0.4e-3, np.zeros(1)), np.random.default_rng(8)
