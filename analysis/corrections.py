@@ -143,10 +143,23 @@ def _expected(electrons: Array) -> Array:
     """Return what may be in each frame going by the others, or by its own surroundings."""
     if len(electrons) < 3:
         return np.asarray(median_filter(electrons, (1, 15), mode="nearest"))
-    floor = np.median(electrons, axis=1, keepdims=True)
+    floor = np.minimum(np.median(electrons, axis=1, keepdims=True), _local_median(electrons))
     # The second largest of the others: one of them may have been hit at the same place.
     third, second = np.sort(electrons, axis=0)[-3:-1]
     shown = np.where(electrons >= second, third, second)
     above = np.maximum(maximum_filter1d(shown, 5, axis=1) - floor, 0.0)
     is_line = uniform_filter1d(above, 5, axis=1) > 3.0 * np.sqrt(np.maximum(floor, 1.0))
     return np.asarray(floor + np.where(is_line, _ALLOWANCE * above, 0.0))
+
+
+_BLOCK = 64  # pixels
+
+
+def _local_median(electrons: Array) -> Array:
+    """Return the median of each block of pixels, for all of its pixels.
+
+    Where broad light covers most of the detector, the median of all is no floor of the dark rest.
+    """
+    blocks = np.array_split(electrons, max(1, electrons.shape[1] // _BLOCK), axis=1)
+    medians = [np.repeat(np.median(b, axis=1, keepdims=True), b.shape[1], axis=1) for b in blocks]
+    return np.concatenate(medians, axis=1)
