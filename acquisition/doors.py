@@ -17,6 +17,7 @@ from acquisition.journal import JournalReader
 from acquisition.laboratory import InProcess, Laboratory, open_laboratory
 from acquisition.run import Run, RunOptions, create_run
 from acquisition.run_configuration import configuration_of
+from acquisition.served_station import with_simulation
 from drivers.errors import DeviceError
 
 __all__ = ["Ended", "Watcher", "go_on", "start"]
@@ -135,4 +136,5 @@ def _seeded(configuration: Configuration, seed: int | None) -> Configuration:
         return configuration
     simulation = configuration.station.simulation.model_copy(update={"seed": seed})
     station = configuration.station.model_copy(update={"simulation": simulation})
-    return replace(configuration, station=station)
+    text = with_simulation(configuration.station_text, "seed", seed)
+    return replace(configuration, station=station, station_text=text)

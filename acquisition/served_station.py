@@ -3,11 +3,10 @@
 import re
 from collections.abc import Mapping
 
-__all__ = ["served_station"]
+__all__ = ["served_station", "with_simulation"]
 
 ADDRESS = re.compile(r'^(?P<indent>\s*)address\s*=\s*"sim://(?P<port>\w+)"[^\n]*$', re.MULTILINE)
 SECTION = re.compile(r"^\[simulation\][^\n]*$", re.MULTILINE)
-SCALE = re.compile(r"^\s*scale\s*=[^\n]*\n", re.MULTILINE)
 
 
 def served_station(text: str, addresses: Mapping[str, str], scale: float) -> str:
@@ -25,12 +24,13 @@ def served_station(text: str, addresses: Mapping[str, str], scale: float) -> str
         lambda m: f'{m["indent"]}address = "{addresses[m["port"]]}"\n{m["indent"]}simulated = true',
         text,
     )
-    return _with_scale(reached, scale)
+    return with_simulation(reached, "scale", scale)
 
 
-def _with_scale(text: str, scale: float) -> str:
-    line = f"scale = {scale:g}"
-    text = SCALE.sub("", text)
+def with_simulation(text: str, key: str, value: float) -> str:
+    """Return the text of a station file with a number set in its [simulation] section."""
+    line = f"{key} = {value:.17g}"
+    text = re.sub(rf"^\s*{key}\s*=[^\n]*\n", "", text, flags=re.MULTILINE)
     if SECTION.search(text):
         return SECTION.sub(lambda m: f"{m[0]}\n{line}", text, count=1)
     return f"{text.rstrip()}\n\n[simulation]\n{line}\n"

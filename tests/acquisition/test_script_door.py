@@ -9,6 +9,7 @@ from acquisition.commands import Command, Verb
 from acquisition.config_error import ConfigError
 from acquisition.inbox import deliver
 from acquisition.journal import JournalReader
+from acquisition.run_configuration import configuration_of
 from acquisition.storage_errors import StorageError
 from drivers.errors import LinkClosed
 
@@ -77,3 +78,10 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 def test_the_package_offers_its_door_and_nothing_else():
     with pytest.raises(AttributeError, match="has no attribute 'sweep_now'"):
         _ = acquisition.sweep_now
+
+
+def test_the_seed_of_a_run_is_kept_for_its_resume(sweep):
+    folder = start_run(sweep, live_fit=False, final=False, seed=77).folder
+
+    with JournalReader(folder) as reader:
+        assert configuration_of(reader.meta).station.simulation.seed == 77
