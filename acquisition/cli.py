@@ -2,8 +2,9 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -37,6 +38,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+devices = typer.Typer()
+app.add_typer(devices, name="devices")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -45,6 +48,10 @@ RunFolder = Annotated[Path, typer.Argument(help="folder of a run", show_default=
 StationFile = Annotated[
     Path | None, typer.Option("--station", help="station file; else the one the sweep names")
 ]
+DeviceName = Annotated[
+    str, typer.Argument(help="its section in the station file, such as cryostat")
+]
+DeviceStation = Annotated[Path, typer.Option("--station", help="station file")]
 Fit = Annotated[bool, typer.Option("--fit/--no-fit", help="fit while the run goes on")]
 Final = Annotated[bool, typer.Option("--final/--no-final", help="build the final file at the end")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
@@ -243,6 +250,94 @@ def simulate(
         )
 
 
+@devices.callback(invoke_without_command=True)
+def devices_of_this_computer(context: typer.Context) -> None:
+    """Serial ports, what answers there, how it is, and a console on its line."""
+    if context.invoked_subcommand is None:
+        list_devices()
+
+
+@devices.command("list")
+def list_devices(
+    station: Annotated[
+        Path | None, typer.Option("--station", help="ask every instrument of this station file")
+    ] = None,
+    address: Annotated[
+        list[str] | None,
+        typer.Option("--address", help="ask who is there, such as tcp://host:7777"),
+    ] = None,
+) -> None:
+    """List serial ports and what answers; asks for names and sends nothing else."""
+    from acquisition.config import load_station  # noqa: PLC0415
+    from acquisition.devices_list import (  # noqa: PLC0415 - keeps the start fast
+        port_lines,
+        station_lines,
+        told,
+        who_answers,
+    )
+    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
+    from drivers.clock import RealClock  # noqa: PLC0415
+
+    with _told():
+        if station is None and not address:
+            for line in port_lines():
+                out.print(line, markup=False)
+        if station is not None:
+            config = load_station(station)
+            laboratory = open_laboratory(config, in_process)
+            with closing(laboratory.connections):
+                for line in station_lines(config, laboratory):
+                    out.print(line, markup=False)
+        for place in address or ():
+            answers = who_answers(place, RealClock())
+            for answer in answers:
+                out.print(f"# {told(answer.identity)}\n{answer.entry}", markup=False)
+            if not answers:
+                out.print(f"# {place}: silent", markup=False)
+
+
+@devices.command("test")
+def examine_device(
+    name: DeviceName,
+    station: DeviceStation,
+    queries: Annotated[int, typer.Option(help="how often it is asked", min=1)] = 20,
+) -> None:
+    """Ask one instrument everything it can be asked, and change nothing."""
+    from acquisition.config import load_station  # noqa: PLC0415
+    from acquisition.devices_health import examine  # noqa: PLC0415
+    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.open_station import open_instrument  # noqa: PLC0415
+
+    with _told():
+        config = load_station(station)
+        laboratory = open_laboratory(config, in_process)
+        with closing(laboratory.connections):
+            device = open_instrument(config, name, laboratory.connections)
+            health = examine(device, laboratory.clock, queries)
+    for line in health.lines():
+        out.print(line, markup=False)
+    if not health.is_good:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@devices.command("talk")
+def talk_to_device(name: DeviceName, station: DeviceStation) -> None:
+    """Type to one instrument and see the wire. Nothing is checked: it does what it is told."""
+    from acquisition.config import load_station  # noqa: PLC0415
+    from acquisition.devices_talk import open_console  # noqa: PLC0415
+    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.open_station import section_of  # noqa: PLC0415
+
+    with _told():
+        config = load_station(station)
+        laboratory = open_laboratory(config, in_process)
+        section = section_of(config, name)
+        console, link = open_console(name, section, laboratory.clock, _print, laboratory.openers)
+        with closing(link):
+            err.print(f"{section.model} at {section.address}: type, Ctrl-D ends", markup=False)
+            console.talk(line.rstrip("\r\n") for line in iter(sys.stdin.readline, ""))
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -326,6 +421,10 @@ def _watcher() -> Iterator["Watcher"]:
 
     with RunProgress(err) as progress:
         yield Watcher(say=_say, show=progress.show)
+
+
+def _print(text: str) -> None:
+    out.print(text, markup=False)
 
 
 def _say(text: str) -> None:

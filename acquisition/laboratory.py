@@ -20,6 +20,7 @@ class Laboratory:
 
     clock: Clock
     connections: Connections
+    openers: Mapping[str, Opener]
 
 
 def open_laboratory(station: StationConfig, in_process: InProcess) -> Laboratory:
@@ -32,9 +33,9 @@ def open_laboratory(station: StationConfig, in_process: InProcess) -> Laboratory
     if any(instrument.address.startswith(f"{SIM}://") for instrument in instruments):
         clock = VirtualClock(start_utc=RealClock().utc())
         openers: Mapping[str, Opener] = {**OPENERS, SIM: in_process(station, clock)}
-        return Laboratory(clock, Connections(clock, openers))
+        return Laboratory(clock, Connections(clock, openers), openers)
     scaled = ScaledClock(station.simulation.scale) if _all_simulated(instruments) else RealClock()
-    return Laboratory(scaled, Connections(scaled))
+    return Laboratory(scaled, Connections(scaled), OPENERS)
 
 
 def _instruments(station: StationConfig) -> list[InstrumentConfig]:

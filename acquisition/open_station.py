@@ -4,7 +4,7 @@ Opening changes nothing on any instrument; a wrong instrument at an address is r
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, cast
 
@@ -16,13 +16,14 @@ from acquisition.station_file import (
     BiasConfig,
     CameraConfig,
     CryostatConfig,
-    GaugeConfig,
     InstrumentConfig,
     PolarizerConfig,
     PowerMeterConfig,
+    SelectorConfig,
     ShutterConfig,
     SpectrographConfig,
     StationConfig,
+    SwitchConfig,
 )
 from acquisition.sweep_file import SampleConfig
 from drivers.clock import Clock
@@ -35,15 +36,25 @@ from drivers.roles import (
     Camera,
     Device,
     Identity,
+    Positioner,
     PowerMeter,
     PressureGauge,
     RotationStage,
+    Selector,
     Shutter,
     Spectrograph,
+    Switch,
     TemperatureController,
 )
 
-__all__ = ["open_bias", "open_station"]
+__all__ = [
+    "answers_as",
+    "instruments_of",
+    "open_bias",
+    "open_instrument",
+    "open_station",
+    "section_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +99,19 @@ def open_station(
                 else None
             ),
             gauge=cast(
-                "PressureGauge | None", _open_if(connections, "gauge", config.gauge, _gauge)
+                "PressureGauge | None", _open_if(connections, "gauge", config.gauge, _nothing)
             ),
             power_meter=cast(
                 "PowerMeter | None",
                 _open_if(connections, "power_meter", config.power_meter, _power_meter),
+            ),
+            selector=cast(
+                "Selector | None", _open_if(connections, "selector", config.selector, _selector)
+            ),
+            switch=cast("Switch | None", _open_if(connections, "switch", config.switch, _switch)),
+            positioner=cast(
+                "Positioner | None",
+                _open_if(connections, "positioner", config.positioner, _nothing),
             ),
             closers=(connections.close,),
         )
@@ -118,7 +137,7 @@ def open_bias(
         raise StateError(
             "bias", f"{largest_voltage_V} V is beyond the limit of {limit.volts} V: {limit.reason}"
         )
-    supply = _open(connections, "bias", config, {"max_voltage_V": config.max_voltage_V})
+    supply = _open(connections, "bias", config, _bias(config))
     rules = BiasRules(
         max_voltage_V=max(largest_voltage_V, 1.0),
         current_trip_A=config.current_trip_A,
@@ -134,6 +153,30 @@ def open_bias(
     return LocalBiasPort(
         cast("BiasSupply", supply), clock, rules, settings, series_ohm=config.series_ohm
     )
+
+
+def open_instrument(config: StationConfig, name: str, connections: Connections) -> Device:
+    """Open one instrument by its section, the supply without its port: for a look, not for a run.
+
+    Raises DeviceError, AddressError, LookupError, also if the station has no such section.
+    """
+    section: Any = section_of(config, name)
+    settings = _camera(config) if name == "camera" else SETTINGS[name](section)
+    return _open(connections, name, section, settings)
+
+
+def section_of(config: StationConfig, name: str) -> InstrumentConfig:
+    """Return the section of one instrument. Raises LookupError with those there are."""
+    there = instruments_of(config)
+    if name not in there:
+        raise LookupError(f"the station file has no instrument {name!r}: {', '.join(there)}")
+    return there[name]
+
+
+def instruments_of(config: StationConfig) -> dict[str, InstrumentConfig]:
+    """Return the sections that are instruments, by name, in the order of the model."""
+    sections = ((name, getattr(config, name)) for name in type(config).model_fields)
+    return {name: section for name, section in sections if isinstance(section, InstrumentConfig)}
 
 
 def _protection_V(largest_V: float) -> float | None:
@@ -167,14 +210,19 @@ def _open(
     return device
 
 
-def _refuse_another_model(name: str, expected: str, identity: Identity) -> None:
-    """Raise StateError unless the instrument calls itself by the number in its model's name.
+def answers_as(expected: str, identity: Identity) -> bool:
+    """Return whether the instrument calls itself by the number in the name of a model.
 
     A family without a number, such as horiba.ccd, is for its own driver to recognise.
     """
     number = expected.partition(".")[2]
     has_digits = any(letter.isdigit() for letter in number)
-    if has_digits and number.lower() not in identity.model.lower():
+    return not has_digits or number.lower() in identity.model.lower()
+
+
+def _refuse_another_model(name: str, expected: str, identity: Identity) -> None:
+    """Raise StateError unless the instrument calls itself by the number in its model's name."""
+    if not answers_as(expected, identity):
         answers = f"{identity.manufacturer} {identity.model}, serial {identity.serial}"
         raise StateError(name, f"{answers} answers where the station file has {expected}")
 
@@ -218,7 +266,11 @@ def _polarizer(config: PolarizerConfig) -> dict[str, object]:
     return {"bus_address": f"{config.bus_address:X}", "tolerance_deg": config.tolerance_deg}
 
 
-def _gauge(_: GaugeConfig) -> dict[str, object]:
+def _bias(config: BiasConfig) -> dict[str, object]:
+    return {"max_voltage_V": config.max_voltage_V}
+
+
+def _nothing(_: InstrumentConfig) -> dict[str, object]:
     return {}
 
 
@@ -226,8 +278,30 @@ def _power_meter(config: PowerMeterConfig) -> dict[str, object]:
     return {"wavelength_nm": config.wavelength_nm, "factor": config.factor}
 
 
+def _selector(config: SelectorConfig) -> dict[str, object]:
+    return {"positions": config.positions}
+
+
+def _switch(config: SwitchConfig) -> dict[str, object]:
+    return {"relay": config.relay}
+
+
 def _shutter(config: ShutterConfig) -> dict[str, object]:
     return {
         "bus_address": f"{config.bus_address:X}",
         "open_is_forward": config.open_position == 1,
     }
+
+
+SETTINGS: Mapping[str, Callable[[Any], dict[str, object]]] = {
+    "cryostat": _cryostat,
+    "spectrograph": _spectrograph,
+    "polarizer": _polarizer,
+    "shutter": _shutter,
+    "bias": _bias,
+    "gauge": _nothing,
+    "power_meter": _power_meter,
+    "selector": _selector,
+    "switch": _switch,
+    "positioner": _nothing,
+}

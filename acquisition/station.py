@@ -7,11 +7,14 @@ from acquisition.bias_port import BiasPort
 from drivers.roles import (
     Camera,
     Device,
+    Positioner,
     PowerMeter,
     PressureGauge,
     RotationStage,
+    Selector,
     Shutter,
     Spectrograph,
+    Switch,
     TemperatureController,
 )
 
@@ -30,6 +33,9 @@ class Station:
     bias: BiasPort | None = None
     gauge: PressureGauge | None = None
     power_meter: PowerMeter | None = None
+    selector: Selector | None = None
+    switch: Switch | None = None
+    positioner: Positioner | None = None
     closers: tuple[Callable[[], None], ...] = ()
 
     def devices(self) -> Iterator[Device]:
@@ -43,6 +49,9 @@ class Station:
             self.bias,
             self.gauge,
             self.power_meter,
+            self.selector,
+            self.switch,
+            self.positioner,
         ):
             if device is not None:
                 yield device

@@ -24,12 +24,15 @@ __all__ = [
     "Grating",
     "InstrumentConfig",
     "PolarizerConfig",
+    "PositionerConfig",
     "PowerMeterConfig",
+    "SelectorConfig",
     "ShutterConfig",
     "SimulationConfig",
     "SpectrographConfig",
     "StationConfig",
     "StationHead",
+    "SwitchConfig",
 ]
 
 ADDRESS = re.compile(r"sim://\w+|(tcp|ws)://[^\s/:]+:\d+(/\S*)?|(serial|visa)://\S+|process://\w+")
@@ -261,6 +264,23 @@ class PowerMeterConfig(InstrumentConfig):
     monitor_interval_s: Positive = 2.0
 
 
+class SelectorConfig(InstrumentConfig):
+    """What goes to the spectrograph: the light of the sample or of a lamp. positions: their names,
+    in the instrument's own order."""
+
+    positions: Annotated[tuple[str, ...], Field(min_length=2)] = ("sample", "calibration")
+
+
+class SwitchConfig(InstrumentConfig):
+    """A lamp, or what else is on or off. relay: counted from 0, of a module that has several."""
+
+    relay: int = Field(0, ge=0)
+
+
+class PositionerConfig(InstrumentConfig):
+    """The sample's piezo steppers; their drive and its limits are options of the model."""
+
+
 class SimulationConfig(ConfigModel):
     """Only read where an instrument is simulated.
 
@@ -301,5 +321,8 @@ class StationConfig(ConfigModel):
     bias: BiasConfig | None = None
     gauge: GaugeConfig | None = None
     power_meter: PowerMeterConfig | None = None
+    selector: SelectorConfig | None = None
+    switch: SwitchConfig | None = None
+    positioner: PositionerConfig | None = None
     simulation: SimulationConfig = SimulationConfig.model_validate({})
     disk: DiskConfig = DiskConfig.model_validate({})

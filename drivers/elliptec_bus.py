@@ -38,6 +38,8 @@ WHO = WhoAreYou(
 class ElliptecBus:
     """One line, up to sixteen modules; each sees only its own packets."""
 
+    terminator = b""  # a message ends where its command says
+
     def __init__(self, name: str, link: Link) -> None:
         self._name = name
         self._link = link

@@ -44,6 +44,8 @@ class IclError(InstrumentError):
 class IclClient:
     """One connection to the server; requests are matched with their replies by id."""
 
+    terminator = b""  # a frame is a message
+
     def __init__(self, name: str, link: Link, clock: Clock, timeout_s: float = 0.5) -> None:
         self.timeout_s = timeout_s
         self.dropped = 0  # late replies and frames that are none

@@ -83,7 +83,7 @@ class Line:
         self._clock = clock
         self._pacing_s = pacing_s
         self._free_at_s = clock.now()
-        self._terminator = terminator
+        self.terminator = terminator
         self._serial = serial
         self._who = who
         self._identity: Identity | None = None
@@ -113,7 +113,7 @@ class Line:
     def tell(self, message: str) -> None:
         """Send a command that has no reply."""
         self._make_ready()
-        self.send(message.encode("latin-1") + self._terminator)
+        self.send(message.encode("latin-1") + self.terminator)
 
     def start(self, message: str) -> None:
         """Send a question, or a command whose reply means done; `poll` or `finish` follows."""
@@ -158,7 +158,7 @@ class Line:
         self._suspect = True
         self.reset()
         self._drain()
-        self.send(self._who.question.encode("latin-1") + self._terminator)
+        self.send(self._who.question.encode("latin-1") + self.terminator)
         self._checked_identity(self._first_identity())
         self._suspect = False
 

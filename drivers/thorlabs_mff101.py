@@ -4,7 +4,7 @@ Never tried on hardware. From memory and not verified: that nothing is said at t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import thorlabs_apt_protocol as apt
 
@@ -67,8 +67,10 @@ class MFF101Selector:
         return self._config.positions
 
     def identify(self) -> Identity:
-        """Ask who answers."""
-        return self._client.identify()
+        """Ask who answers; MFF002 is what an MFF101 or 102 calls itself."""
+        identity = self._client.identify()
+        is_one = identity.model == "MFF002"
+        return replace(identity, model="MFF101 (MFF002)") if is_one else identity
 
     def set(self, position: str) -> Status:
         """Flip; done when the mount was found at that end. Raises LimitError."""
