@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
 from analysis.curve_fit import fit_curve
-from analysis.lineshapes import gauss_in_pixels
+from analysis.lineshapes import PixelShape, gauss_in_pixels
 from analysis.units import air_from_vacuum_nm, vacuum_from_air_nm
 
 __all__ = [
@@ -123,18 +123,24 @@ def _measured(raw: Array, peak: int, noise: float, saturation_counts: float) -> 
     floor = float(observed.min())
     height = float(raw[peak]) - floor
 
-    def shape(at: Array) -> Array:
-        fwhm = float(np.clip(np.exp(at[1]), 0.2, 50.0))
-        return np.asarray(
-            at[2] * gauss_in_pixels(edges, centre=float(at[0]), fwhm=fwhm).part + at[3]
+    def parts(at: Array) -> PixelShape:
+        fwhm = float(np.clip(np.exp(min(at[1], 50.0)), 0.2, 50.0))
+        return gauss_in_pixels(edges, centre=float(at[0]), fwhm=fwhm)
+
+    def slopes(at: Array) -> Array:
+        one = parts(at)
+        by_log_fwhm = one.by_width[0] * np.exp(min(at[1], 50.0))
+        return np.column_stack(
+            [at[2] * one.by_centre, at[2] * by_log_fwhm, one.part, np.ones_like(one.part)]
         )
 
     # As if a count were an electron: the scale of the errors comes from the residuals.
     sigma = np.sqrt(noise**2 + np.maximum(observed - floor, 0.0))
     fit = fit_curve(
-        shape,
+        lambda at: at[2] * parts(at).part + at[3],
         observed,
         sigma=sigma,
+        jacobian=slopes,
         start=[peak, np.log(2.0), 2.0 * height, floor],
         names=("pixel", "log_fwhm", "area", "floor"),
         most_evaluations=200,

@@ -79,7 +79,8 @@ def _version_2(content: bytes, source: str, version: float) -> MeasuredSpectra:
 
 
 def _version_3(content: bytes, source: str) -> MeasuredSpectra:
-    footer = _footer(content, source)
+    (end,) = struct.unpack_from("<Q", content, _FOOTER)
+    footer = _footer(content, end, source)
     frame = footer.find(f"{_NAMESPACE}DataFormat/{_NAMESPACE}DataBlock")
     regions = [] if frame is None else frame.findall(f"{_NAMESPACE}DataBlock")
     if frame is None or len(regions) != 1:
@@ -89,7 +90,7 @@ def _version_3(content: bytes, source: str) -> MeasuredSpectra:
         raise ValueError(f"{source}: pixel format {frame.attrib.get('pixelFormat')} is not known")
     columns, rows = (int(regions[0].attrib[name]) for name in ("width", "height"))
     counts = _numbers(
-        content,
+        content[:end],
         number,
         source,
         columns * rows,
@@ -111,8 +112,7 @@ def _version_3(content: bytes, source: str) -> MeasuredSpectra:
     return _spectra(source, "Princeton SPE 3.0", axis, counts, rows, exposure_s)
 
 
-def _footer(content: bytes, source: str) -> ElementTree.Element:
-    (place,) = struct.unpack_from("<Q", content, _FOOTER)
+def _footer(content: bytes, place: int, source: str) -> ElementTree.Element:
     text = content[place:]
     if not _HEADER_BYTES <= place < len(content) or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise ValueError(f"{source}: holds no XML footer that can be trusted")

@@ -34,7 +34,7 @@ def read_any(path: Path | str) -> MeasuredSpectra:
     if not head:
         raise ValueError(f"{path}: is empty")
     if head.startswith(_HDF5):
-        return _from_run(RunFile.open(path), str(path))
+        return _from_run(_opened(path), str(path))
     if is_andor_sif(head):
         return read_andor_sif(path)
     if head.startswith(_ZIP) and zipfile.is_zipfile(path):
@@ -103,6 +103,13 @@ def _from_run(run: RunFile, source: str) -> MeasuredSpectra:
         medium=medium,
         notes=("frames of a point added up, nothing subtracted",),
     )
+
+
+def _opened(path: Path | str) -> RunFile:
+    try:
+        return RunFile.open(path)
+    except OSError as error:
+        raise ValueError(f"{path}: an HDF5 file that cannot be opened: {error}") from error
 
 
 def _setpoints(run: RunFile, place: NDArray[np.intp]) -> str:

@@ -103,10 +103,10 @@ def _from_energy(energy_eV: Array) -> Array:
 
 def _unnamed(table: Table, source: str) -> _Columns:
     numbers = table.numbers
-    if len(numbers) < numbers.shape[1] and _is_axis(numbers[0, 1:]):
-        return _by_rows(numbers)
     if len(numbers) == 1:
         raise ValueError(f"{source}: holds a single row of numbers, no axis")
+    if len(numbers) < numbers.shape[1] and _is_axis(numbers[0, 1:]):
+        return _by_rows(numbers)
     labels = tuple(f"column {k}" for k in range(2, numbers.shape[1] + 1))
     if np.isnan(numbers[0, 0]) and not np.isnan(numbers[0, 1:]).any():
         labels = tuple(f"{value:g}" for value in numbers[0, 1:])
