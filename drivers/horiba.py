@@ -38,6 +38,7 @@ IMAGE_OR_SPECTRA = 1  # acquisition format
 FROM_MONOCHROMATOR = 2  # conversion of pixels to wavelengths
 START_MOVING_S = 2.0  # until a move that was ordered must show
 BUSY_INTERVAL_S = 0.005  # between two questions whether the camera is ready
+PLACE_AGE_S = 1.0  # a place read so lately, and not left since, need not be asked for again
 RECOVERY_S = 15.0  # of a camera after a restart
 RECOVERY_INTERVAL_S = 0.25
 MAX_FRAMES = 1_000_000
@@ -274,6 +275,7 @@ class HoribaCamera:
         self._mono = None if index is None else IclModule(name, client, "mono", index, "")
         self._chip: tuple[int, int] | None = None
         self._armed: ExposureSettings | None = None
+        self._armed_after = 0  # openings; one more, and it may have restarted
         self._calibrated_at: tuple[float, int] | None = None  # wavelength and grating
         self._acquisition: _Acquisition | None = None
         self._wavelengths_nm: NDArray[np.float64] | None = None
@@ -299,6 +301,7 @@ class HoribaCamera:
         before, self._armed = self._armed, None
         if before is None:
             self._await(self._is_idle, "idle")
+            self._armed_after = self._module.openings
             self._set("TimerResolution", "resolutionToken", self._timer_token)
         if before is None or before.rows != settings.rows:
             self._set_region(settings.rows)
@@ -308,6 +311,8 @@ class HoribaCamera:
         if before is None:
             self._await(self._is_ready, "ready")
             self._calibrated_at = None
+        elif self._was_restarted:
+            self.arm(settings)
         self._armed = settings
 
     def trigger(self) -> Status:
@@ -388,6 +393,11 @@ class HoribaCamera:
         return self._acquisition is not None and self._acquisition.is_running
 
     @property
+    def _was_restarted(self) -> bool:
+        """Return whether it had to be opened since it was armed: all settings may be lost."""
+        return self._module.openings != self._armed_after
+
+    @property
     def _timer_token(self) -> int:
         return TIMER_TOKENS[self._config.timer_resolution_us]
 
@@ -449,8 +459,8 @@ class HoribaCamera:
         if self._mono is None:
             return
         place = (
-            float(self._mono.ask("getPosition")["wavelength"]),
-            int(self._mono.ask("getGratingPosition")["position"]),
+            float(self._mono.ask_unless_known("getPosition", PLACE_AGE_S)["wavelength"]),
+            int(self._mono.ask_unless_known("getGratingPosition", PLACE_AGE_S)["position"]),
         )
         if place != self._calibrated_at:
             self._module.ask(
@@ -462,8 +472,14 @@ class HoribaCamera:
             self._calibrated_at = place
 
     def _start(self, settings: ExposureSettings) -> None:
+        if self._was_restarted:
+            self._armed = None
+            raise StateError(self.name, "not armed: it was restarted since")
         try:
-            self._module.ask("acquisitionStart", openShutter=settings.open_shutter)
+            self._module.ask_as_it_is("acquisitionStart", openShutter=settings.open_shutter)
+        except IclError:
+            self._armed = None
+            raise
         except LinkTimeout:
             # Whether it arrived shows in whether the camera is busy; to start twice is an error
             if not self._is_busy():

@@ -12,6 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,8 @@ class IclClient:
         self._awaited: set[int] = set()
         self._replies: dict[int, dict[str, Any]] = {}
         self._in_session = False
+        self._clock = clock
+        self._answers: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}  # when each came
 
     @classmethod
     def configured(cls, name: str, link: Link, clock: Clock, config: Any) -> "IclClient":
@@ -83,6 +86,20 @@ class IclClient:
         self._awaited.discard(request)
         self._replies.pop(request, None)
 
+    def remember(self, module: str, question: str, results: dict[str, Any]) -> None:
+        """Keep an answer for whoever else would ask the same soon."""
+        self._answers[module, question] = self._clock.now(), results
+
+    def recall(self, module: str, question: str, age_s: float) -> dict[str, Any] | None:
+        """Return an answer that is no older, None if there is none."""
+        given_s, results = self._answers.get((module, question), (-inf, {}))
+        return results if self._clock.now() - given_s <= age_s else None
+
+    def outdate(self, module: str) -> None:
+        """Forget the answers of an instrument: an order may change any of them."""
+        for key in [key for key in self._answers if key[0] == module]:
+            del self._answers[key]
+
     def close(self) -> None:
         """Let go of the connection; the instruments stay as they are."""
         self._line.close()
@@ -91,6 +108,7 @@ class IclClient:
         self._line.reset()
         self._awaited.clear()
         self._replies.clear()
+        self._answers.clear()
         self._in_session = True
         self._send("icl_binMode", {"mode": "none"})
 
@@ -148,8 +166,10 @@ class IclModule:
         self.client = client
         self._prefix = prefix
         self._index = index
+        self._key = f"{prefix} {index}"
         self._serial = serial
         self._identity: Identity | None = None
+        self.openings = 0  # how often it had to be opened: each time it may have restarted
 
     def ask(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Return the results of a command of this instrument, opening it if it is not open.
@@ -157,11 +177,31 @@ class IclModule:
         What only asks (get..., is...) is asked again up to three times; a command never.
         Raises LinkClosed, LinkTimeout, IclError.
         """
-        tries = 1 + (RETRIES if command.startswith(("get", "is")) else 0)
-        return self._ask_open(command, parameters, self.client.timeout_s, tries)
+        is_question = command.startswith(("get", "is"))
+        if not is_question:
+            self.client.outdate(self._key)
+        tries = 1 + (RETRIES if is_question else 0)
+        results = self._ask_open(command, parameters, self.client.timeout_s, tries)
+        if is_question and not parameters:
+            self.client.remember(self._key, command, results)
+        return results
+
+    def ask_unless_known(self, command: str, age_s: float) -> dict[str, Any]:
+        """Return what anybody was answered lately on this connection, or ask.
+
+        No answer outlives an order to the instrument.
+        """
+        known = self.client.recall(self._key, command, age_s)
+        return self.ask(command) if known is None else known
+
+    def ask_as_it_is(self, command: str, **parameters: Any) -> dict[str, Any]:
+        """Return the results of a command that is refused where the server forgot the instrument,
+        which then has forgotten its settings as well."""
+        return self._ask(command, parameters, self.client.timeout_s, 1)
 
     def ask_slowly(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Return the results of a command that takes seconds to reply."""
+        self.client.outdate(self._key)
         return self._ask_open(command, parameters, SLOW_REPLY_S, 1)
 
     def start(self, command: str, **parameters: Any) -> int:
@@ -211,6 +251,7 @@ class IclModule:
                     raise
                 if error.code in codes:
                     logger.info("%s: %s in ICL", self.name, remedy)
+                    self.openings += 1
                     self._ask(remedy, {}, SLOW_REPLY_S, 1)
         return self._ask(command, parameters, patience_s, tries)
 
