@@ -212,7 +212,9 @@ def protection_step(voltage_V: float | None) -> float | None:
     """Return the lowest protection step that lets a voltage through, None above the last."""
     if voltage_V is None:
         return None
-    return next((step for step in PROTECTION_STEPS_V if step >= abs(_finite(voltage_V))), None)
+    if not isfinite(voltage_V):
+        raise ValueError(f"protection {voltage_V} V: allowed are {PROTECTION_STEPS_V} V or none")
+    return next((step for step in PROTECTION_STEPS_V if step >= abs(voltage_V)), None)
 
 
 def _finite(value: float) -> float:

@@ -120,8 +120,8 @@ class KeithleySupply(ABC):
             raise InstrumentError(self.name, f"level reads back {found} V, not {level} V")
 
     def read_level(self) -> float:
-        """Return the programmed level in V."""
-        return float(self._instrument.source_voltage)
+        """Return the programmed level in V. Raises ReplyError for the instrument's not-a-number."""
+        return self._number(str(self._instrument.source_voltage))
 
     def switch_output(self, on: bool) -> None:
         """Switch the output and verify it.
