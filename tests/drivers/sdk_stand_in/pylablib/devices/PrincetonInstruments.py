@@ -29,3 +29,7 @@ class PicamCamera(Andor.AndorSDK2Camera):
 
     def get_attribute_value(self, name):
         return self._attributes[name]
+
+    def start_acquisition(self, mode="sequence", nframes=100):
+        super().start_acquisition(mode)
+        self._frames = nframes
