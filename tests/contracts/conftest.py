@@ -1,0 +1,525 @@
+"""Every registered instrument model, standing on the simulated setup.
+
+STANDS says for each model where it stands; PARTS says for each role what there is to do and what
+the world must show for it. Nothing else has to be told about a new model.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf, isclose, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers.addresses import open_link
+from drivers.clock import RealClock, VirtualClock
+from drivers.link import Link
+from drivers.registry import known_models, model
+from drivers.roles import (
+    BiasSettings,
+    BiasSupply,
+    Camera,
+    ExposureSettings,
+    PowerMeter,
+    PressureGauge,
+    RotationStage,
+    Selector,
+    Shutter,
+    Spectrograph,
+    Switch,
+    TemperatureController,
+)
+from drivers.roles import Positioner as PositionerRole
+from simulators.faults import Faults
+from simulators.setup import MODELS, SimulatedSetup, SimulatorSettings
+from simulators.truth import CameraTruth, Truth, VacuumTruth
+
+STAND_IN = Path(__file__).parents[1] / "drivers" / "sdk_stand_in"
+ROOT = Path(__file__).parents[2]
+PATIENCE = 4000  # polls
+POLL_S = 0.05
+
+
+class WrongValueError(AssertionError):
+    """A value that was returned as good is not what is there."""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where a model stands: a port of SimulatedSetup, or a camera SDK's stand-in process."""
+
+    port: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sdk: str = ""
+
+
+QUICK = {"command_timeout_s": 0.6, "open_timeout_s": 5.0, "timeout_s": 0.3}
+STANDS: Mapping[str, Stand] = {
+    "acton.spectrapro": Stand("spectrograph", {"max_wavelength_nm": 900.0}),
+    "andor.sdk2": Stand(sdk="andor", options=QUICK),
+    "attocube.anc300": Stand("positioner", {"drive_V": 33.0}),
+    "elliptec.ell14": Stand("elliptec"),
+    "elliptec.ell6": Stand("elliptec"),
+    "horiba.ccd": Stand("icl"),
+    "horiba.monochromator": Stand("icl"),
+    "keithley.2410": Stand("bias"),
+    "keithley.2470": Stand("bias"),
+    "lakeshore.335": Stand("cryostat"),
+    "lakeshore.336": Stand("cryostat"),
+    "lakeshore.350": Stand("cryostat"),
+    "numato.relay": Stand("relay"),
+    "oxford.mercuryitc": Stand("cryostat"),
+    "pfeiffer.tpg361": Stand("gauge"),
+    "princeton.picam": Stand(sdk="picam", options=QUICK),
+    "thorlabs.k10cr1": Stand("rotator"),
+    "thorlabs.mff101": Stand("flip"),
+    "thorlabs.pm100d": Stand("power_meter"),
+}
+SIMULATED = sorted(name for name, stand in STANDS.items() if stand.port)
+
+
+class Wire:
+    """A link that counts what is sent, and can change, hold back or lose what comes."""
+
+    def __init__(self, link: Link, clock: Any, hang_up: Callable[[], None]) -> None:
+        self.sent: list[bytes] = []
+        self.received: list[bytes] = []
+        self.arrive: Callable[[bytes], tuple[float, bytes | None]] = lambda reply: (0.0, reply)
+        self._link = link
+        self._clock = clock
+        self._hang_up: Callable[[], None] | None = hang_up
+        self._held: list[tuple[float, bytes]] = []
+
+    def send(self, message: bytes) -> None:
+        self.sent.append(message)
+        self._link.send(message)
+
+    def poll(self, timeout_s: float) -> bytes | None:
+        deadline_s = self._clock.now() + timeout_s
+        while True:
+            now = self._clock.now()
+            if self._held and self._held[0][0] <= now + 1e-9:
+                reply = self._held.pop(0)[1]
+                self.received.append(reply)
+                return reply
+            until_s = min([deadline_s, *(due for due, _ in self._held)])
+            found = self._link.poll(max(0.0, until_s - now))
+            if found is not None:
+                delay_s, changed = self.arrive(found)
+                if changed is not None:
+                    self._held.append((self._clock.now() + delay_s, changed))
+                    self._held.sort(key=lambda held: held[0])
+            elif self._clock.now() >= deadline_s - 1e-9 and not (
+                self._held and self._held[0][0] <= self._clock.now() + 1e-9
+            ):
+                return None
+
+    def reset(self) -> None:
+        now = self._clock.now()
+        self._held = [held for held in self._held if held[0] > now]
+        self._link.reset()
+
+    def close(self) -> None:
+        """Close; the instrument hears of it once, as over a socket."""
+        self._link.close()
+        hang_up, self._hang_up = self._hang_up, None
+        if hang_up is not None:
+            hang_up()
+
+
+class Bench:
+    """One model on its stand, and what can be done with it there."""
+
+    def __init__(self, name: str, seed: int = 1, faults: Faults | None = None) -> None:
+        if name not in STANDS:
+            pytest.fail(missing_row(name))
+        self.name, self.stand, self.kind = name, STANDS[name], model(name)
+        self.part = PARTS[self.kind.role]
+        self.config = self.kind.config(**self.stand.options)
+        self.setup: Any = None
+        self.clock: Any = RealClock()
+        if self.stand.port:
+            port = self.stand.port
+            models = {port: name} if port in MODELS else {}
+            truth = Truth(
+                camera=CameraTruth(pixels=64, rows=16, spot_row=7.5),
+                vacuum=VacuumTruth(start_mbar=2.5e-5),
+            )
+            settings = SimulatorSettings(models=models)
+            self.setup = SimulatedSetup(truth, seed, settings=settings, faults=faults)
+            self.clock = VirtualClock()
+            self.clock.on_advance.append(self.setup.world.advance)
+            self.core = self.setup.cores[port]
+        self.wires: list[Wire] = []
+        self.steps: dict[str, int] = {}
+        self.good = 0  # values that were returned as good and compared with the world
+        self._watch_steps()
+
+    @property
+    def world(self) -> Any:
+        return self.setup.world
+
+    @property
+    def wire(self) -> Wire:
+        return self.wires[-1]
+
+    def connect(self) -> Any:
+        """Return a driver over a connection of its own."""
+        if self.stand.port:
+            link: Any = self.setup.link(self.stand.port, self.clock, self.kind.framing)
+            hang_up = self.setup.line(self.stand.port).hang_up
+        else:
+            link, hang_up = open_link(f"process://{self.stand.sdk}", self.kind.framing), _nobody
+        self.wires.append(Wire(link, self.clock, hang_up))
+        line = self.kind.line(self.name, self.wire, self.clock, self.config)
+        return self.kind.driver(self.name, line, self.clock, self.config)
+
+    def close(self) -> None:
+        for wire in self.wires:
+            wire.close()
+
+    def finish(self, status: Any) -> None:
+        """Wait until the action is done, and raise what went wrong with it."""
+        for _ in range(PATIENCE):
+            if status.poll():
+                break
+            self.clock.wait(POLL_S)
+        assert status.done, f"{status.action} never ends"
+        status.check()
+
+    def check(self, what: str, found: float, true: float, tolerance: float) -> None:
+        """Raise WrongValueError unless a value that was returned as good is true."""
+        self.good += 1
+        if not isclose(found, true, rel_tol=0.0, abs_tol=tolerance):
+            raise WrongValueError(f"{what}: {found} was returned as good, true is {true}")
+
+    def check_reading(self, reading: Any, true: float, tolerance: float) -> None:
+        if reading.is_good:
+            self.check(f"reading in {reading.unit!r}", reading.value, true, tolerance)
+
+    def _watch_steps(self) -> None:
+        if self.kind.role is not PositionerRole:
+            return
+        for number in ("1", "2", "3"):
+            stage, make = self.core.stage(number), self.core.stage(number).step
+            self.steps[number] = 0
+
+            def counted(steps: int, *rest: Any, number: str = number, make: Any = make) -> None:
+                self.steps[number] += steps
+                make(steps, *rest)
+
+            stage.step = counted
+
+
+def _nobody() -> None:
+    """A process hears by itself that its pipes are closed."""
+
+
+def missing_row(name: str) -> str:
+    return (
+        f"the registered model {name!r} stands nowhere: add a row {name!r}: Stand(PORT) to STANDS "
+        f"in {Path(__file__).name}, with the port of simulators.setup.MODELS at which its core "
+        "stands, so that it is proven like the others"
+    )
+
+
+def refuses_temperatures(device: Any) -> list[Callable[[], object]]:
+    return [lambda v=v: device.set(v) for v in (nan, inf, -inf, 0.0, -1.0, 400.0)]
+
+
+def sweep_temperature(bench: Bench, device: Any, chance: random.Random) -> None:
+    for _ in range(2):
+        target_K = round(chance.uniform(5.0, 12.0), 2)
+        bench.finish(device.set(target_K))
+        core = bench.core
+        loop = core.outputs.loops[0] if hasattr(core, "outputs") else core.control.loop
+        bench.check("setpoint", target_K, loop.target_K, 0.0015)
+        bench.clock.wait(2.0)
+        cryostat = bench.world.cryostat
+        found = device.read()
+        # what is read is at most some questions old, and settles with about 1 K/s
+        bench.check_reading(found["temperature_K"], cryostat.true_stage_K, 1.0)
+        bench.check_reading(found["sample_temperature_K"], cryostat.true_sample_K, 1.0)
+        bench.check_reading(device.read_temperature(), cryostat.true_stage_K, 1.0)
+
+
+def heater_is_off(bench: Bench, device: Any) -> None:
+    device.heater_off()
+    bench.clock.wait(1.0)
+    assert bench.world.cryostat.heater_W == 0.0
+
+
+def refuses_wavelengths(device: Any) -> list[Callable[[], object]]:
+    bad = [(nan, 1), (inf, 1), (-1.0, 1), (2000.0, 1), (500.0, 9), (500.0, -1)]
+    return [lambda v=v: device.set(*v) for v in bad]
+
+
+def sweep_wavelength(bench: Bench, device: Any, chance: random.Random) -> None:
+    shift = bench.config.gratings[0]  # numbers of the first place
+    for _ in range(2):
+        wanted_nm, grating = round(chance.uniform(450, 700), 2), chance.choice((0, 1)) + shift
+        bench.finish(device.set(wanted_nm, grating))
+        optics = bench.world.optics
+        bench.check("wavelength", wanted_nm, optics.centre_nm, 0.06)
+        bench.check("grating", grating, optics.grating + shift, 0.0)
+        found = device.read()
+        bench.check_reading(found["wavelength_nm"], optics.centre_nm, 0.06)
+        bench.check_reading(found["grating"], optics.grating + shift, 0.0)
+
+
+SPECTRUM = ExposureSettings(0.02, frames=2, rows=(4, 8))
+
+
+def refuses_exposures(device: Any) -> list[Callable[[], object]]:
+    bad = [
+        ExposureSettings(nan), ExposureSettings(inf), ExposureSettings(0.0), ExposureSettings(-1.0),
+        ExposureSettings(0.1, frames=0), ExposureSettings(0.1, rows=(0, 5000)),
+        ExposureSettings(0.1, rows=(-1, 5)),
+    ]  # fmt: skip
+    return [lambda v=v: device.arm(v) for v in bad]
+
+
+def expose(bench: Bench, device: Any, chance: random.Random) -> None:
+    for settings in (SPECTRUM, ExposureSettings(0.02, rows=(2, 3))):
+        device.arm(settings)
+        bench.finish(device.trigger())
+        frames = device.collect()
+        bench.check("frames", len(frames), settings.frames, 0)
+        if bench.setup is None:
+            continue
+        for frame, (_, counts) in zip(frames, bench.world.camera.frames(), strict=True):
+            bench.good += 1
+            if not np.array_equal(frame.counts, counts):
+                raise WrongValueError("counts differ from those of the camera")
+        reading = device.read().get("detector_temperature_C")
+        if reading is not None:
+            bench.check_reading(reading, bench.world.camera.detector_temperature_C, 0.5)
+
+
+def refuses_angles(device: Any) -> list[Callable[[], object]]:
+    return [lambda v=v: device.set(v) for v in (nan, inf, -inf, 1e9)]
+
+
+def rotate(bench: Bench, device: Any, chance: random.Random) -> None:
+    bench.finish(device.home())
+    for _ in range(3):
+        target_deg = round(chance.uniform(-200.0, 200.0), 1)
+        bench.finish(device.set(target_deg))
+        reading = device.read()["angle_deg"]
+        true_deg = bench.world.optics.polarizer_mechanical_deg
+        for found_deg in (target_deg, reading.value)[: 1 + reading.is_good]:
+            off_deg = (found_deg - true_deg + 180.0) % 360.0 - 180.0
+            bench.check("angle", off_deg, 0.0, 0.15)
+
+
+def refuses_voltages(device: Any) -> list[Callable[[], object]]:
+    levels = [lambda v=v: device.set_level(v) for v in (nan, inf, -inf, 5000.0, -5000.0)]
+    bad = [
+        BiasSettings(nan, 1e-5, None), BiasSettings(0.0, 1e-5, None), BiasSettings(2e3, 1e-5, None),
+        BiasSettings(10.0, nan, None), BiasSettings(10.0, -1.0, None),
+        BiasSettings(10.0, 5.0, None), BiasSettings(10.0, 1e-5, nan),
+    ]  # fmt: skip
+    return [*levels, *(lambda v=v: device.configure(v) for v in bad)]
+
+
+def ramp(bench: Bench, device: Any, chance: random.Random) -> None:
+    device.configure(BiasSettings(15.0, 1e-5, 20.0))
+    device.switch_output(True)
+    for _ in range(3):
+        level_V = round(chance.uniform(-8.0, 8.0), 3)
+        device.set_level(level_V)
+        bias = bench.world.bias
+        bench.check("level", level_V, bias.programmed_V, 0.01)
+        bench.clock.wait(1.0)
+        measured = device.measure()
+        bench.check("voltage", measured.voltage_V, bias.terminal_voltage_V(), 0.05)
+        bench.check("current", measured.current_A, bias.current_A(), 1e-7)
+        bench.check("read level", device.read_level(), bias.programmed_V, 0.01)
+    device.set_level(0.0)
+    device.switch_output(False)
+    bench.check("output", 0.0, float(bench.world.bias.output_on), 0.0)
+
+
+def supply_is_off(bench: Bench, device: Any) -> None:
+    device.set_level(0.0)
+    device.switch_output(False)
+    assert device.read_level() == 0.0
+    assert not device.is_output_on()
+    assert not bench.world.bias.output_on
+    bench.clock.wait(5.0)
+    assert abs(bench.world.bias.gap_voltage_V()) < 0.05
+
+
+def open_and_close(bench: Bench, device: Any, chance: random.Random) -> None:
+    for is_open in (True, False, True):
+        bench.finish(device.set(is_open))
+        bench.check("shutter", is_open, bench.world.optics.shutter_open, 0.0)
+        for reading in device.read().values():
+            bench.check_reading(reading, float(bench.world.optics.shutter_open), 0.0)
+
+
+def shutter_is_closed(bench: Bench, device: Any) -> None:
+    bench.finish(device.set(False))
+    assert device.read()["is_open"].value == 0.0
+    assert not bench.world.optics.shutter_open
+
+
+def refuses_positions(device: Any) -> list[Callable[[], object]]:
+    return [lambda v=v: device.set(v) for v in ("", "nowhere", "SAMPLE")]
+
+
+def select(bench: Bench, device: Any, chance: random.Random) -> None:
+    for position in ("calibration", "sample", "calibration"):
+        bench.finish(device.set(position))
+        there = bench.world.optics.calibration_port
+        bench.check(position, position == "calibration", there, 0.0)
+        bench.check_reading(device.read()["position"], float(there), 0.0)
+
+
+def switch(bench: Bench, device: Any, chance: random.Random) -> None:
+    for on in (True, False, True):
+        bench.finish(device.set(on))
+        bench.check("lamp", on, bench.world.optics.line_lamp_on, 0.0)
+        bench.check_reading(device.read()["is_on"], bench.world.optics.line_lamp_on, 0.0)
+
+
+def lamp_is_off(bench: Bench, device: Any) -> None:
+    bench.finish(device.set(False))
+    assert device.read()["is_on"].value == 0.0
+    assert not bench.world.optics.line_lamp_on
+
+
+def read_power(bench: Bench, device: Any, chance: random.Random) -> None:
+    for _ in range(3):
+        bench.world.optics.laser_power = chance.uniform(0.5, 2.0)
+        bench.clock.wait(1.0)
+        true_W = bench.world.laser_W()
+        bench.check_reading(device.read_power(), true_W, 0.05 * true_W)
+
+
+def read_pressure(bench: Bench, device: Any, chance: random.Random) -> None:
+    for _ in range(3):
+        bench.clock.wait(chance.uniform(0.5, 2.0))
+        before_mbar, reading = bench.world.vacuum.pressure_mbar, device.read_pressure()
+        true_mbar = (before_mbar + bench.world.vacuum.pressure_mbar) / 2.0  # it is pumped meanwhile
+        bench.check_reading(reading, true_mbar, 0.05 * true_mbar + before_mbar - true_mbar)
+
+
+def refuses_steps(device: Any) -> list[Callable[[], object]]:
+    bad = [("w", 1), ("x", nan), ("x", inf), ("x", 1.5), ("x", 10**6), ("x", -(10**6))]
+    return [lambda v=v: device.move_by(*v) for v in bad]
+
+
+def step(bench: Bench, device: Any, chance: random.Random) -> None:
+    numbers = dict(bench.config.axes)
+    for _ in range(3):
+        axis, steps = chance.choice(device.axes), chance.choice((-60, -7, 12, 90))
+        bench.finish(device.move_by(axis, steps))
+        for each, number in numbers.items():
+            reading = device.read()[f"steps_{each}"]
+            bench.check_reading(reading, bench.steps[str(number)], 0.0)
+
+
+def nothing(device: Any) -> list[Callable[[], object]]:
+    return []
+
+
+def stays(bench: Bench, device: Any) -> None:
+    for _ in range(2):
+        device.stop()
+
+
+def aborted(bench: Bench, device: Any) -> None:
+    device.arm(ExposureSettings(5.0, rows=(4, 8)))
+    device.trigger()
+    for _ in range(3):
+        device.abort()
+    assert device.is_exposed()
+    if bench.setup is not None:
+        assert not bench.world.camera.is_exposing()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a role is tried with.
+
+    refuses: what must raise LimitError, with nothing sent. operate: a small sweep, every value of
+    which is compared with the world. safe: reaches the safe state, twice, and asserts it.
+    """
+
+    channels: tuple[str, ...]
+    limits: tuple[str, ...]
+    refuses: Callable[[Any], list[Callable[[], object]]]
+    operate: Callable[[Bench, Any, random.Random], None]
+    safe: Callable[[Bench, Any], None] | None = None
+
+
+PARTS: Mapping[type, Part] = {
+    TemperatureController: Part(
+        ("temperature_K", "sample_temperature_K", "heater_percent"),
+        ("max_temperature_K",), refuses_temperatures, sweep_temperature, heater_is_off,
+    ),
+    Spectrograph: Part(
+        ("wavelength_nm", "grating"), ("min_wavelength_nm", "max_wavelength_nm", "gratings"),
+        refuses_wavelengths, sweep_wavelength, stays,
+    ),
+    Camera: Part(("detector_temperature_C",), (), refuses_exposures, expose, aborted),
+    RotationStage: Part(("angle_deg",), ("tolerance_deg",), refuses_angles, rotate, stays),
+    BiasSupply: Part((), ("max_voltage_V",), refuses_voltages, ramp, supply_is_off),
+    Shutter: Part(("is_open",), (), nothing, open_and_close, shutter_is_closed),
+    Selector: Part(("position",), ("positions",), refuses_positions, select, stays),
+    Switch: Part(("is_on",), (), nothing, switch, lamp_is_off),
+    PowerMeter: Part(("laser_power_W",), (), nothing, read_power),
+    PressureGauge: Part(("pressure_mbar",), (), nothing, read_pressure),
+    PositionerRole: Part(
+        ("steps_x", "steps_y", "steps_z"), ("limits", "drive_V", "frequency_Hz"),
+        refuses_steps, step, stays,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=known_models())
+def model_name(request: pytest.FixtureRequest) -> str:
+    """Every registered model, found by itself."""
+    return request.param
+
+
+@pytest.fixture(params=[name for name in known_models() if name not in STANDS or name in SIMULATED])
+def simulated_model(request: pytest.FixtureRequest) -> str:
+    """Every registered model that speaks over a wire."""
+    return request.param
+
+
+@pytest.fixture
+def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+    """Make benches, and close them."""
+    benches: list[Bench] = []
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(STAND_IN), str(ROOT))))
+    monkeypatch.setenv("CAMERA_LOG", str(tmp_path / "calls.txt"))
+
+    def make(name: str, seed: int = 1, faults: Faults | None = None) -> Bench:
+        benches.append(Bench(name, seed, faults))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.close()
+
+
+@pytest.fixture
+def stands() -> Mapping[str, Stand]:
+    return STANDS
+
+
+@pytest.fixture
+def wrong_value() -> type[WrongValueError]:
+    return WrongValueError
+
+
+@pytest.fixture
+def why_missing() -> Callable[[str], str]:
+    return missing_row
