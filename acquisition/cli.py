@@ -18,6 +18,7 @@ from drivers.errors import DeviceError
 
 if TYPE_CHECKING:
     from acquisition.doors import Ended, Watcher
+    from acquisition.fit_files import FileFitOptions
     from acquisition.station_file import StationConfig
     from drivers.addresses import Opener
     from drivers.clock import VirtualClock
@@ -139,6 +140,9 @@ def resume(
 def show(
     folder: RunFolder,
     table: Annotated[bool, typer.Option("--table", help="one line per point")] = False,
+    laws: Annotated[
+        bool, typer.Option("--laws", help="fit the laws of the sweep to all its frames")
+    ] = False,
     digest: Annotated[
         bool, typer.Option("--digest", help="checksum of plan, attempts, streams and events")
     ] = False,
@@ -148,7 +152,7 @@ def show(
     from acquisition.summary import print_summary, summarise  # noqa: PLC0415
 
     with _told():
-        summary = summarise(folder, with_digest=digest)
+        summary = summarise(folder, with_digest=digest, with_laws=laws)
     if as_json:
         print(json.dumps(summary.to_dict()))
     else:
@@ -156,13 +160,83 @@ def show(
 
 
 @app.command()
-def fit(folder: RunFolder) -> None:
-    """Fit every accepted point that has no fit yet."""
-    from acquisition.fit_run import fit_run  # noqa: PLC0415 - keeps the start fast
+def fit(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="folder of a run, or spectra in any known format", show_default=False),
+    ],
+    lines: Annotated[str, typer.Option(help="1, 2, 3 or auto")] = "1",
+    shape: Annotated[str, typer.Option(help="gauss or lorentz")] = "gauss",
+    window: Annotated[
+        list[str] | None,
+        typer.Option(help="LOW:HIGH in eV, or 515nm:525nm; may be given several times"),
+    ] = None,
+    medium: Annotated[
+        str | None, typer.Option(help="air or vacuum, where a file does not say")
+    ] = None,
+    gain: Annotated[float, typer.Option(help="electrons per count", min=1e-6)] = 1.0,
+    saturation: Annotated[
+        float | None, typer.Option(help="counts from which on pixels are masked")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--out", help="write the table there (CSV), not to stdout")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plot", help="draw every fit into this folder (PNG)")
+    ] = None,
+) -> None:
+    """Fit every accepted point of a run that has no fit yet, as its sweep file says.
+
+    Files are fitted with the model given here; a row of the table for each spectrum and window.
+    """
+    from acquisition.fit_files import (  # noqa: PLC0415 - keeps the start fast
+        FileFitOptions,
+        parse_lines,
+        parse_medium,
+        parse_shape,
+        parse_window,
+    )
 
     with _told():
-        count = fit_run(folder, out)
-    out.print(f"{count} points fitted")
+        options = FileFitOptions(
+            lines=parse_lines(lines),
+            shape=parse_shape(shape),
+            windows_eV=tuple(parse_window(text) for text in window or ()),
+            medium=parse_medium(medium),
+            gain_e_per_count=gain,
+            saturation_counts=float("inf") if saturation is None else saturation,
+        )
+        _fit_runs([path for path in files if path.is_dir()])
+        _fit_files([path for path in files if not path.is_dir()], options, table, plots)
+
+
+def _fit_runs(folders: Iterable[Path]) -> None:
+    from acquisition.fit_run import fit_run  # noqa: PLC0415 - keeps the start fast
+
+    for folder in folders:
+        out.print(f"{fit_run(folder, out)} points fitted")
+
+
+def _fit_files(
+    files: list[Path], options: "FileFitOptions", table: Path | None, plots: Path | None
+) -> None:
+    """Fit foreign files; exit with a failure if one could not be read, after all others."""
+    from acquisition.fit_files import fit_paths, plot_fit, table_of  # noqa: PLC0415
+
+    if not files:
+        return
+    fits, unread = fit_paths(files, options, console=err)
+    if table is None:
+        print(table_of(fits), end="")
+    else:
+        table.write_text(table_of(fits), encoding="utf-8")
+        out.print(f"{len(fits)} fits written to {table}", markup=False)
+    for one in fits if plots else ():
+        plot_fit(one, cast("Path", plots))
+    for problem in unread:
+        err.print(problem, markup=False)
+    if unread:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -80,8 +80,13 @@ class RunSummary:
         return asdict(self)
 
 
-def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
-    """Read the journal in this folder, running or ended. Raises StorageError."""
+def summarise(
+    folder: Path, *, with_digest: bool = False, with_laws: bool = False
+) -> RunSummary:
+    """Read the journal in this folder, running or ended. Raises StorageError.
+
+    with_laws: fits the laws of the sweep to all its frames, which takes some seconds.
+    """
     with JournalReader(folder) as reader:
         points = reader.table().points
         accepted = reader.accepted()
@@ -105,7 +110,7 @@ def summarise(folder: Path, *, with_digest: bool = False) -> RunSummary:
             safe=_last(lately, "safe state"),
             digest=reader.digest() if with_digest else None,
             notes=tuple(_dated(event) for event in events if event.code == "note"),
-            laws=law_texts(reader),
+            laws=law_texts(reader) if with_laws else (),
             rows=rows,
         )
 

@@ -278,7 +278,7 @@ def test_each_example_passes_check_and_says_everything(examples: Path, name: str
     ("name", "shape", "rows"),
     [
         ("overnight", [29, 7], 29 * 8),
-        ("stark", [1, 21], 21 + 20),
+        ("stark", [1, 3, 21], 3 * (21 + 20)),
         ("polarization", [1, 19], 20),
         ("field_polarization_map", [1, 7, 13], 91),
         ("bias_replay", [161], 161),
@@ -303,7 +303,7 @@ def test_the_overnight_example_lasts_a_night(examples: Path) -> None:
 def test_the_stark_example_asks_for_the_field_range_of_the_experiment(examples: Path) -> None:
     result = check(examples / "stark.toml")
 
-    assert (result.axes[1].lowest, result.axes[1].highest) == (-100.0, 100.0)
+    assert (result.axes[2].lowest, result.axes[2].highest) == (-100.0, 100.0)
     assert result.voltage_limit is not None
     assert result.voltage_limit.volts == pytest.approx(120.0)
 

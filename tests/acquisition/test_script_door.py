@@ -20,8 +20,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def sweep(tmp_path):
     copytree(EXAMPLES, tmp_path / "examples", ignore=lambda *_: {"runs"})
     path = tmp_path / "examples" / "polarization.toml"
-    text = path.read_text().replace('"0..180 step 10"', "[0, 90]").replace('"10 s"', '"1 s"')
-    path.write_text(text.replace("frames = 12", "frames = 2"))
+    text = path.read_text().replace('"0..180 step 10"', "[0, 90]").replace('"2 s"', '"1 s"')
+    path.write_text(text.replace("frames = 10", "frames = 2"))
     return path
 
 

@@ -38,7 +38,7 @@ FIT = """
 [fit.model]
 lines = 3
 shape = "gauss"
-window = ["2.386 eV", "2.398 eV"]
+window = ["2.384 eV", "2.399 eV"]
 """
 
 
