@@ -1,0 +1,219 @@
+"""`cryoscan fit` on files of other programs: table, plots, remarks, and what cannot be read."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from acquisition.cli import app
+from acquisition.fit_files import FileFitOptions, fit_file, parse_window
+from analysis.axis import energy_edges_eV
+from analysis.cramer_rao import bound_of_lines, expected_electrons
+from analysis.noise_estimate import estimate_noise
+from analysis.units import air_from_vacuum_nm
+from analysis.verdict import Verdict
+
+FIELD_SWEEP = Path(__file__).parents[3] / "shared/data/mose2ws2_bias/electric_field.zip"
+
+WAVELENGTH = np.linspace(515.0, 525.0, 600)
+ENERGIES = (2.3765, 2.3880)
+
+
+def spectrum(seed: int, *, area: float = 2e4) -> np.ndarray:
+    line = {"width_eV": 0.6e-3, "background_0": 20.0}
+    for k, energy in enumerate(ENERGIES, start=1):
+        line |= {f"energy_{k}_eV": energy, f"area_{k}_counts": area / k}
+    rng = np.random.default_rng(seed)
+    expected = expected_electrons(energy_edges_eV(WAVELENGTH), line, shape="gauss")
+    return rng.poisson(expected) + 600.0 + 5.0 * rng.standard_normal(expected.size)
+
+
+def written(path: Path, *columns: np.ndarray, header: str = "") -> Path:
+    np.savetxt(path, np.column_stack(columns), header=header, comments="", delimiter="\t")
+    return path
+
+
+def fit(*arguments: object) -> tuple[int, list[dict[str, str]], str]:
+    """Run the command; return exit code, table and remarks."""
+    result = CliRunner().invoke(app, ["fit", *(str(argument) for argument in arguments)])
+    return result.exit_code, list(csv.DictReader(io.StringIO(result.stdout))), result.stderr
+
+
+WINDOWS = ("--window", "2.374:2.379", "--window", "2.385:2.391")
+
+
+def test_every_spectrum_and_window_of_every_file_is_a_row(tmp_path: Path) -> None:
+    one = written(tmp_path / "one.txt", WAVELENGTH, spectrum(1))
+    three = written(tmp_path / "three.txt", WAVELENGTH, *(spectrum(s) for s in (2, 3, 4)))
+
+    code, table, _ = fit(one, three, *WINDOWS)
+
+    assert code == 0
+    assert [Path(row["file"]).name for row in table] == ["one.txt"] * 2 + ["three.txt"] * 6
+    assert [row["spectrum"] for row in table[2::2]] == ["column 2", "column 3", "column 4"]
+    bound = bound_of_lines(
+        energy_edges_eV(WAVELENGTH),
+        {"width_eV": 0.6e-3, "energy_1_eV": 2.3765, "area_1_counts": 2e4, "background_0": 20.0},
+        read_noise_e=5.0,
+    )["energy_1_eV"]
+    for row, expected in zip(table, ENERGIES * 4, strict=True):
+        error = float(row["energy_1_eV_error"])
+        assert row["verdict"] == "converged", row["reason"]
+        assert float(row["energy_1_eV"]) == pytest.approx(expected, abs=5.0 * error)
+        assert bound * 0.9 < error < 2.0 * bound
+        assert float(row["width_eV"]) == pytest.approx(0.6e-3, rel=0.05)
+
+
+def test_without_a_window_the_strongest_line_is_found(tmp_path: Path) -> None:
+    _, table, _ = fit(written(tmp_path / "s.txt", WAVELENGTH, spectrum(5)))
+
+    assert float(table[0]["energy_1_eV"]) == pytest.approx(ENERGIES[0], abs=1e-4)
+
+
+def test_air_is_told_apart_from_vacuum_and_an_unknown_axis_is_remarked(tmp_path: Path) -> None:
+    in_air = written(tmp_path / "s.txt", air_from_vacuum_nm(WAVELENGTH), spectrum(6))
+    said = written(
+        tmp_path / "t.txt", air_from_vacuum_nm(WAVELENGTH), spectrum(6), header="nm air\tA"
+    )
+
+    _, (right,), quiet = fit(in_air, "--medium", "air")
+    _, (wrong,), remark = fit(in_air)
+    _, (known,), _ = fit(said)
+
+    assert float(right["energy_1_eV"]) == pytest.approx(ENERGIES[0], abs=5e-5)
+    assert float(known["energy_1_eV"]) == pytest.approx(ENERGIES[0], abs=5e-5)
+    assert float(wrong["energy_1_eV"]) - ENERGIES[0] == pytest.approx(0.66e-3, abs=5e-5)
+    assert "taken as vacuum" in remark
+    assert "taken as vacuum" not in quiet
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_the_others_from_being_fitted(
+    tmp_path: Path,
+) -> None:
+    good = written(tmp_path / "good.txt", WAVELENGTH, spectrum(7))
+    bad = tmp_path / "bad.txt"
+    bad.write_text("no spectrum\n")
+
+    code, table, remarks = fit(bad, good, tmp_path / "absent.txt")
+
+    assert code == 1
+    assert len(table) == 1
+    assert "bad.txt: holds no table of numbers" in remarks
+    assert "absent.txt" in remarks
+
+
+def test_table_and_plots_go_where_they_are_wanted(tmp_path: Path) -> None:
+    file = written(tmp_path / "s.txt", WAVELENGTH, spectrum(8))
+
+    result = CliRunner().invoke(
+        app,
+        [
+            "fit",
+            str(file),
+            "--out",
+            str(tmp_path / "t.csv"),
+            "--plot",
+            str(tmp_path / "plots"),
+            *WINDOWS,
+        ],
+    )
+
+    assert result.exit_code == 0
+    assert "2 fits written to" in result.stdout
+    assert (tmp_path / "t.csv").read_text().count("\n") == 3
+    drawn = sorted((tmp_path / "plots").iterdir())
+    assert len(drawn) == 2
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_an_empty_spectrum_is_a_row_with_a_verdict_and_can_be_drawn(tmp_path: Path) -> None:
+    flat = written(tmp_path / "flat.txt", WAVELENGTH, 600.0 + np.zeros(600))
+
+    code, (row,), _ = fit(flat, "--plot", tmp_path)
+
+    assert code == 0
+    assert row["verdict"] == "no signal"
+    assert row["energy_1_eV"] == row["energy_1_eV_error"] == ""
+    assert list(tmp_path.glob("*.png"))
+
+
+def test_cosmic_rays_in_one_of_several_spectra_are_masked_and_counted(tmp_path: Path) -> None:
+    spectra = [spectrum(s) for s in range(10, 15)]
+    line = int(np.argmax(spectra[2]))
+    spectra[2][line + 150] += 9000.0
+    file = written(tmp_path / "series.txt", WAVELENGTH, *spectra)
+
+    said: list[str] = []
+    fits = list(fit_file(file, FileFitOptions(), tell=said.append))
+
+    assert any("1 pixels of 1 spectra masked as cosmic rays" in text for text in said)
+    assert np.flatnonzero(np.isnan(fits[2].counts)).tolist() == [line + 150]
+
+
+def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path) -> None:
+    clipped = np.minimum(spectrum(9, area=4e5), 4000.0)
+    file = written(tmp_path / "s.txt", WAVELENGTH, clipped)
+
+    _, (blind,), _ = fit(file)
+    _, (told,), _ = fit(file, "--saturation", 4000)
+
+    assert float(told["width_eV"]) == pytest.approx(0.6e-3, rel=0.05)
+    assert float(blind["width_eV"]) > 0.7e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--lines", "4"), "lines '4': expected 1, 2, 3 or auto"),
+        (("--shape", "box"), "shape 'box': expected gauss or lorentz"),
+        (("--medium", "water"), "medium 'water': expected air or vacuum"),
+        (("--window", "2.4"), "expected LOW:HIGH"),
+        (("--window", "2.4:2.3"), "must be above 0 and below"),
+        (("--window", "a:b"), "expected LOW:HIGH"),
+    ],
+)
+def test_an_option_that_is_none_is_refused_before_anything_is_read(
+    tmp_path: Path, options: tuple[str, str], message: str
+) -> None:
+    code, table, remarks = fit(tmp_path / "absent.txt", *options)
+
+    assert code == 1
+    assert table == []
+    assert message in remarks
+
+
+def test_a_window_in_nanometres_is_one_in_electronvolts() -> None:
+    low, high = parse_window("515nm:525nm")
+
+    assert (low, high) == pytest.approx((2.361604, 2.407460), abs=1e-6)
+    assert parse_window("2.36:2.41eV") == (2.36, 2.41)
+
+
+def test_noise_and_offset_are_read_off_the_dark_stretches() -> None:
+    found = estimate_noise(spectrum(30))
+    of_gain_2 = estimate_noise(spectrum(30), gain_e_per_count=2.0, offset_counts=600.0)
+
+    assert found.offset_counts == pytest.approx(620.0, abs=4.0)
+    assert found.read_noise_e == pytest.approx(np.sqrt(20.0 + 25.0), rel=0.2)
+    assert of_gain_2.read_noise_e == pytest.approx(2.0 * found.read_noise_e)
+    assert of_gain_2.offset_counts == 600.0
+    with pytest.raises(ValueError, match="no stretch of the spectra has finite counts"):
+        estimate_noise(np.full(600, np.nan))
+
+
+@pytest.mark.skipif(not FIELD_SWEEP.exists(), reason="measured spectra (../shared/data) not here")
+def test_a_line_that_a_field_does_not_move_as_found_independently() -> None:
+    options = FileFitOptions(windows_eV=(parse_window("752nm:757nm"),))
+
+    fits = {one.spectrum: one.fit for one in fit_file(FIELD_SWEEP, options)}
+
+    assert len(fits) == 161
+    still = [fit for label, fit in fits.items() if -4.0 <= float(label.removesuffix(" V")) <= 1.0]
+    energies = np.array([fit["energy_1_eV"] for fit in still])
+    assert all(fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT) for fit in still)
+    assert np.median(energies) == pytest.approx(1.6430, abs=0.0002)
+    assert np.std(energies) < 0.1e-3
+    assert 2.3e-3 < np.median([fit["width_eV"] for fit in still]) < 2.7e-3
