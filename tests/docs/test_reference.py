@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -79,9 +80,15 @@ def _shares_its_name(key: str, field: FieldInfo, file: type[BaseModel]) -> bool:
     return len({other.is_required() for other in others}) > 1
 
 
+def _commands(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield all commands by name, those of a group too."""
+    for name, command in getattr(group, "commands", {}).items():
+        yield name, command
+        yield from _commands(command)
+
+
 def test_every_command_and_option_is_explained_and_none_is_invented() -> None:
-    group = typer.main.get_command(command_line.app)
-    commands = getattr(group, "commands", {})
+    commands = dict(_commands(typer.main.get_command(command_line.app)))
     options = {
         name
         for command in commands.values()

@@ -224,9 +224,19 @@ def _check_toml(text: str, folder: Path, where: str) -> None:
     base = "" if name else (examples / (STATION if _is_station(text) else SWEEP)).read_text()
     path.write_text(with_sections(base, text), encoding="utf-8")
     if _is_station(text):
-        check(examples / "polarization.toml", path)
+        check(_sweep_for(path), path)
     else:
         check(path, examples / STATION)
+
+
+def _sweep_for(station: Path) -> Path:
+    """Write a sweep beside the station file that uses the first of its gratings."""
+    spectrograph = tomllib.loads(station.read_text(encoding="utf-8"))["spectrograph"]
+    sweep = (station.parent / "polarization.toml").read_text(encoding="utf-8")
+    path = station.parent / "sweep_of_snippet.toml"
+    first = spectrograph["grating"][0]["number"]
+    path.write_text(re.sub(r"grating = \d+", f"grating = {first}", sweep), encoding="utf-8")
+    return path
 
 
 def _is_station(text: str) -> bool:
