@@ -139,12 +139,12 @@ def test_pixels_hold_the_integral_of_gauss_and_lorentz(shape: Shaped, pixelled: 
 
 
 def test_the_parts_in_all_pixels_make_up_the_line_however_it_falls_on_them() -> None:
-    edges = np.linspace(-2e3, 2e3, 4001)
+    edges = np.linspace(-1e3, 1e3, 2001)
 
     for centre in (0.0, 0.5, 0.123):
         for shape, widths in CASES[4:]:
             part = shape(edges, centre=centre, **widths).part
-            assert part.sum() == pytest.approx(1.0, abs=3e-4)  # a Lorentzian reaches far
+            assert part.sum() == pytest.approx(1.0, abs=5e-4)  # a Lorentzian reaches far
             assert (part >= 0.0).all()
 
 

@@ -131,3 +131,13 @@ def test_the_field_sweep_has_every_voltage_once_in_order() -> None:
     assert found.counts.shape == (161, 1340)
     assert all(b - a == pytest.approx(0.1) for a, b in pairwise(voltages))
     assert voltages[0] == -8.0
+
+
+def test_the_spectrum_without_field_has_its_four_lines() -> None:
+    found = read_any(MEASURED / "mose2ws2_bias/electric_field.zip")
+    counts = found.counts[found.labels.index("0 V")]
+
+    for line_nm in (754.77, 765.70, 767.51, 774.04):
+        near = np.flatnonzero(np.abs(found.wavelength_nm - line_nm) < 1.0)
+        highest = found.wavelength_nm[near[np.argmax(counts[near])]]
+        assert highest == pytest.approx(line_nm, abs=0.01)

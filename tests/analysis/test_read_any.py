@@ -153,8 +153,8 @@ def sif(**changed: bytes) -> bytes:
         b"Andor Technology Multi-Channel File\n65538 1\n65567 0 0 1 1504875832 -50 \0 \0 \0 \0 \0 0"
         b" 0.1 0.1 0.1 1 \nDU888_BV \n 3 1 1\nC:\\a.sif \n65538 4\nab\n\nx\n65538 \0\0 0 0\n65540 "
         b"\2 \0 \1 \0 \1 \0\n" + part["polynomial"] + b"\n0 1 0 0\n0 1 0 0\n0\n13\n13\n1\n"
-        + part["label"] + b"6\nCounts12\nPixel number" + part["sizes"] + b"\n" + part["area"] + b"\n"
-        + part["stamps"] + part["flag"] + part["frames"]
+        + part["label"] + b"6\nCounts12\nPixel number" + part["sizes"] + b"\n"
+        + part["area"] + b"\n" + part["stamps"] + part["flag"] + part["frames"]
     )  # fmt: skip
 
 
