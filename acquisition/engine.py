@@ -295,12 +295,12 @@ class Engine:
         exposure_s = self._choice.exposure_s(point)
         probe = self._choice.is_probe(point)
         self._vigil.monitors.mark()
-        self._exposer.expose(point, exposure_s)
-        angle = self._verifier.read_angle()
+        angle: dict[str, float] = {}
+        self._exposer.expose(point, exposure_s, lambda: angle.update(self._verifier.read_angle()))
         if self._verifier.angle_holds(point, angle):
             self._premove(following)
         readings = {**self._verifier.read(point), **angle}
-        violations = self._verifier.violations(point, readings)
+        violations = self._verifier.violations(point, readings) + self._verifier.light_leaks(point)
         exposed = self._exposer.read_out(meanwhile=self._advance_moves)
         readings["laser_open_s"] = exposed.laser_open_s
         wants_repeat, flags = self._judge_counts(point, exposed, exposure_s)

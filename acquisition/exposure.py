@@ -16,7 +16,8 @@ from drivers.status import Status
 
 __all__ = ["DetectorSetup", "Exposed", "Exposer", "is_saturated", "peak_rate"]
 
-SHUTTER_POLL_S = 0.004
+SHUTTER_POLL_S = 0.002  # once it should be there
+SHUTTER_EARLY_S = 0.01  # before it was there at its fastest
 READOUT_POLL_S = 0.002  # once the camera should be ready
 MEANWHILE_POLL_S = 0.01  # of what moves during the readout
 EXPOSURE_MARGIN_S = 30.0  # beyond exposure and readout before the camera counts as stuck
@@ -59,6 +60,7 @@ class Exposer:
         self._deadline_s = 0.0
         self._opened_s: float | None = None
         self._laser_open_s = 0.0
+        self._shutter_s = 0.0  # what its shortest movement took
         self.is_busy = False
 
     @property
@@ -74,8 +76,13 @@ class Exposer:
         since_s = 0.0 if self._opened_s is None else self._vigil.clock.now() - self._opened_s
         return self._laser_open_s + since_s
 
-    def expose(self, point: Point, exposure_s: float) -> None:
-        """Expose and block the light again; readout may still go on afterwards."""
+    def expose(
+        self, point: Point, exposure_s: float, exposed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Expose and block the light again; readout may still go on afterwards.
+
+        exposed: called when the exposure is over, while the shutter closes: reads, moves nothing.
+        """
         settings = self._settings(point, exposure_s)
         self._laser_open_s, self.is_busy = 0.0, True
         self._camera.arm(settings)
@@ -89,7 +96,10 @@ class Exposer:
         light_s = series_s - self._detector.readout_s
         self._vigil.pass_time(f"exposure {settings.frames} x {exposure_s:g} s", light_s)
         self._vigil.until("end of exposure", self._is_exposed, poll_s=READOUT_POLL_S)
-        self.block_light()
+        if self._opened_s is None:
+            exposed()
+        else:
+            self._move_shutter(False, meanwhile=exposed)
 
     def read_out(self, meanwhile: Callable[[], None]) -> Exposed:
         """Wait for the end of the readout and return the frames.
@@ -125,16 +135,25 @@ class Exposer:
             open_shutter=point.kind is not PointKind.DARK,
         )
 
-    def _move_shutter(self, is_open: bool) -> None:
+    def _move_shutter(self, is_open: bool, meanwhile: Callable[[], None] = lambda: None) -> None:
         if self._shutter is None:
             return
         clock = self._vigil.clock
+        start_s = clock.now()
         if is_open:
-            self._opened_s = clock.now()
+            self._opened_s = start_s
         status = self._shutter.set(is_open)
         awaited = f"laser shutter {'opens' if is_open else 'closes'}"
-        self._vigil.until(awaited, status.poll, poll_s=SHUTTER_POLL_S)
-        status.check()
+        try:
+            meanwhile()
+        finally:
+            if not status.poll():
+                early_s = start_s + self._shutter_s - SHUTTER_EARLY_S
+                self._vigil.pass_time(awaited, early_s - clock.now())
+            self._vigil.until(awaited, status.poll, poll_s=SHUTTER_POLL_S)
+            status.check()
+        took_s = clock.now() - start_s
+        self._shutter_s = min(self._shutter_s or took_s, took_s)
         if not is_open and self._opened_s is not None:
             self._laser_open_s += clock.now() - self._opened_s
             self._opened_s = None

@@ -153,7 +153,7 @@ class AngleMover:
 
     quantity = "polarization"
     overlaps_readout = True
-    poll_s = 0.004
+    poll_s = 0.002
     criterion: SettleCriterion | None = None
 
     def __init__(

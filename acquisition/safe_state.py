@@ -16,7 +16,7 @@ from acquisition.bias_port import BiasPort
 from acquisition.engine_status import Safety
 from acquisition.station import Station
 from drivers.clock import Clock
-from drivers.errors import DeviceError
+from drivers.errors import DeviceError, InstrumentError
 from drivers.roles import Shutter
 
 __all__ = ["SafeReport", "make_safe"]
@@ -110,6 +110,9 @@ class _WayToSafety:
         status = shutter.set(False)
         self._wait_until(status.poll, STEP_DEADLINE_S, status.action)
         status.check()
+        found = shutter.read().get("is_open")  # it may have slid back since it answered
+        if found is None or not found.is_good or found.value != 0.0:
+            raise InstrumentError(shutter.name, f"answered closed, then found: {found}")
 
     def await_zero(self, bias: BiasPort) -> None:
         self._wait_until(lambda: bias.status().is_zero, BIAS_DEADLINE_S, "bias to 0 V")

@@ -135,6 +135,14 @@ class Verifier:
             found.append(_beyond("shutter", "laser shutter", readings["shutter_open"], 0.0, ""))
         return tuple(violation for violation in found if violation is not None)
 
+    def light_leaks(self, point: Point) -> tuple[Violation, ...]:
+        """Return whether the laser shutter, closed after a row with light, is found otherwise."""
+        if self._station.shutter is None or point.kind is not PointKind.SAMPLE:
+            return ()
+        is_open = _good(self._station.shutter.read(), "is_open")
+        leak = _beyond("shutter", "laser shutter after the exposure", is_open, 0.0, "")
+        return () if leak is None else (leak,)
+
     def _temperature(self, setpoint_K: float, readings: Mapping[str, float]) -> Violation | None:
         tolerance_K = self._tolerances.temperature_K
         for channel in ("temperature_K", "temperature_min_K", "temperature_max_K"):

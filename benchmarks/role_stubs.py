@@ -129,8 +129,14 @@ class StubStage(Stub):
 
 
 class StubShutter(Stub):
+    is_open = False
+
     def set(self, is_open: bool) -> Status:
+        self.is_open = is_open
         return Status.finished("shutter")
+
+    def read(self) -> Mapping[str, Reading]:
+        return {"is_open": self.reading(float(self.is_open), "")}
 
 
 class StubSpectrograph(Stub):

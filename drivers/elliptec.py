@@ -44,7 +44,7 @@ STATUS_TEXTS = {
 }
 BUSY = "GS09"
 SLOWEST_DEG_PER_S = 100.0  # a quarter of the usual speed
-FRESH_S = 0.05  # a place read so lately need not be asked for again before a move
+FRESH_S = 0.5  # a place read so lately need not be asked for again before a move
 MAX_ANGLE_DEG = 3.6e5
 
 
@@ -349,7 +349,7 @@ class ELL6Shutter(_Module):
         self._travel: int | None = None
 
     def set(self, is_open: bool) -> Status:
-        """Open or close; done when the slide was found where it should be."""
+        """Open or close; done when the module answered that the slide stands where it should."""
         self._await_rest()
         far_end = self._far_end()  # asked before the movement, whose answer comes by itself
         goes_forward = is_open is self._config.open_is_forward
@@ -388,9 +388,8 @@ class ELL6Shutter(_Module):
         return self._travel
 
     def _verify(self, position: int, target: int) -> None:
-        found = self._read_position() if position == target else position
-        if found != target:
-            raise InstrumentError(self.name, f"stands at {found}, not at {target}")
+        if position != target:
+            raise InstrumentError(self.name, f"stands at {position}, not at {target}")
 
     def _opening(self, position: int) -> Reading:
         ends = {0: not self._config.open_is_forward, self._far_end(): self._config.open_is_forward}

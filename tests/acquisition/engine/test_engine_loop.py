@@ -12,6 +12,7 @@ from acquisition.point_table import PointKind
 from acquisition.record import AttemptState
 from acquisition.settle import OnTimeout, SettleCriterion
 from drivers.errors import InstrumentError
+from drivers.roles import Reading
 
 
 def states(bench) -> list[AttemptState]:
@@ -129,6 +130,36 @@ def test_a_background_with_the_laser_on_is_never_accepted_silently(bench, rows):
     assert outcome.reason is FinishReason.COMPLETED_WITH_FLAGS
     assert states(bench) == [AttemptState.REJECTED, AttemptState.OK]
     assert all("laser shutter" in text for (text,) in flags(bench))
+
+
+def test_a_point_after_which_light_leaks_is_never_accepted_silently(bench, rows):
+    bench.policy = EnginePolicy(retries=1)
+    bench.shutter.read = lambda: {"is_open": Reading(1.0, "", bench.clock.now())}
+
+    outcome = bench.run(rows(1), without=["cryostat", "bias"])
+
+    assert outcome.reason is FinishReason.COMPLETED_WITH_FLAGS
+    assert states(bench) == [AttemptState.REJECTED, AttemptState.OK]
+    assert all("laser shutter after the exposure" in text for (text,) in flags(bench))
+    assert any("laser shutter closed" in text for text in outcome.safe.failed)
+
+
+def test_the_angle_is_read_after_the_exposure_while_the_light_goes_out(bench, rows):
+    bench.shutter.move_s = 0.3
+    reads_s: list[float] = []
+    true_read = bench.stage.read
+
+    def read() -> dict:
+        reads_s.append(bench.clock.now())
+        return true_read()
+
+    bench.stage.read = read
+    bench.run(rows(1, angle_deg=10.0, exposure_s=5.0), without=["cryostat", "bias"])
+
+    exposed_s = bench.calls("camera", "trigger")[0][0] + 5.0
+    closes_s = next(t for t, *_, is_open in bench.calls("shutter", "set") if not is_open)
+    assert len([t for t in reads_s if exposed_s <= t <= closes_s + 0.3]) == 1
+    assert closes_s >= exposed_s
 
 
 def test_the_dose_is_the_time_the_shutter_was_open(bench, rows):
