@@ -216,9 +216,10 @@ class Line:
         return reply
 
     def _drain(self) -> None:
-        # A reply may come up to three timeouts after its question, of which one has passed
+        # A reply, or the rest of one, may come up to four timeouts after its question, of which one
+        # has passed; later, the rest of one may look like the whole answer to the next question
         for _ in range(MAX_DRAINED):
-            if self.receive(2 * self.timeout_s) is None:
+            if self.receive(3 * self.timeout_s) is None:
                 return
         raise ReplyError(self.name, f"still talking after {MAX_DRAINED} unasked replies")
 

@@ -80,7 +80,7 @@ def test_an_instrument_that_does_not_even_say_its_name_is_not_asked_again(script
     with pytest.raises(LinkTimeout, match="no identity"):
         line.ask("KRDG? A", NUMBER)
 
-    assert clock.now() == pytest.approx(2.0)  # timeout, silence of two more, identity
+    assert clock.now() == pytest.approx(2.5)  # timeout, silence of three more, identity
 
 
 def test_replies_before_the_identity_are_dropped(scripted, clock):

@@ -156,7 +156,7 @@ def test_under_faults_the_pressure_is_true_or_an_error_of_ours(clock, seed):
 
 def test_a_controller_that_is_off_is_a_timeout(clock):
     bench = Bench(clock)
-    bench.setup.cores["gauge"].power_cycle(clock.now())
+    bench.setup.cores["gauge"].stall(clock.now(), 60.0)
 
     with pytest.raises(LinkTimeout):
         bench.gauge.read_pressure()
