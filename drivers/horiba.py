@@ -20,6 +20,7 @@ from drivers.roles import (
     Frame,
     Identity,
     Reading,
+    ReadingStatus,
     Setting,
     Spectrograph,
 )
@@ -143,19 +144,21 @@ class HoribaMonochromator:
 
     def read_wavelength_nm(self) -> float:
         """Read the centre wavelength."""
-        return float(self._module.ask("getPosition")["wavelength"])
+        return self._module.number("getPosition", "wavelength")
 
     def read_grating(self) -> int:
         """Read the position of the turret."""
-        return int(self._module.ask("getGratingPosition")["position"])
+        return int(self._module.number("getGratingPosition", "position"))
 
     def read(self) -> Mapping[str, Reading]:
-        """Read centre wavelength and grating."""
+        """Read centre wavelength and grating; flagged where they mean nothing after a restart."""
         wavelength_nm, grating = self.read_wavelength_nm(), self.read_grating()
-        now = self._clock.now()
+        now, status, note = self._clock.now(), ReadingStatus.OK, ""
+        if not self._is_initialised():
+            status, note = ReadingStatus.FAULT, "not initialised: its positions mean nothing yet"
         return {
-            "wavelength_nm": Reading(wavelength_nm, "nm", now),
-            "grating": Reading(float(grating), "", now),
+            "wavelength_nm": Reading(wavelength_nm, "nm", now, status, note),
+            "grating": Reading(float(grating), "", now, status, note),
         }
 
     def settings(self) -> Mapping[str, Setting]:
@@ -367,7 +370,7 @@ class HoribaCamera:
     def read(self) -> Mapping[str, Reading]:
         """Read the detector's temperature; nothing where the camera can't tell while it exposes."""
         try:
-            temperature_C = float(self._module.ask("getChipTemperature")["temperature"])
+            temperature_C = self._module.number("getChipTemperature", "temperature")
         except IclError as error:
             if error.code != ACQUIRING:
                 raise
@@ -376,12 +379,13 @@ class HoribaCamera:
 
     def settings(self) -> Mapping[str, Setting]:
         """Read back what a restart or another client changes."""
-        unit_s = 1e-3 if int(self._get("TimerResolution", "resolutionToken")) == 0 else 1e-6
+        token = self._module.number("getTimerResolution", "resolutionToken")
+        unit_s = 1e-3 if token == 0 else 1e-6
         return {
-            "exposure_s": float(self._get("ExposureTime", "time")) * unit_s,
-            "frames": int(self._get("AcqCount", "count")),
-            "gain": int(self._get("Gain", "token")),
-            "speed": int(self._get("Speed", "token")),
+            "exposure_s": self._module.number("getExposureTime", "time") * unit_s,
+            "frames": int(self._module.number("getAcqCount", "count")),
+            "gain": int(self._module.number("getGain", "token")),
+            "speed": int(self._module.number("getSpeed", "token")),
         }
 
     def close(self) -> None:

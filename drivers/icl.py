@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from math import inf
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -194,6 +194,17 @@ class IclModule:
         known = self.client.recall(self._key, command, age_s)
         return self.ask(command) if known is None else known
 
+    def number(self, question: str, key: str) -> float:
+        """Return one number of the results of a question. Raises ReplyError for anything else."""
+        found = self.ask(question)[key]
+        try:
+            number = float(found)
+        except (TypeError, ValueError):
+            number = nan
+        if not isfinite(number):
+            raise ReplyError(self.name, f"{self._prefix}_{question}: {key} is {found!r}")
+        return number
+
     def ask_as_it_is(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Return the results of a command that is refused where the server forgot the instrument,
         which then has forgotten its settings as well."""
@@ -234,7 +245,10 @@ class IclModule:
 
     def _entry(self) -> dict[str, Any] | None:
         devices = self._ask("list", {}, self.client.timeout_s, 1 + RETRIES).get("devices", [])
-        return next((entry for entry in devices if int(entry["index"]) == self._index), None)
+        try:
+            return next((entry for entry in devices if int(entry["index"]) == self._index), None)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReplyError(self.name, f"{self._prefix}_list was answered {devices!r}") from error
 
     def _ask_open(
         self, command: str, parameters: Mapping[str, Any], patience_s: float, tries: int

@@ -94,7 +94,7 @@ class Keithley2410Supply(KeithleySupply):
     def settings(self) -> Mapping[str, Setting]:
         """Read back what a power cycle or a knob changes; protection_V is "NONE" above 500 V."""
         texts = {**self._ask_all(SETTINGS), **self._ask_all(MORE_SETTINGS)}
-        protection_V = scpi.parse_protection(texts["protection_V"])
+        protection_V = self._protection_V(texts["protection_V"])
         found: dict[str, Setting] = {
             key: text if re.fullmatch(scpi.NUMBER, text) is None else float(text)
             for key, text in texts.items()

@@ -106,7 +106,7 @@ class Keithley2470Supply(KeithleySupply):
             key: text if re.fullmatch(scpi.NUMBER, text) is None else float(text)
             for key, text in texts.items()
         }
-        protection_V = scpi.parse_protection(texts["protection_V"])
+        protection_V = self._protection_V(texts["protection_V"])
         found["protection_V"] = "NONE" if protection_V is None else protection_V
         return found
 

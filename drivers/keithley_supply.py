@@ -187,6 +187,12 @@ class KeithleySupply(ABC):
         except ValueError as error:
             raise ReplyError(self.name, str(error)) from error
 
+    def _protection_V(self, text: str) -> float | None:
+        try:
+            return scpi.parse_protection(text)
+        except ValueError as error:
+            raise ReplyError(self.name, str(error)) from error
+
     def _ask_all(self, questions: Mapping[str, str]) -> dict[str, str]:
         pattern = re.compile(";".join(["[^;]+"] * len(questions)))
         answers = self._line.ask(";".join(questions.values()), pattern).split(";")
