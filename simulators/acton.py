@@ -15,6 +15,7 @@ Rules (IsoPlane and SpectraPro manuals; odemis, ScopeFoundry; [mem]: from memory
 8. What is sent before the ok waits in the input [mem].
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -351,9 +352,12 @@ class SpectraPro(InstrumentCore):
         }
 
 
+NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+
+
 def _number(word: str) -> float | None:
     """Return the finite number that a word is, None for any other word."""
-    if not word.strip("+-").replace(".", "", 1).isdecimal():
+    if NUMBER.fullmatch(word) is None:
         return None
-    number = float(word) if word.count("+") + word.count("-") <= 1 else None
-    return number if number is not None and isfinite(number) else None
+    number = float(word)
+    return number if isfinite(number) else None
