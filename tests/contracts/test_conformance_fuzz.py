@@ -1,0 +1,154 @@
+"""Random and mutated bytes into every simulator core, and as replies into every driver.
+
+What goes in is mutated from what really was said on that line. Nothing but our own errors comes
+out, nothing hangs, nothing grows.
+"""
+
+import os
+import random
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from drivers.errors import DeviceError
+
+SHORT, CAMPAIGN = 150, int(os.environ.get("CONFORMANCE_STRINGS", "100000"))
+NASTY = (
+    b",",
+    b";",
+    b"?",
+    b'"',
+    b"1e309",
+    b"nan",
+    b"-",
+    b"\r\n",
+    b"\n",
+    b">",
+    b"\x00",
+    b"[]",
+    b"9" * 40,
+)
+LARGEST = 4000  # entries in all containers of one core
+
+
+def seeded(name: str) -> random.Random:
+    return random.Random(name)  # noqa: S311 - repeatable, not secret
+
+
+def mutated(message: bytes, chance: random.Random) -> bytes:
+    """Return a message with some bytes changed; sometimes noise instead of it."""
+    if chance.random() < 0.1:
+        return chance.randbytes(chance.randint(0, 120))
+    changed = bytearray(message[:4000])
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(changed) + 1)
+        match chance.randrange(5):
+            case 0:
+                changed[place:place] = bytes([chance.randrange(256)])
+            case 1:
+                del changed[place : place + chance.randint(1, 3)]
+            case 2 if place < len(changed):
+                changed[place] ^= 1 << chance.randrange(8)
+            case 3:
+                del changed[place:]
+            case _:
+                changed[place:place] = chance.choice(NASTY)
+    return bytes(changed)
+
+
+def spoken(stand: Callable, name: str) -> tuple[list[bytes], list[bytes]]:
+    """Return what driver and instrument say to each other in a small sweep."""
+    bench = stand(name)
+    device = bench.connect()
+    device.identify()
+    device.settings()
+    device.read()
+    bench.part.operate(bench, device, seeded(name))
+    return list(dict.fromkeys(bench.wire.sent)), list(dict.fromkeys(bench.wire.received))
+
+
+def size_of(core: object) -> int:
+    containers = (dict, list, set, bytearray, deque)
+    return sum(len(each) for each in vars(core).values() if isinstance(each, containers))
+
+
+def fuzz_core(stand: Callable, name: str, strings: int) -> None:
+    requests, _ = spoken(stand, name)
+    chance, bench = seeded(f"core {name}"), stand(name)
+    line, now, before = bench.setup.line(bench.stand.port), 0.0, size_of(bench.core)
+    for number in range(strings):
+        line.receive(mutated(chance.choice(requests), chance), now)
+        now += chance.choice((0.0, 0.001, 0.02, 0.1))
+        line.transmit(now)
+        if number % 100 == 0:
+            assert size_of(bench.core) - before < LARGEST
+    line.transmit(now + 1000.0)
+    bench.core.power_cycle(now + 1000.0)
+    line.transmit(now + 1060.0)
+    due = line.next_due()
+    assert due is None or due > now + 1060.0
+
+
+def fuzz_driver(stand: Callable, name: str, strings: int) -> int:
+    """Feed replies that were mutated as the framing would cut them; return how many."""
+    _, replies = spoken(stand, name)
+    chance, bench = seeded(f"driver {name}"), stand(name)
+    device = bench.connect()
+    device.identify()
+    fed = 0
+
+    def spoil(reply: bytes) -> tuple[float, bytes | None]:
+        nonlocal fed
+        if chance.random() < 0.3:
+            return 0.0, reply
+        fed += 1
+        source = reply if chance.random() < 0.7 else chance.choice(replies)
+        return 0.0, framed(bench, mutated(source, chance))
+
+    bench.wire.arrive = spoil
+    rounds = 0
+    while fed < strings:
+        rounds += 1
+        assert rounds < 20 * strings, "no replies come any more"
+        before = fed
+        for ask in (device.read, device.settings, device.identify):
+            try:
+                ask()
+            except DeviceError as error:
+                if error.device != name:
+                    raise AssertionError(f"{error!r} names another device") from error
+        if fed == before:  # its names came out wrong for good: the line refuses it, as it should
+            bench.close()
+            device = bench.connect()
+            bench.wire.arrive = spoil
+    return fed
+
+
+def framed(bench, message: bytes) -> bytes | None:
+    """Return what the framing makes of a message with its end; None where nothing is complete."""
+    for end in (b"", b"\r\n", b">", b"\r\nOK\r\n", b" ok\r\n"):
+        reply = bench.kind.framing.split(bytearray(message + end))
+        if reply is not None:
+            return reply
+    return None
+
+
+def test_no_core_raises_hangs_or_grows(stand, simulated_model):
+    fuzz_core(stand, simulated_model, SHORT)
+
+
+def test_no_reply_is_more_than_our_error(stand, simulated_model):
+    assert fuzz_driver(stand, simulated_model, SHORT) >= SHORT
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1800)
+def test_campaign_into_the_core(stand, simulated_model):
+    fuzz_core(stand, simulated_model, CAMPAIGN)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1800)
+def test_campaign_into_the_driver(stand, simulated_model):
+    assert fuzz_driver(stand, simulated_model, CAMPAIGN) >= CAMPAIGN
