@@ -655,6 +655,37 @@ def test_an_abort_restarts_the_camera_and_everything_is_sent_again(camera, clock
     assert link.count("ccd_setCenterWavelength") == 2
 
 
+def test_a_place_that_was_read_lately_is_not_asked_for_again(camera, clock):
+    device, link = camera()
+    expose(device, clock)
+    asked = link.count("mono_getPosition")
+
+    mono = IclModule("mono", device._module.client, "mono", 0, "")
+    clock.wait(5.0)
+    mono.ask("getPosition")
+    mono.ask("getGratingPosition")
+    clock.wait(0.9)
+    expose(device, clock)
+    assert link.count("mono_getPosition") == asked + 1
+
+    clock.wait(1.1)
+    expose(device, clock)
+    assert link.count("mono_getPosition") == asked + 2
+
+
+def test_after_an_order_to_the_monochromator_its_place_is_asked_for_again(camera, clock):
+    device, link = camera(mono_moveToPosition={})
+    mono = IclModule("mono", device._module.client, "mono", 0, "")
+    mono.ask("getPosition")
+    mono.ask("getGratingPosition")
+    mono.ask("moveToPosition", wavelength=700.0)
+    link.answers["mono_getPosition"] = {"wavelength": 700.0}
+
+    expose(device, clock)
+
+    assert link.parameters("ccd_setCenterWavelength")["wavelength"] == 700.0
+
+
 def test_an_abort_is_harmless_when_nothing_runs(camera):
     device, link = camera()
 
