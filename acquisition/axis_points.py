@@ -49,6 +49,8 @@ def _values(written: object, unit: str) -> Iterable[float]:
         case bool():
             raise refusal(_FORMS)
         case int() if unit == "":
+            if written > LONGEST_AXIS:  # never counted out: 10^9 of them fill the memory
+                raise refusal(f"at most {LONGEST_AXIS} values")
             return (float(index) for index in range(written))
         case str():
             return _segments(written)

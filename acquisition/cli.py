@@ -82,7 +82,8 @@ def run(
     fit: Fit = True,
     final: Final = True,
     seed: Annotated[
-        int | None, typer.Option(help="seed of the simulated world, instead of the station's")
+        int | None,
+        typer.Option(help="seed of the simulated world, instead of the station's", min=0),
     ] = None,
     as_json: AsJson = False,
     verbose: Verbose = False,
@@ -285,7 +286,7 @@ def simulate(
         Path | None, typer.Option("--write", help="write the station file here, not to stdout")
     ] = None,
     scale: Annotated[float, typer.Option(help="seconds of experiment per second", min=0.01)] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="seed of the world")] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of the world", min=0)] = None,
     transport: Annotated[
         list[str] | None,
         typer.Option(help="other than the default, such as bias=serial or elliptec=tcp"),

@@ -20,6 +20,13 @@ def truth_of(station: StationConfig, *, pixels: int | None = None) -> Truth:
         hardware["cryostat"] = {"cooling": "helium_flow"}
     if station.bias is not None:
         hardware["bias"] = {"series_ohm": station.bias.series_ohm}
+        hardware["electrodes"] = {"polarity": station.bias.polarity}
+    if station.polarizer is not None:
+        hardware["optics"] = {
+            "rotating_element": station.polarizer.rotates.replace("-", "_").replace(" ", "_"),
+            "polarizer_zero_deg": station.polarizer.zero_deg,
+            "polarizer_sense": station.polarizer.sense,
+        }
     return _merged(hardware, station.simulation.truth)
 
 

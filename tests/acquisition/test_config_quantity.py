@@ -94,6 +94,11 @@ def test_a_count_is_an_axis_without_unit() -> None:
     assert read_points(3, "") == (0.0, 1.0, 2.0)
 
 
+def test_a_huge_count_is_refused_without_counting_to_it() -> None:
+    with pytest.raises(ValueError, match="at most 100000 values"):
+        read_points(10**18, "")
+
+
 @pytest.mark.parametrize(
     ("written", "allowed"),
     [
