@@ -111,7 +111,9 @@ class JournalReader:
     def __init__(self, folder: Path) -> None:
         """Open the journal in `folder`. Raises StorageError, SchemaError if it is a newer one's."""
         if not (folder / JOURNAL).exists():
-            raise StorageError(f"{folder}: holds no run: there is no {JOURNAL}, nothing was measured")
+            raise StorageError(
+                f"{folder}: holds no run: there is no {JOURNAL}, nothing was measured"
+            )
         self.folder = folder
         if self._mode == "ro":
             _finish_interrupted_seal(folder)

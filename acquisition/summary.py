@@ -80,9 +80,7 @@ class RunSummary:
         return asdict(self)
 
 
-def summarise(
-    folder: Path, *, with_digest: bool = False, with_laws: bool = False
-) -> RunSummary:
+def summarise(folder: Path, *, with_digest: bool = False, with_laws: bool = False) -> RunSummary:
     """Read the journal in this folder, running or ended. Raises StorageError.
 
     with_laws: fits the laws of the sweep to all its frames, which takes some seconds.
