@@ -15,7 +15,7 @@ from drivers.errors import DeviceError
 from simulators.faults import FaultKind, FaultRate, Faults
 
 PROBABILITY = 0.01
-SHORT, CAMPAIGN = 6, int(os.environ.get("CONFORMANCE_RUNS", "1000"))
+SHORT, LONGEST, CAMPAIGN = 6, 60, int(os.environ.get("CONFORMANCE_RUNS", "1000"))
 
 
 def operate(make, name: str, seed: int, wrong_value, told: Counter[str], rate=PROBABILITY) -> None:
@@ -51,12 +51,12 @@ BINARY_SAFE = {
 
 def test_nothing_wrong_is_returned_as_good(stand, simulated_model, wrong_value, commit_seed):
     told: Counter[str] = Counter()
-    for number in range(SHORT):
+    number = 0
+    while number < SHORT or not (told["faults"] and told["good values"] + told["refused"]):
+        assert number < LONGEST, told  # a few messages may well be spared by 5 % of faults
         seed = commit_seed % 1_000_000 + number
         operate(stand, simulated_model, seed, wrong_value, told, 5 * PROBABILITY)
-
-    assert told["good values"] or told["refused"]
-    assert told["faults"]
+        number += 1
 
 
 @pytest.mark.campaign
