@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from acquisition.check import summarise
 from acquisition.commands import CommandQueue
 from acquisition.config import Configuration, load
 from acquisition.engine import Outcome
@@ -64,6 +65,7 @@ def start(
     """
     configuration = _seeded(load(sweep_path, station_path), seed)
     table = expand(configuration.sweep, configuration.station)
+    _warn_of_little_disk(configuration, watcher)
     laboratory = open_laboratory(configuration.station, in_process)
     folder = create_run(configuration, table, laboratory.clock.utc())
     watcher.say(f"run folder: {folder}")
@@ -121,6 +123,13 @@ def _execute(
         watcher.say("building the final file")
         ended = replace(ended, final=build_final(folder))
     return ended
+
+
+def _warn_of_little_disk(configuration: Configuration, watcher: Watcher) -> None:
+    """Say that the disk will probably fill up; a full disk then loses nothing, but a night."""
+    result = summarise(configuration)
+    if not result.disk_suffices:
+        watcher.say(f"the disk: {dict(result.lines())['disk']}")
 
 
 def _remove_if_empty(folder: Path) -> None:

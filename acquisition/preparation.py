@@ -1,10 +1,11 @@
 """What happens between opening the instruments and the first row of a segment."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from acquisition.engine import Engine
 from acquisition.journal import Journal
-from acquisition.point_table import PointKind
+from acquisition.point_table import Point, PointKind
 from acquisition.record import Attempt, Event, Level
 from acquisition.recovery import Recovery
 from acquisition.run_log import RunLog
@@ -19,6 +20,7 @@ __all__ = ["Preparation", "release_broken_blocks"]
 
 POLL_S = 0.05
 TRIES = 3
+MOST_EARLIER = 20  # attempts that say how the crystal wanders
 
 
 def release_broken_blocks(journal: Journal, event_at: tuple[float, float]) -> None:
@@ -153,9 +155,25 @@ class Preparation:
             raise StopRequested(f"the reference differs: {text}. Resume with --accept-changed")
 
     def _doubts(self, before: Attempt, now: Attempt) -> list[str]:
-        changes = compare(before, now, electrons_per_count=self._electrons_per_count)
+        changes = compare(
+            before,
+            now,
+            electrons_per_count=self._electrons_per_count,
+            earlier=self._measured_like(before),
+        )
         new_flags = set(now.flags) - set(before.flags)
         return [*map(str, changes), *sorted(new_flags)]
+
+    def _measured_like(self, reference: Attempt) -> list[Attempt]:
+        """Return the latest other accepted attempts under the same conditions as this one."""
+        points = self._journal.table().points
+        conditions = _conditions(points[reference.point])
+        alike = [
+            key
+            for index, key in self._journal.accepted().items()
+            if index != reference.point and _conditions(points[index]) == conditions
+        ]
+        return [self._journal.attempt(key).attempt for key in sorted(alike)[-MOST_EARLIER:]]
 
     def _last_sample_attempt(self) -> Attempt | None:
         points = self._journal.table().points
@@ -166,3 +184,8 @@ class Preparation:
     def _until(self, awaited: str, status: Status) -> None:
         self._vigil.until(awaited, status.poll, poll_s=POLL_S)
         status.check()
+
+
+def _conditions(point: Point) -> Point:
+    """Return the row without what does not change what is seen there."""
+    return replace(point, index=0, repeat=0, cell=(), block=0, repeats_block=False)

@@ -1,5 +1,6 @@
 """Is it still the same nanocrystal? Compares a reference with what was measured there before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
@@ -34,18 +35,27 @@ class Change:
         )
 
 
-def compare(before: Attempt, now: Attempt, *, electrons_per_count: float) -> tuple[Change, ...]:
+def compare(
+    before: Attempt,
+    now: Attempt,
+    *,
+    electrons_per_count: float,
+    earlier: Sequence[Attempt] = (),
+) -> tuple[Change, ...]:
     """Return what differs by more than 3 sigma: count rate and centre of gravity of the line.
 
     Sigma holds photon and read noise and the scatter of single frames, taken whole: neighbouring
     frames are correlated by blinking and spectral diffusion, so their number does not help.
+    earlier: other attempts under the same conditions; how they scatter is how this crystal wanders
+    over minutes, and belongs to sigma too.
     """
     properties = (("counts per s", _rate), ("centre of gravity in pixels", _centre))
     changes = []
     for what, measure in properties:
         old, old_sigma = measure(before, electrons_per_count)
         new, new_sigma = measure(now, electrons_per_count)
-        sigma = hypot(old_sigma, new_sigma)
+        wander = np.std([old, *(measure(a, electrons_per_count)[0] for a in earlier)])
+        sigma = hypot(old_sigma, new_sigma, float(wander))
         if not abs(new - old) <= SIGMAS * sigma:
             changes.append(Change(what, old, new, abs(new - old) / sigma if sigma else np.inf))
     return tuple(changes)

@@ -14,6 +14,7 @@ from acquisition.journal_rows import StoredAttempt
 from acquisition.point_table import Point
 from acquisition.record import Event, FitRow
 from acquisition.run_laws import law_texts
+from analysis.verdict import Verdict
 
 __all__ = ["RunRow", "RunSummary", "print_summary", "summarise"]
 
@@ -31,6 +32,7 @@ COLUMNS = (
     "flags",
 )
 WIDEST_CHARACTERS = 1000
+NO_VALUES = (Verdict.NO_SIGNAL.value, Verdict.FAILED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def _row(point: Point, stored: StoredAttempt, fit: FitRow | None) -> RunRow:
 
 
 def _fitted(fit: FitRow | None, name: str, *, error: bool = False) -> float | None:
-    if fit is None or name not in fit.names:
+    if fit is None or name not in fit.names or fit.verdict in NO_VALUES:
         return None
     values = fit.errors if error else fit.values
     return float(values[fit.names.index(name)])

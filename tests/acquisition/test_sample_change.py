@@ -57,3 +57,21 @@ def test_frames_let_a_small_shift_be_seen():
 
 def test_darkness_is_compared_with_darkness():
     assert changes(spectrum(1, rate=0.0), spectrum(2, rate=0.0)) == []
+
+
+def test_what_the_crystal_does_by_itself_over_minutes_is_no_change():
+    before, now = spectrum(1, frames=5), spectrum(2, frames=5, centre=523.0)
+    earlier = [spectrum(10 + k, frames=5, centre=520.0 + k) for k in (-3, 0, 3)]
+
+    found = compare(before, now, electrons_per_count=1.0, earlier=earlier)
+
+    assert found == ()
+
+
+def test_earlier_attempts_that_agree_hide_no_change():
+    before, now = spectrum(1, frames=5), spectrum(2, frames=5, centre=560.0)
+    earlier = [spectrum(10 + k, frames=5) for k in range(5)]
+
+    (change,) = compare(before, now, electrons_per_count=1.0, earlier=earlier)
+
+    assert change.what == "centre of gravity in pixels"
