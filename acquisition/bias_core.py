@@ -231,7 +231,9 @@ class BiasCore:
 
     def _judge(self, terminals: Terminals | None, now: float) -> None:
         if now > self._lease_until_s:
-            self.safe(now, reason="lease: no sign of life from the engine", emergency=True)
+            # a ramp to zero that is under way already needs no haste
+            haste = self.state is not BiasState.SAFING
+            self.safe(now, reason="lease: no sign of life from the engine", emergency=haste)
         if terminals is None:
             return
         if breakdown := self._breakdown(terminals):

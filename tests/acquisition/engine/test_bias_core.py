@@ -476,3 +476,14 @@ def test_jitter_of_the_line_never_bunches_steps_at_the_device(target_V, waits_s,
         for end_s, end_V in seen[k:]:
             allowed_V = 5.0 * (end_s - start_s + LONGEST_STEP_S)
             assert abs(end_V - start_V) <= allowed_V + 1e-9
+
+
+def test_a_lease_that_ends_on_the_way_to_zero_makes_the_way_no_steeper():
+    core = BiasCore(RULES)
+    core.arm(20.0, 0.0)
+    core.safe(0.0)
+
+    action = core.advance(None, 2.0 * RULES.lease_s)
+
+    assert action == SetLevel(20.0 - RULES.sweep_slew_V_per_s * LONGEST_STEP_S)
+    assert "lease" in core.trip_reason
