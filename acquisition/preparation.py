@@ -148,21 +148,31 @@ class Preparation:
         if before is None:
             return
         now = self._engine.reference(self._journal.table().points[before.point])
-        doubts = ["its setpoint can't be reached"] if now is None else self._doubts(before, now)
-        text = "; ".join(doubts) or "agrees with what was measured there before"
-        self._log.event(Level.WARNING if doubts else Level.INFO, "reference", text)
-        if doubts and not self._accept_changed:
-            raise StopRequested(f"the reference differs: {text}. Resume with --accept-changed")
+        if now is None:
+            self._judge_reference("can't be measured: its setpoint is not reached")
+        elif doubt := self._doubt(before, now):
+            self._judge_reference(doubt)
+        else:
+            text = "agrees with what was measured there before"
+            self._log.event(Level.INFO, "reference", text)
 
-    def _doubts(self, before: Attempt, now: Attempt) -> list[str]:
+    def _judge_reference(self, trouble: str) -> None:
+        """Stop here, before the sweep goes on with another sample, unless that was allowed."""
+        self._log.event(Level.WARNING, "reference", trouble)
+        if not self._accept_changed:
+            raise StopRequested(f"the reference {trouble}. Resume with --accept-changed")
+
+    def _doubt(self, before: Attempt, now: Attempt) -> str:
+        """Return what speaks against the reference; one under other conditions says nothing."""
+        if new_flags := sorted(set(now.flags) - set(before.flags)):
+            return f"was not measured under the same conditions: {'; '.join(new_flags)}"
         changes = compare(
             before,
             now,
             electrons_per_count=self._electrons_per_count,
             earlier=self._measured_like(before),
         )
-        new_flags = set(now.flags) - set(before.flags)
-        return [*map(str, changes), *sorted(new_flags)]
+        return f"differs: {'; '.join(map(str, changes))}" if changes else ""
 
     def _measured_like(self, reference: Attempt) -> list[Attempt]:
         """Return the latest other accepted attempts under the same conditions as this one."""
