@@ -458,14 +458,14 @@ def _replay(path: Path | None) -> "Replay | None":
         return None
     import numpy as np  # noqa: PLC0415 - only where it is wanted
 
-    from analysis.readers import read_bias_zip  # noqa: PLC0415
+    from analysis.bias_series import read_bias_zip  # noqa: PLC0415
     from simulators.replay import Replay  # noqa: PLC0415
 
     series = read_bias_zip(path)
-    counts = np.rint(series.counts).astype(np.int32)
+    counts = np.rint(series.counts)
     if not np.array_equal(counts, series.counts):
         raise ValueError(f"{path}: counts are not whole numbers, a camera can't show them")
-    return Replay(series.voltage_V, counts, series.wavelength_nm)
+    return Replay(series.voltage_V, counts.astype(np.int32), series.wavelength_nm)
 
 
 def _post(folder: Path, command: Command) -> None:

@@ -17,6 +17,8 @@ __all__ = ["MeasuredSpectra", "in_rising_order"]
 Array = NDArray[np.float64]
 Medium = Literal["air", "vacuum", "unknown"]
 
+_SHORTEST_NM, _LONGEST_NM = 100.0, 30_000.0  # else it is eV, meV, pixels or 1/cm
+
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpectra:
@@ -49,11 +51,17 @@ def in_rising_order(axis: Array, counts: Array, source: str) -> tuple[Array, Arr
     """Return axis and counts with the wavelength rising.
 
     Raises ValueError, naming the file, for an axis that is none: not finite, not positive, not in
-    order. Such an axis is never repaired, since nobody can know how.
+    order, or not in nm. Such an axis is never repaired, since nobody can know how.
     """
     try:
         checked = check_wavelength_axis(axis)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
+    low, high = sorted((float(checked[0]), float(checked[-1])))
+    if low < _SHORTEST_NM or high > _LONGEST_NM:
+        raise ValueError(
+            f"{source}: an axis from {low:.6g} to {high:.6g} is none in nm (allowed is "
+            f"{_SHORTEST_NM:g} to {_LONGEST_NM:g}); name the column of an axis in eV so"
+        )
     turn = slice(None) if checked[-1] > checked[0] else slice(None, None, -1)
     return checked[turn], counts[..., turn]

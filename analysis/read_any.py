@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from analysis.andor_asc import is_andor_asc, read_andor_asc
 from analysis.andor_sif import is_andor_sif, read_andor_sif
+from analysis.bias_series import read_bias_zip
+from analysis.labspec_text import is_labspec_text, parse_labspec_text
 from analysis.measured_spectra import MeasuredSpectra, Medium, in_rising_order
 from analysis.princeton_spe import is_princeton_spe, read_princeton_spe
-from analysis.readers import read_bias_zip
 from analysis.run_file import RunFile
 from analysis.text_spectra import parse_text_spectra
+from analysis.text_table import decoded
 
 __all__ = ["read_any"]
 
@@ -24,7 +26,7 @@ _MOST_BINARY = 0.02  # share of control characters in a text
 
 
 def read_any(path: Path | str) -> MeasuredSpectra:
-    """Read a run (.nxs, live.h5), Andor .sif or .asc, Princeton .spe, text, or a zip of texts.
+    """Read a run (.nxs, live.h5), Andor .sif or .asc, Princeton .spe, text, or a zip of them.
 
     Raises OSError for a file that cannot be read and ValueError, naming it and what is wrong, for
     one that is none of these, or broken. What was repaired is in the notes of the result.
@@ -45,7 +47,7 @@ def read_any(path: Path | str) -> MeasuredSpectra:
 
 
 def _from_text(content: bytes, path: Path | str) -> MeasuredSpectra:
-    text = _decoded(content)
+    text = decoded(content)
     odd = sum(character < " " and character not in "\t\r\n\f" for character in text[:_HEAD_BYTES])
     if odd > _MOST_BINARY * min(len(text), _HEAD_BYTES):
         raise ValueError(
@@ -58,17 +60,9 @@ def _from_text(content: bytes, path: Path | str) -> MeasuredSpectra:
         )
     if is_andor_asc(text):
         return read_andor_asc(path)
+    if is_labspec_text(text):
+        return parse_labspec_text(text, source=str(path))
     return parse_text_spectra(text, source=str(path))
-
-
-def _decoded(content: bytes) -> str:
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if content.startswith(mark):
-            return content.decode(encoding, errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def _from_zip(path: Path | str) -> MeasuredSpectra:
@@ -79,6 +73,7 @@ def _from_zip(path: Path | str) -> MeasuredSpectra:
         wavelength_nm=series.wavelength_nm,
         counts=series.counts,
         labels=tuple(f"{voltage:g} V" for voltage in series.voltage_V),
+        notes=series.notes,
     )
 
 

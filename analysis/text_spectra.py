@@ -17,9 +17,10 @@ __all__ = ["parse_text_spectra"]
 
 Array = NDArray[np.float64]
 
-_WAVELENGTH = re.compile(r"wave ?length|\bnm\b|lambda|^wl", re.I)
+_WAVELENGTH = re.compile(r"wave ?length|wellenl|\bnm\b|lambda|^wl", re.I)
 _ENERGY = re.compile(r"energy|\beV\b", re.I)
 _NO_WAVELENGTH = re.compile(r"raman|wave ?number|cm-?1|1/cm|\bpixel|channel", re.I)
+_OTHER_UNIT = re.compile(r"\b[uµμ]m\b|micron|\bpm\b|Å|angstr|\bmeV\b", re.I)
 _NO_COUNTS = re.compile(r"^dark$|reference|%|absorb|irradiance|error|sigma|time|date", re.I)
 _SUBTRACTED = re.compile(r"dark subtracted|corrected", re.I)
 
@@ -38,9 +39,10 @@ class _Columns:
 def parse_text_spectra(text: str, *, source: str) -> MeasuredSpectra:
     """Read spectra from text in any dialect of text_table.
 
-    A column named after an energy in eV is converted, one named after a Raman shift or a pixel is
-    refused; without names the first column, or the first row of a longer matrix, is the wavelength
-    in nm. Pixels at the ends that have no wavelength are left out, and a note says so. Raises
+    A column named after an energy in eV is converted, one named after a Raman shift, a pixel or
+    another unit is refused; without names, or with strange ones, the first column, or the first
+    row of a longer matrix, is taken as the wavelength in nm, and a note says so; as it does of
+    pixels at the ends that have no wavelength and are left out. Raises
     ValueError, naming file and line, for whatever cannot be a spectrum.
     """
     table = parse_table(text, source=source)
@@ -48,6 +50,8 @@ def parse_text_spectra(text: str, *, source: str) -> MeasuredSpectra:
     found = _without_open_ends(found, source)
     wavelength_nm, counts = in_rising_order(found.axis, found.counts, source)
     notes = found.notes
+    if table.left_out:
+        notes = (*notes, f"line {table.left_out[0]} holds numbers, but not as many: left out")
     missing = int((~np.isfinite(counts)).sum())
     if missing == counts.size:
         raise ValueError(f"{source}: no count is a finite number")
@@ -58,7 +62,7 @@ def parse_text_spectra(text: str, *, source: str) -> MeasuredSpectra:
 
 def _named(table: Table, source: str) -> _Columns:
     names, numbers = table.names, table.numbers
-    axis, convert = _axis_column(names, source)
+    axis, convert, assumed = _axis_column(names, source)
     others = [k for k in range(len(names)) if k != axis]
     spectra = [
         k for k in others if not any(r.search(names[k]) for r in (_NO_COUNTS, _NO_WAVELENGTH))
@@ -68,7 +72,7 @@ def _named(table: Table, source: str) -> _Columns:
     if not chosen:
         raise ValueError(f"{source}: none of the columns {', '.join(names)} holds counts")
     left = [names[k] for k in others if k not in chosen]
-    notes = (f"columns not used: {', '.join(left)}",) if left else ()
+    notes = (*assumed, *((f"columns not used: {', '.join(left)}",) if left else ()))
     said = re.search(r"\b(air|vac(uum)?)\b", names[axis], re.I)
     medium: Medium = "unknown" if not said else "air" if said[0].lower() == "air" else "vacuum"
     return _Columns(
@@ -80,17 +84,23 @@ def _named(table: Table, source: str) -> _Columns:
     )
 
 
-def _axis_column(names: tuple[str, ...], source: str) -> tuple[int, Callable[[Array], Array]]:
-    """Return the column of the axis and what makes nm of it."""
-    for k, name in enumerate(names):
-        if _WAVELENGTH.search(name) and not _NO_WAVELENGTH.search(name):
-            return k, np.asarray
-    for k, name in enumerate(names):
-        if _ENERGY.search(name):
-            return k, _from_energy
+def _axis_column(
+    names: tuple[str, ...], source: str
+) -> tuple[int, Callable[[Array], Array], tuple[str, ...]]:
+    """Return the column of the axis, what makes nm of it, and what had to be assumed."""
+    for pattern, convert in ((_WAVELENGTH, _as_it_is), (_ENERGY, _from_energy)):
+        for k, name in enumerate(names):
+            if pattern.search(name) and not _NO_WAVELENGTH.search(name):
+                if _OTHER_UNIT.search(name):
+                    raise ValueError(f"{source}: the axis is {name!r}, needed is one in nm or eV")
+                return k, convert, ()
     if _NO_WAVELENGTH.search(names[0]):
         raise ValueError(f"{source}: the axis is {names[0]!r}, neither a wavelength nor an energy")
-    return 0, np.asarray
+    return 0, _as_it_is, (f"the column named {names[0]!r} is taken as the wavelength in nm",)
+
+
+def _as_it_is(wavelength_nm: Array) -> Array:
+    return wavelength_nm
 
 
 def _from_energy(energy_eV: Array) -> Array:
@@ -112,7 +122,10 @@ def _unnamed(table: Table, source: str) -> _Columns:
         labels = tuple(f"{value:g}" for value in numbers[0, 1:])
         numbers = numbers[1:]
     return _Columns(
-        numbers[:, 0], np.ascontiguousarray(numbers[:, 1:].T), labels if labels else ("",)
+        numbers[:, 0],
+        np.ascontiguousarray(numbers[:, 1:].T),
+        labels if labels else ("",),
+        ("no column is named: the first is taken as the wavelength in nm",),
     )
 
 
@@ -121,9 +134,16 @@ def _by_rows(numbers: Array) -> _Columns:
     corner = numbers[0, 0]
     if np.isnan(corner) or not _is_axis(numbers[0]):
         labels = tuple(f"{value:g}" for value in numbers[1:, 0])
-        return _Columns(numbers[0, 1:], numbers[1:, 1:], labels, ("first row taken as the axis",))
+        return _Columns(
+            numbers[0, 1:],
+            numbers[1:, 1:],
+            labels,
+            ("the first row is taken as the wavelength in nm",),
+        )
     labels = tuple(f"row {k}" for k in range(2, len(numbers) + 1))
-    return _Columns(numbers[0], numbers[1:], labels, ("first row taken as the axis",))
+    return _Columns(
+        numbers[0], numbers[1:], labels, ("the first row is taken as the wavelength in nm",)
+    )
 
 
 def _is_axis(values: Array) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Table", "parse_table"]
+__all__ = ["Table", "decoded", "parse_table"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.I)
 
@@ -18,13 +18,25 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(i
 class Table:
     """numbers: (rows, columns), NaN for empty cells; names: of the columns, empty if not given.
 
-    other: the lines that are no rows. lines: number of each row in the file, from 1.
+    other: the lines that are no rows. lines: number of each row in the file, from 1. left_out: of
+    the lines above the first row that hold numbers too, but not as many.
     """
 
     numbers: NDArray[np.float64]
     names: tuple[str, ...]
     other: tuple[str, ...]
     lines: tuple[int, ...]
+    left_out: tuple[int, ...] = ()
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a file: UTF-16 where its mark says so, UTF-8, else Latin-1."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def parse_table(text: str, *, source: str) -> Table:
@@ -41,24 +53,26 @@ def parse_table(text: str, *, source: str) -> Table:
         raise ValueError(f"{source}: holds no table of numbers")
     width = widths.most_common(1)[0][0]
     inside = [i for i, row in enumerate(rows) if row is not None and len(row) == width]
-    first, last = inside[0], inside[-1]
-    broken = set(range(first, last + 1)) - set(inside)
-    for i in sorted(broken):
-        if lines[i].strip():
+    first, known = inside[0], frozenset(inside)
+    last = max(i for i, row in enumerate(rows) if row is not None)
+    for i in range(first, last + 1):
+        if i not in known and lines[i].strip():
             raise ValueError(f"{source}, line {i + 1}: {lines[i].strip()[:60]!r} is no row of it")
-    names = _names(lines[:first], separator)
+    names = _names([lines[i] for i in range(first) if rows[i] is None], separator)
     return Table(
         numbers=np.array([rows[i] for i in inside], dtype=np.float64),
         names=names if len(names) == width else (),
-        other=tuple(line for i, line in enumerate(lines) if line.strip() and i not in set(inside)),
+        other=tuple(line for i, line in enumerate(lines) if line.strip() and i not in known),
         lines=tuple(i + 1 for i in inside),
+        left_out=tuple(i + 1 for i in range(first) if rows[i] is not None),
     )
 
 
 def _names(above: list[str], separator: str | None) -> tuple[str, ...]:
     """Return the cells of the last line above the table."""
     last = next((line for line in reversed(above) if line.strip()), "")
-    return tuple(cell.strip() for cell in last.strip().strip(separator or "").split(separator))
+    last = last.strip().lstrip("#")  # as numpy.savetxt writes it
+    return tuple(cell.strip(" #") for cell in last.strip(separator or " ").split(separator))
 
 
 def _dialect(lines: list[str]) -> tuple[str | None, str]:

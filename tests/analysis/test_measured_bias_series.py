@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from analysis.bias_series import BiasSeries, read_bias_zip
 from analysis.fit_model import FitModel
-from analysis.readers import BiasSeries, read_bias_zip
 from analysis.spectrum_fit import DetectorNoise, SpectrumFit, fit_spectrum
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import solve_with_scatter

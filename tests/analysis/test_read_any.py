@@ -29,6 +29,10 @@ TWO_COLUMNS = {
     "501,0;300\n501,5;4\n",
     "blanks, decimal comma": "500,0 1,0\n500,5 -2,5\n501,0 300,0\n501,5 4,0\n",
     "commas, CRLF": "nm,counts\r\n500.0,1\r\n500.5,-2.5\r\n501.0,300\r\n501.5,4\r\n",
+    "semicolons, one at the end": "500.0;1;\n500.5;-2.5;\n501.0;300;\n501.5;4;\n",
+    "blanks around, an empty line": "  500.0   1\n  500.5  -2.5\n\n  501.0   300\n  501.5 4\n",
+    "byte-order mark": "\ufeff500.0\t1\r\n500.5\t-2.5\r\n501.0\t300\r\n501.5\t4\r\n",
+    "numpy.savetxt": "# wavelength_nm counts\n500 1\n500.5 -2.5\n501 300\n501.5 4\n",
     "falling": "501.5\t4\n501.0\t300\n500.5\t-2.5\n500.0\t1\n",
     "energy": "Energy (eV)\tCounts\n"
     + "".join(f"{HC / nm:.12f}\t{c}\n" for nm, c in zip(AXIS, COUNTS[0], strict=True)),
@@ -37,9 +41,14 @@ TWO_COLUMNS = {
 }  # fmt: skip
 
 
+ENCODING = {"byte-order mark": "utf-8"}
+
+
 @pytest.mark.parametrize("dialect", list(TWO_COLUMNS))
 def test_one_spectrum_in_any_dialect(tmp_path: Path, dialect: str) -> None:
-    found = read_any(written(tmp_path, "s.dat", TWO_COLUMNS[dialect].encode("latin-1")))
+    found = read_any(
+        written(tmp_path, "s.dat", TWO_COLUMNS[dialect].encode(ENCODING.get(dialect, "latin-1")))
+    )
 
     np.testing.assert_allclose(found.wavelength_nm, AXIS, rtol=1e-11)
     np.testing.assert_array_equal(found.counts, COUNTS[:1])
@@ -75,7 +84,14 @@ def test_repairs_and_choices_are_noted(tmp_path: Path) -> None:
     assert "columns not used: Pixel, Raw" in found.notes
     assert "2 pixels at the ends have no wavelength and are left out" in found.notes
     holes = read_any(written(tmp_path, "h.txt", "500\t1\n501\tnan\n502\t3\n"))
-    assert holes.notes == ("1 counts are no finite numbers and are left out of fits",)
+    assert holes.notes == (
+        "no column is named: the first is taken as the wavelength in nm",
+        "1 counts are no finite numbers and are left out of fits",
+    )
+    cut = read_any(written(tmp_path, "c.txt", "nm\tA\n500\n501\t2\n502\t3\n"))
+    assert cut.notes == ("line 2 holds numbers, but not as many: left out",)
+    strange = read_any(written(tmp_path, "u.txt", "lambdo\tA\n500\t1\n501\t2\n502\t3\n"))
+    assert strange.notes == ("the column named 'lambdo' is taken as the wavelength in nm",)
 
 
 def test_the_medium_is_only_what_a_file_says(tmp_path: Path) -> None:
@@ -93,11 +109,16 @@ def test_the_medium_is_only_what_a_file_says(tmp_path: Path) -> None:
         ("nothing here\n", "holds no table of numbers"),
         ("500\t1\n501\n502\t3\n503\t3\n", "line 2: '501' is no row"),
         ("500\t1\n501\t2\t9\n502\t3\n", "line 2: .* is no row"),
+        ("500\t1\n501\t2\n502\n", "line 3: '502' is no row"),
         ("500\t1\n501\t2\n501\t3\n", "pixels 1 and 2"),
         ("500\t1\nnan\t2\n502\t3\n", "pixel 1 is nan"),
         ("-500\t1\n-499\t2\n", "pixel 0 is -500"),
         ("500\tnan\n501\tnan\n", "no count is a finite number"),
         ("Raman shift (cm-1)\tCounts\n100\t1\n101\t2\n", "neither a wavelength nor an energy"),
+        ("Wavelength (um)\tCounts\n0.5\t1\n0.51\t2\n", "needed is one in nm or eV"),
+        ("Energy (meV)\tCounts\n2400\t1\n2401\t2\n", "needed is one in nm or eV"),
+        ("2.40\t1\n2.41\t2\n2.42\t3\n", "an axis from 2.4 to 2.42 is none in nm"),
+        ("0\t1\n1\t2\n2\t3\n", "pixel 0 is 0"),
         ("Wavelength\tDark\n500\t1\n501\t2\n", "none of the columns Wavelength, Dark holds counts"),
         ("Wavelength\tCounts\n\t1\n \t2\n", "no table|no pixel has a wavelength"),
         ("1\t2\t3\n", "single row of numbers"),
@@ -115,6 +136,61 @@ def test_what_cannot_be_read_is_refused_naming_the_file(
     with pytest.raises((ValueError, OSError), match=message) as refusal:
         read_any(path)
     assert "broken.dat" in str(refusal.value)
+
+
+LABSPEC = "#Acq. time (s)=\t0.15\n#Accumulations=\t20\n{unit}#Title=\tdot 7\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "medium", "told"),
+    [
+        ("#AxisUnit[0]=\tCnt\n#AxisUnit[1]=\tnm\n", "unknown", False),
+        ("#Range (nm)=\t454...467\n", "unknown", False),
+        ("#AxisUnit[1]=\teV\n", "vacuum", False),
+        ("", "unknown", True),
+    ],
+)
+def test_a_labspec_spectrum(tmp_path: Path, unit: str, medium: str, told: bool) -> None:
+    axis = [HC / nm for nm in AXIS] if medium == "vacuum" else AXIS
+    rows = "".join(f"{a:.10f}\t{c}\n" for a, c in zip(axis, COUNTS[0], strict=True))
+
+    found = read_any(written(tmp_path, "s.txt", LABSPEC.format(unit=unit) + rows))
+
+    assert found.format == "LabSpec text"
+    np.testing.assert_allclose(found.wavelength_nm, AXIS, rtol=1e-9)
+    np.testing.assert_array_equal(found.counts, COUNTS[:1])
+    assert (found.medium, found.settings["exposure_s"]) == (medium, "0.15")
+    assert bool(found.notes) == told
+
+
+def test_a_labspec_map_has_a_place_for_every_spectrum(tmp_path: Path) -> None:
+    head = LABSPEC.format(unit="#AxisUnit[1]=\tnm\n")
+    rows = "\t\t500\t500.5\t501\t501.5\n-1\t0\t1\t-2.5\t300\t4\n-1\t2\t5\t6\t7\t8\n"
+
+    found = read_any(written(tmp_path, "map.txt", head + rows))
+
+    assert found.labels == ("-1, 0", "-1, 2")
+    np.testing.assert_array_equal(found.wavelength_nm, AXIS)
+    np.testing.assert_array_equal(found.counts, COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("unit", "rows", "message"),
+    [
+        ("#AxisUnit[1]=\t1/cm\n", "100\t1\n101\t2\n", "in '1/cm', neither a wavelength"),
+        ("#AxisUnit[1]=\teV\n", "-1\t1\n2\t2\n", "energy_eV"),
+        ("#AxisUnit[1]=\tnm\n", "500\t1\n501\n502\t3\n503\t3\n", "is no row"),
+        ("#AxisUnit[1]=\tnm\n", "", "holds no table of numbers"),
+    ],
+)
+def test_a_labspec_export_that_is_no_spectrum_is_refused(
+    tmp_path: Path, unit: str, rows: str, message: str
+) -> None:
+    path = written(tmp_path, "broken.txt", LABSPEC.format(unit=unit) + rows)
+
+    with pytest.raises(ValueError, match=message) as refusal:
+        read_any(path)
+    assert "broken.txt" in str(refusal.value)
 
 
 @given(st.binary(max_size=400))

@@ -26,7 +26,7 @@ PRELOADED = [
     "acquisition.served_station",
     "acquisition.simulated_truth",
     "acquisition.summary",
-    "analysis.readers",
+    "analysis.bias_series",
     "drivers.elliptec",
     "drivers.horiba",
     "drivers.keithley",
