@@ -1,0 +1,290 @@
+"""The window's end of the channel: connects, reconnects, and hands on what arrived in batches.
+
+Looking for an engine and greeting it can wait, so a thread does both; everything else happens on
+the main thread and never waits. While nobody answers, the search is repeated twice a second, and an
+engine that comes back (or another one that takes its place) is greeted without being asked.
+"""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from acquisition.engine_address import EngineAddress
+from acquisition.messages import (
+    Answer,
+    Axis,
+    Committed,
+    Fitted,
+    FrameArrived,
+    Hello,
+    Message,
+    Said,
+    Snapshot,
+    Verb,
+)
+from acquisition.watcher_link import LinkLost, WatcherLink
+
+__all__ = ["Connection", "EngineLink", "Frame"]
+
+logger = logging.getLogger(__name__)
+
+BATCH_ms = 33
+LOOK_AGAIN_ms = 500
+GREETING_s = 2.0
+
+Frame = tuple[FrameArrived, NDArray[np.generic], NDArray[np.float64]]
+
+
+class Connection(Enum):
+    """How the window stands to an engine."""
+
+    NONE = "no engine"  # none was asked for
+    SEARCHING = "looking for the engine"
+    CONNECTED = "connected"
+
+
+class Channel(Protocol):
+    """What a connected watcher can do; WatcherLink, or a stand-in that replays."""
+
+    @property
+    def hello(self) -> Hello: ...
+    def request(
+        self, verb: Verb, *, text: str = "", quantity: str = "", **numbers: float
+    ) -> int: ...
+    def receive(
+        self, timeout_s: float = 0.0
+    ) -> Sequence[tuple[Message, NDArray[np.generic] | None]]: ...
+    def close(self) -> None: ...
+
+
+Find = Callable[[], EngineAddress | None]
+Connect = Callable[[EngineAddress], Channel]
+
+
+class EngineLink(QObject):
+    """One engine as seen from the window."""
+
+    said_hello = pyqtSignal(object)  # Hello
+    snapshot = pyqtSignal(object)  # Snapshot, the newest of its batch
+    frames = pyqtSignal(list)  # of (FrameArrived, counts, wavelength_nm); empty where unknown
+    committed = pyqtSignal(list)
+    fitted = pyqtSignal(list)
+    said = pyqtSignal(list)
+    answered = pyqtSignal(object)  # Answer
+    lost = pyqtSignal(str)
+    connection_changed = pyqtSignal(object)  # Connection
+
+    _greeted = pyqtSignal(int, object)  # from the greeting thread: number of the try, _Outcome
+
+    def __init__(
+        self, name: str = "window", parent: QObject | None = None, connect: Connect | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._connect = connect or (lambda address: _watch(address, name))
+        self._find: Find = _nobody
+        self._channel: Channel | None = None
+        self._address: EngineAddress | None = None
+        self._try = 0  # a greeting that comes after we gave up on it is hung up
+        self._is_greeting = False
+        self._refused = 0
+        self._trouble = ""
+        self._axes: dict[int, NDArray[np.float64]] = {}
+        self._hello: Hello | None = None
+        self._latest: Snapshot | None = None
+        self._connection = Connection.NONE
+        self._greeted.connect(self._take_greeting)
+        self._draining = QTimer(self)
+        self._draining.setInterval(BATCH_ms)
+        self._draining.timeout.connect(self._drain)
+        self._looking = QTimer(self)
+        self._looking.setInterval(LOOK_AGAIN_ms)
+        self._looking.timeout.connect(self._look)
+
+    @property
+    def hello(self) -> Hello | None:
+        return self._hello
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot; None without a connection."""
+        return self._latest
+
+    @property
+    def address(self) -> EngineAddress | None:
+        return self._address
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    @property
+    def trouble(self) -> str:
+        """Why the last try to connect failed, in words."""
+        return self._trouble
+
+    @property
+    def is_commander(self) -> bool:
+        """Whether this window's moves and starts are taken."""
+        return (
+            self._latest is not None
+            and self._hello is not None
+            and self._latest.commander == self._hello.watcher != ""
+        )
+
+    def follow(self, find: Find) -> None:
+        """Watch the engine that `find` names, now and whenever it comes back."""
+        self.leave()
+        self._find = find
+        self._turn(Connection.SEARCHING)
+        self._looking.start()
+        self._look()
+
+    def leave(self) -> None:
+        """Stop watching; the engine goes on."""
+        self._looking.stop()
+        self._hang_up()
+        self._find = _nobody
+        self._turn(Connection.NONE)
+
+    def ask(self, verb: Verb, text: str = "", quantity: str = "", **numbers: float) -> int:
+        """Send a request; its Answer carries the returned number.
+
+        Without a connection the Answer comes from here, and says so.
+        """
+        if self._channel is not None:
+            try:
+                return self._channel.request(verb, text=text, quantity=quantity, **numbers)
+            except LinkLost as error:
+                self._lose(str(error))
+        self._refused -= 1
+        answer = Answer(self._refused, ok=False, text=f"{verb.value}: no engine is connected")
+        QTimer.singleShot(0, lambda: self.answered.emit(answer))
+        return self._refused
+
+    def _look(self) -> None:
+        if self._is_greeting or self._channel is not None:
+            return
+        self._is_greeting = True
+        self._try += 1
+        number, find, connect = self._try, self._find, self._connect
+
+        def greet() -> None:
+            outcome = _greet(find, connect)
+            try:
+                self._greeted.emit(number, outcome)
+            except RuntimeError:  # the window was closed meanwhile
+                _hang_up(outcome)
+
+        threading.Thread(target=greet, name="greet the engine", daemon=True).start()
+
+    def _take_greeting(self, number: int, outcome: "_Outcome") -> None:
+        if number != self._try:
+            _hang_up(outcome)
+            return
+        self._is_greeting = False
+        if not isinstance(outcome, tuple):
+            self._trouble = outcome
+            return
+        self._trouble = ""
+        self._address, self._channel = outcome
+        self._looking.stop()
+        self._draining.start()
+        self._hello = self._channel.hello
+        self._turn(Connection.CONNECTED)
+        self.said_hello.emit(self._hello)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._channel is None:
+            return
+        try:
+            arrived = self._channel.receive(0.0)
+        except LinkLost as error:
+            self._lose(str(error))
+            return
+        self._hand_on(arrived)
+
+    def _hand_on(self, arrived: Sequence[tuple[Message, NDArray[np.generic] | None]]) -> None:
+        batches: dict[type[Message], list[Any]] = defaultdict(list)
+        for message, body in arrived:
+            if isinstance(message, Axis):
+                self._axes[message.number] = np.asarray(body, dtype=np.float64)
+            elif isinstance(message, FrameArrived):
+                axis_nm = self._axes.get(message.axis, _NO_AXIS)
+                batches[FrameArrived].append((message, body, axis_nm))
+            else:
+                batches[type(message)].append(message)
+        for hello in batches[Hello]:
+            self._hello = hello
+            self.said_hello.emit(hello)
+        if batches[Snapshot]:
+            self._latest = batches[Snapshot][-1]
+            self.snapshot.emit(self._latest)
+        for kind, signal in (
+            (FrameArrived, self.frames),
+            (Committed, self.committed),
+            (Fitted, self.fitted),
+            (Said, self.said),
+        ):
+            if batches[kind]:
+                signal.emit(batches[kind])
+        for answer in batches[Answer]:
+            self.answered.emit(answer)
+
+    def _lose(self, why: str) -> None:
+        self._hang_up()
+        self._trouble = why
+        self.lost.emit(why)
+        self._turn(Connection.SEARCHING)
+        self._looking.start()
+
+    def _hang_up(self) -> None:
+        self._draining.stop()
+        self._try += 1
+        self._is_greeting = False
+        self._latest = None
+        self._axes.clear()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _turn(self, connection: Connection) -> None:
+        if connection is not self._connection:
+            self._connection = connection
+            self.connection_changed.emit(connection)
+
+
+_NO_AXIS = np.empty(0)
+_Outcome = tuple[EngineAddress, Channel] | str
+
+
+def _nobody() -> EngineAddress | None:
+    return None
+
+
+def _watch(address: EngineAddress, name: str) -> Channel:
+    return WatcherLink.connect(address, name, GREETING_s)
+
+
+def _greet(find: Find, connect: Connect) -> _Outcome:
+    """Return a connected channel, or why there is none."""
+    try:
+        address = find()
+        if address is None:
+            return "no engine is running"
+        return address, connect(address)
+    except (LinkLost, OSError) as error:
+        logger.debug("no greeting: %s", error)
+        return str(error)
+
+
+def _hang_up(outcome: _Outcome) -> None:
+    if isinstance(outcome, tuple):
+        outcome[1].close()

@@ -1,0 +1,100 @@
+"""A map of colours in a plot, with its bar."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PyQt6.QtCore import QRectF
+from PyQt6.QtGui import QFont
+
+from gui.theme import Theme
+
+__all__ = ["Image"]
+
+
+class Image:
+    """A map of colours: values of shape (rows, columns) over evenly spaced axes, with its bar."""
+
+    def __init__(self, plot_item: Any, name: str, colours: str, unit: str, theme: Theme) -> None:
+        self.name = name
+        self.values = np.empty((0, 0))
+        self._x = self._y = (0.0, 1.0)
+        self._title = f"{name} ({unit})" if unit else name
+        self.item: Any = pg.ImageItem()
+        plot_item.addItem(self.item)
+        self.bar: Any = pg.ColorBarItem(
+            colorMap=pg.colormap.get(colours), interactive=True, width=14
+        )
+        self.bar.setImageItem(self.item, insert_in=plot_item)
+        self._is_levelled = True  # until the user drags the bar
+        self.bar.sigLevelsChanged.connect(self._on_levels)
+        self.dress(theme)
+
+    def show(
+        self,
+        values: NDArray[Any],
+        x: tuple[float, float],
+        y: tuple[float, float],
+        levels: tuple[float, float] | None = None,
+    ) -> None:
+        """Show values between the outer edges x and y; NaN is left open.
+
+        levels: colours' ends; else the 0.5 and 99.5 percentiles, until the user sets them.
+        """
+        self.values, self._x, self._y = values, x, y
+        self.item.setImage(values, autoLevels=False)
+        self.item.setRect(QRectF(x[0], y[0], x[1] - x[0], y[1] - y[0]))
+        if levels is None and self._is_levelled:
+            levels = _levels(values)
+        if levels is not None:
+            self._set_levels(levels)
+
+    def set_colours(self, colours: str) -> None:
+        """Use another colour map, by its name in pyqtgraph."""
+        self.bar.setColorMap(pg.colormap.get(colours))
+
+    def dress(self, theme: Theme, font: QFont | None = None) -> None:
+        """Take the colours of the theme."""
+        for side in ("left", "right", "top", "bottom"):
+            axis = self.bar.getAxis(side)
+            axis.setPen(pg.mkPen(theme.border))
+            axis.setTextPen(pg.mkPen(theme.muted))
+        self.bar.getAxis("right").enableAutoSIPrefix(False)
+        self.bar.getAxis("left").enableAutoSIPrefix(False)
+        self.bar.setLabel("left", self._title, color=theme.text)
+        if font is not None:
+            self.bar.getAxis("right").setStyle(tickFont=font)
+            self.bar.getAxis("left").label.setFont(font)
+
+    def rows(self, x_title: str, y_title: str) -> Iterator[list[object]]:
+        """Yield the map as a table, its axes at the middle of each place."""
+        count_y, count_x = self.values.shape[:2]
+        yield [f"{self._title}; rows: {y_title}; columns: {x_title}"]
+        yield ["", *_middles(self._x, count_x)]
+        for middle, row in zip(_middles(self._y, count_y), self.values, strict=True):
+            yield [middle, *row.tolist()]
+
+    def _set_levels(self, levels: tuple[float, float]) -> None:
+        self.bar.blockSignals(True)
+        with suppress(ZeroDivisionError):  # a bar of no height, before the first layout
+            self.bar.setLevels(levels)
+        self.bar.blockSignals(False)
+
+    def _on_levels(self, *_: object) -> None:
+        self._is_levelled = False
+
+
+def _levels(values: NDArray[Any]) -> tuple[float, float] | None:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return None
+    low, high = np.percentile(finite, (0.5, 99.5))
+    return float(low), float(max(high, low + 1e-12 + abs(low) * 1e-9))
+
+
+def _middles(edges: tuple[float, float], count: int) -> list[float]:
+    step = (edges[1] - edges[0]) / count
+    return [edges[0] + (index + 0.5) * step for index in range(count)]

@@ -1,0 +1,1 @@
+"""Views of a run: spectrum, map, parameters, strips."""

@@ -1,0 +1,101 @@
+"""The colours: readable, told apart, and put on by one call."""
+
+import math
+from itertools import combinations
+
+import pytest
+from PyQt6.QtGui import QPalette
+from PyQt6.QtWidgets import QWidget
+
+from gui import theme
+from gui.theme import DARK, LIGHT, Role, Tone, contrast, theme_of
+
+BOTH = pytest.mark.parametrize("shown", [LIGHT, DARK], ids=lambda shown: shown.name)
+
+
+def test_the_contrast_is_the_one_of_the_guideline():
+    # W3C, WCAG 2.1, G18 and its examples: black on white 21, #767676 on white 4.54
+    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)
+    assert contrast("#ffffff", "#767676") == pytest.approx(4.54, abs=0.005)
+
+
+@BOTH
+def test_text_can_be_read_on_everything_it_stands_on(shown):
+    grounds = ("window", "base", "alternate", "raised", "pending", "refused")
+    for ground in grounds:
+        assert contrast(shown.text, getattr(shown, ground)) >= 4.5, ground
+    for ground in grounds[:4]:
+        assert contrast(shown.muted, getattr(shown, ground)) >= 4.5, ground
+
+
+@BOTH
+def test_states_can_be_read_as_text_and_as_ground(shown):
+    for tone in Tone:
+        assert contrast(shown.on_tone, shown.tone(tone)) >= 4.5, tone
+        assert contrast(shown.tone(tone), shown.window) >= 4.5, tone
+        assert contrast(shown.tone(tone), shown.base) >= 4.5, tone
+    assert contrast(shown.on_accent, shown.accent) >= 4.5
+    assert contrast(shown.on_simulated, shown.simulated) >= 4.5
+
+
+@BOTH
+def test_lines_stand_out_from_the_plot(shown):
+    for role in Role:
+        assert contrast(shown.line(role), shown.base) >= 3.0, role
+    for colour in shown.series:
+        assert contrast(colour, shown.base) >= 3.0, colour
+
+
+@BOTH
+def test_lines_beside_each_other_are_told_apart_without_red_or_green_cones(shown):
+    """Lines also differ in marker or dash; colours alone shall not look the same to 8 % of men."""
+    for kind in ("protan", "deutan"):
+        seen = [_lab(*_seen(colour, kind)) for colour in shown.series]
+        for (i, first), (j, second) in combinations(enumerate(seen), 2):
+            assert math.dist(first, second) > 12.0, (kind, shown.series[i], shown.series[j])
+
+
+@BOTH
+def test_one_call_dresses_every_widget_and_each_knows_its_theme(qtbot, qapp, shown):
+    widget = QWidget()
+    qtbot.addWidget(widget)
+
+    theme.apply(qapp, shown)
+    try:
+        qapp.processEvents()
+        assert theme_of(widget) is shown
+        assert widget.palette().color(QPalette.ColorRole.Window).name() == shown.window
+        assert qapp.style().objectName() == "fusion"
+    finally:
+        theme.apply(qapp, LIGHT)
+
+
+def _seen(colour, kind):
+    """Return linear r, g, b as a dichromat sees them.
+
+    Source: F. Vienot, H. Brettel, J. Mollon, Color Res. Appl. 24, 243 (1999).
+    """
+    r, g, b = (_linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    if kind == "protan":
+        mixed = 0.11238 * r + 0.88762 * g
+        return mixed, mixed, 0.00401 * r - 0.00401 * g + b
+    mixed = 0.29275 * r + 0.70725 * g
+    return mixed, mixed, -0.02234 * r + 0.02234 * g + b
+
+
+def _linear(channel):
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def _lab(r, g, b):
+    """Return CIE L*a*b* (1976) of linear sRGB, white point D65."""
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    fx, fy, fz = (_root(max(value, 0.0)) for value in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def _root(value):
+    return value ** (1 / 3) if value > 216 / 24389 else (24389 / 27 * value + 16) / 116
