@@ -18,10 +18,10 @@ from drivers.errors import DeviceError
 
 if TYPE_CHECKING:
     from acquisition.doors import Ended, Watcher
-    from acquisition.fit_files import FileFitOptions
+    from acquisition.fit_options import FileFitOptions
     from acquisition.station_file import StationConfig
     from drivers.addresses import Opener
-    from drivers.clock import VirtualClock
+    from drivers.clock import Clock
     from drivers.link import Framing, Link
     from simulators.replay import Replay
     from simulators.serve import Transport
@@ -170,7 +170,13 @@ def fit(
     shape: Annotated[str, typer.Option(help="gauss or lorentz")] = "gauss",
     window: Annotated[
         list[str] | None,
-        typer.Option(help="LOW:HIGH in eV, or 515nm:525nm; may be given several times"),
+        typer.Option(
+            help="LOW:HIGH in eV, or 515nm:525nm, may be given several times; or peaks: every peak"
+        ),
+    ] = None,
+    spectrum: Annotated[
+        list[str] | None,
+        typer.Option(help="only the spectrum of this label; may be given several times"),
     ] = None,
     medium: Annotated[
         str | None, typer.Option(help="air or vacuum, where a file does not say")
@@ -179,8 +185,16 @@ def fit(
     saturation: Annotated[
         float | None, typer.Option(help="counts from which on pixels are masked")
     ] = None,
+    lamp: Annotated[
+        Path | None, typer.Option(help="spectrum of a lamp, to calibrate the axis of the files")
+    ] = None,
+    lamp_lines: Annotated[
+        list[Path] | None,
+        typer.Option(help="its lines: vacuum wavelength in Angstrom, strength; may be repeated"),
+    ] = None,
     table: Annotated[
-        Path | None, typer.Option("--out", help="write the table there (CSV), not to stdout")
+        Path | None,
+        typer.Option("--out", help="write the table there (.csv, .h5), not to stdout"),
     ] = None,
     plots: Annotated[
         Path | None, typer.Option("--plot", help="draw every fit into this folder (PNG)")
@@ -190,23 +204,24 @@ def fit(
 
     Files are fitted with the model given here; a row of the table for each spectrum and window.
     """
-    from acquisition.fit_files import (  # noqa: PLC0415 - keeps the start fast
-        FileFitOptions,
-        parse_lines,
-        parse_medium,
-        parse_shape,
-        parse_window,
-    )
+    from acquisition import fit_options  # noqa: PLC0415 - keeps the start fast
 
-    with _told():
-        options = FileFitOptions(
-            lines=parse_lines(lines),
-            shape=parse_shape(shape),
-            windows_eV=tuple(parse_window(text) for text in window or ()),
-            medium=parse_medium(medium),
+    try:
+        options = fit_options.FileFitOptions(
+            lines=fit_options.parse_lines(lines),
+            shape=fit_options.parse_shape(shape),
+            windows_eV=fit_options.parse_windows(window or []),
+            spectra=tuple(spectrum or ()),
+            medium=fit_options.parse_medium(medium),
             gain_e_per_count=gain,
             saturation_counts=float("inf") if saturation is None else saturation,
+            lamp=lamp,
+            lamp_lines=tuple(lamp_lines or ()),
         )
+        fit_options.check_table_name(table)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with _told():
         _fit_runs([path for path in files if path.is_dir()])
         _fit_files([path for path in files if not path.is_dir()], options, table, plots)
 
@@ -219,19 +234,26 @@ def _fit_runs(folders: Iterable[Path]) -> None:
 
 
 def _fit_files(
-    files: list[Path], options: "FileFitOptions", table: Path | None, plots: Path | None
+    files: list[Path], options: "FileFitOptions", path: Path | None, plots: Path | None
 ) -> None:
     """Fit foreign files; exit with a failure if one could not be read, after all others."""
-    from acquisition.fit_files import fit_paths, plot_fit, table_of  # noqa: PLC0415
+    from acquisition.fit_files import fit_paths  # noqa: PLC0415
+    from acquisition.fit_plot import plot_fit  # noqa: PLC0415
+    from acquisition.fit_table import csv_text, fit_table  # noqa: PLC0415
+    from acquisition.fit_table_file import write_fit_table  # noqa: PLC0415
 
     if not files:
         return
     fits, unread = fit_paths(files, options, console=err)
-    if table is None:
-        print(table_of(fits), end="")
+    table = fit_table(fits)
+    if path is None:
+        print(csv_text(table), end="")
+    elif path.suffix == ".csv":
+        path.write_text(csv_text(table), encoding="utf-8")
     else:
-        table.write_text(table_of(fits), encoding="utf-8")
-        out.print(f"{len(fits)} fits written to {table}", markup=False)
+        write_fit_table(table, path)
+    if path is not None:
+        out.print(f"{len(fits)} fits written to {path}", markup=False)
     for one in fits if plots else ():
         plot_fit(one, cast("Path", plots))
     for problem in unread:
@@ -418,7 +440,7 @@ def main() -> None:
     app()
 
 
-def in_process(station: "StationConfig", clock: "VirtualClock") -> "Opener":
+def in_process(station: "StationConfig", clock: "Clock") -> "Opener":
     """Open sim:// addresses in the simulated setup of this process."""
     setup = _simulated_setup(station)
 

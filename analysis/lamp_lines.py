@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ __all__ = [
     "Pairing",
     "identify_lines",
     "measure_lines",
+    "merged",
     "read_line_list",
 ]
 
@@ -75,6 +77,15 @@ def read_line_list(path: Path | str, *, medium: Medium, nm_per_unit: float = 0.1
         raise ValueError(f"{path}: holds no lines")
     table = np.array(sorted(rows))
     return LineList(table[:, 0], table[:, 1], medium)
+
+
+def merged(lists: Sequence[LineList]) -> LineList:
+    """Return the lines of several lamps as one list, in the medium of the first."""
+    same = [one.to_medium(lists[0].medium) for one in lists]
+    wavelength = np.concatenate([one.wavelength_nm for one in same])
+    order = np.argsort(wavelength, kind="stable")
+    strength = np.concatenate([one.strength for one in same])
+    return LineList(wavelength[order], strength[order], lists[0].medium)
 
 
 @dataclass(frozen=True, slots=True)

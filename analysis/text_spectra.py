@@ -23,6 +23,8 @@ _NO_WAVELENGTH = re.compile(r"raman|wave ?number|cm-?1|1/cm|\bpixel|channel", re
 _OTHER_UNIT = re.compile(r"\b[uµμ]m\b|micron|\bpm\b|Å|angstr|\bmeV\b", re.I)
 _NO_COUNTS = re.compile(r"^dark$|reference|%|absorb|irradiance|error|sigma|time|date", re.I)
 _SUBTRACTED = re.compile(r"dark subtracted|corrected", re.I)
+_RAW = re.compile(r"\braw\b", re.I)
+_FULL_SCALE = 65535.0  # of 16 bits, which a subtracted dark frame hides
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,17 @@ def _named(table: Table, source: str) -> _Columns:
     notes = (*assumed, *((f"columns not used: {', '.join(left)}",) if left else ()))
     said = re.search(r"\b(air|vac(uum)?)\b", names[axis], re.I)
     medium: Medium = "unknown" if not said else "air" if said[0].lower() == "air" else "vacuum"
+    counts = np.array(numbers[:, chosen].T)
+    if subtracted:
+        raw = [k for k in others if _RAW.search(names[k])]
+        saturated = (numbers[:, raw] >= _FULL_SCALE).any(axis=1)
+        if saturated.any():
+            counts[:, saturated] = np.nan
+            at = f"{int(saturated.sum())} pixels at {_FULL_SCALE:g} in {names[raw[0]]!r}"
+            notes = (*notes, f"{at} are saturated and left out")
     return _Columns(
         convert(numbers[:, axis]),
-        np.ascontiguousarray(numbers[:, chosen].T),
+        counts,
         tuple(names[k] for k in chosen),
         notes,
         "vacuum" if convert is _from_energy else medium,

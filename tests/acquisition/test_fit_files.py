@@ -4,12 +4,14 @@ import csv
 import io
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app
-from acquisition.fit_files import FileFitOptions, fit_file, parse_window
+from acquisition.fit_files import fit_file
+from acquisition.fit_options import FileFitOptions, parse_windows
 from analysis.axis import energy_edges_eV
 from analysis.cramer_rao import bound_of_lines, expected_electrons
 from analysis.noise_estimate import estimate_noise
@@ -129,6 +131,74 @@ def test_table_and_plots_go_where_they_are_wanted(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+def test_the_table_as_hdf5_has_units_and_whole_covariances(tmp_path: Path) -> None:
+    file = written(tmp_path / "s.txt", WAVELENGTH, spectrum(8), 600.0 + np.zeros(600))
+
+    _, rows, _ = fit(file, *WINDOWS)
+    result = CliRunner().invoke(app, ["fit", str(file), "--out", str(tmp_path / "t.h5"), *WINDOWS])
+
+    assert result.exit_code == 0
+    with h5py.File(tmp_path / "t.h5") as table:
+        fits = table["fits"]
+        assert list(fits.attrs["columns"]) == list(rows[0])
+        assert list(fits["verdict"].asstr()) == [row["verdict"] for row in rows]
+        assert fits["energy_1_eV"].attrs["units"] == "eV"
+        np.testing.assert_allclose(fits["energy_1_eV"][:2], ENERGIES, atol=1e-4)
+        assert np.isnan(fits["energy_1_eV"][2:]).all()
+        names = list(fits["covariance"].attrs["parameters"])
+        diagonal = np.sqrt(fits["covariance"][0].diagonal())
+        np.testing.assert_allclose(diagonal[names.index("width_eV")], fits["width_eV_error"][0])
+
+
+def test_every_peak_is_fitted_where_that_is_asked_for(tmp_path: Path) -> None:
+    file = written(tmp_path / "s.txt", WAVELENGTH, spectrum(11), header="nm vacuum\tA")
+
+    code, rows, _ = fit(file, "--window", "peaks")
+    _, none, told = fit(
+        written(tmp_path / "dark.txt", WAVELENGTH, 600.0 + np.zeros(600)), "--window", "peaks"
+    )
+
+    assert code == 0
+    for row, energy in zip(rows, ENERGIES, strict=True):
+        for name in ("peak_eV", "energy_1_eV"):
+            assert float(row[name]) == pytest.approx(energy, abs=4 * float(row[f"{name}_error"]))
+    assert none == []
+    assert "no peak in 1 spectra" in told
+
+
+def test_only_the_spectra_asked_for_are_fitted(tmp_path: Path) -> None:
+    file = written(tmp_path / "s.txt", WAVELENGTH, *(spectrum(s) for s in (12, 13, 14)))
+
+    _, rows, _ = fit(file, "--spectrum", "column 3")
+    code, _, refused = fit(file, "--spectrum", "column 9")
+
+    assert [row["spectrum"] for row in rows] == ["column 3"]
+    assert code == 1
+    assert "no spectrum 'column 9'; it has 'column 2', 'column 3', 'column 4'" in " ".join(
+        refused.split()
+    )
+
+
+def test_a_lamp_on_other_pixels_calibrates_nothing(tmp_path: Path) -> None:
+    lines_nm = np.array([517.0, 518.1, 519.7, 521.2, 523.3])
+    axis = np.linspace(515.0, 525.0, 400)
+    light = 100.0 + 2e4 * np.exp(-0.5 * ((axis[:, None] - lines_nm) / 0.04) ** 2).sum(axis=1)
+    light = np.random.default_rng(16).poisson(light).astype(float)
+    lamp = written(tmp_path / "lamp.txt", axis + 0.3, light, header="nm vacuum\tA")
+    listed = tmp_path / "lines.csv"
+    listed.write_text("".join(f"{10 * nm},1000,XI\n" for nm in lines_nm))
+    given = ("--lamp", lamp, "--lamp-lines", listed)
+
+    code, (row, *_), told = fit(lamp, *given, "--window", "peaks")
+    refused_code, _, refused = fit(written(tmp_path / "s.txt", WAVELENGTH, spectrum(15)), *given)
+
+    assert code == 0
+    assert "off by +0.300" in told or "off by +0.299" in told
+    assert float(row["peak_eV"]) == pytest.approx(1239.841984 / lines_nm[-1], abs=2e-5)
+    assert refused_code == 1
+    assert "has 600 pixels with a wavelength, the lamp has 400" in " ".join(refused.split())
+
+
 def test_an_empty_spectrum_is_a_row_with_a_verdict_and_can_be_drawn(tmp_path: Path) -> None:
     flat = written(tmp_path / "flat.txt", WAVELENGTH, 600.0 + np.zeros(600))
 
@@ -173,6 +243,9 @@ def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path)
         (("--window", "2.4"), "expected LOW:HIGH"),
         (("--window", "2.4:2.3"), "must be above 0 and below"),
         (("--window", "a:b"), "expected LOW:HIGH"),
+        (("--window", "peaks", "--window", "2.3:2.4"), "peaks alone"),
+        (("--out", "t.xls"), "expected a name ending in .csv, .h5, .hdf5"),
+        (("--lamp", "l.txt"), "a lamp needs both its spectrum"),
     ],
 )
 def test_an_option_that_is_none_is_refused_before_anything_is_read(
@@ -180,16 +253,14 @@ def test_an_option_that_is_none_is_refused_before_anything_is_read(
 ) -> None:
     code, table, remarks = fit(tmp_path / "absent.txt", *options)
 
-    assert code == 1
+    assert code == 2
     assert table == []
-    assert message in remarks
+    assert message in " ".join(remarks.replace("│", " ").split())
 
 
 def test_a_window_in_nanometres_is_one_in_electronvolts() -> None:
-    low, high = parse_window("515nm:525nm")
-
-    assert (low, high) == pytest.approx((2.361604, 2.407460), abs=1e-6)
-    assert parse_window("2.36:2.41eV") == (2.36, 2.41)
+    assert parse_windows(["515nm:525nm"]) == (pytest.approx((2.361604, 2.407460), abs=1e-6),)
+    assert parse_windows(["2.36:2.41eV", "1:2"]) == ((2.36, 2.41), (1.0, 2.0))
 
 
 def test_noise_and_offset_are_read_off_the_dark_stretches() -> None:
@@ -206,7 +277,7 @@ def test_noise_and_offset_are_read_off_the_dark_stretches() -> None:
 
 @pytest.mark.skipif(not FIELD_SWEEP.exists(), reason="measured spectra (../shared/data) not here")
 def test_a_line_that_a_field_does_not_move_as_found_independently() -> None:
-    options = FileFitOptions(windows_eV=(parse_window("752nm:757nm"),))
+    options = FileFitOptions(windows_eV=parse_windows(["752nm:757nm"]))
 
     fits = {one.spectrum: one.fit for one in fit_file(FIELD_SWEEP, options)}
 
