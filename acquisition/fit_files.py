@@ -212,7 +212,7 @@ def _without_cosmic_rays(read: MeasuredSpectra, noise: DetectorNoise, tell: Tell
     for i in range(number):
         first = int(np.clip(i - width // 2, 0, number - width))
         near = np.nan_to_num(read.counts[first : first + width])
-        hits[i] = cosmic_ray_mask(near, noise)[i - first]
+        hits[i] = cosmic_ray_mask(near, noise, only_frame=i - first)[i - first]
     if hits.any():
         where = np.flatnonzero(hits.any(axis=1))
         named = ", ".join(

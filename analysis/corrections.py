@@ -87,21 +87,26 @@ def dead_pixel_mask(darks: ArrayLike, *, threshold: float = 8.0) -> Mask:
 
 
 def cosmic_ray_mask(
-    frames: ArrayLike, noise: DetectorNoise, *, narrowest_fwhm_px: float = 2.0
+    frames: ArrayLike,
+    noise: DetectorNoise,
+    *,
+    narrowest_fwhm_px: float = 2.0,
+    only_frame: int | None = None,
 ) -> Mask:
     """Mark what particles left in the frames of a point, shape (frames, pixels).
 
     A hit stands 7 sigma above what the other frames show within 2 pixels (from three frames on;
     else above the running median), and up to four pixels explain it better than any line of
     narrowest_fwhm_px or more. So a real line is never marked, however sharp and wherever it jumps,
-    while a hit below a line is left to the residuals of the fit.
+    while a hit below a line is left to the residuals of the fit. only_frame: the others serve for
+    comparison and are not marked.
     """
     electrons, variance = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
     mask = np.zeros(electrons.shape, dtype=np.bool_)
     lines = _line_templates(narrowest_fwhm_px)
-    for one, expected, own_variance, marked in zip(
-        electrons, _expected(electrons), variance, mask, strict=True
-    ):
+    expectation = _expected(electrons)
+    for i in range(len(electrons)) if only_frame is None else (only_frame,):
+        one, expected, own_variance, marked = electrons[i], expectation[i], variance[i], mask[i]
         excess = one - expected
         deviation = np.sqrt(np.maximum(expected, 0.0) + noise.read_noise_e**2 + 1.0)
         seen = np.zeros(one.size, dtype=np.bool_)
