@@ -36,6 +36,7 @@ GREETED, LET_IN, REFUSED = (
     b"Authorization success",
     b"Authorization failed",
 )
+NOT_ASKED = b"ERROR"  # who is inside already, as on a serial line, has said an unknown command
 NUMBER = r"\w+ = ([+-]?\d+(?:\.\d+)?)(?: \w+)?"
 WORD = r"\w+ = (\S+)"
 MAX_V, MAX_HZ = 150.0, 10_000.0  # of the controller
@@ -135,7 +136,7 @@ class _Console:
         reply = self._link.poll(self._timeout_s)
         if reply is None:
             raise LinkTimeout(self._name, f"password not answered in {self._timeout_s} s")
-        if not reply.endswith(LET_IN):
+        if not reply.endswith((LET_IN, NOT_ASKED)):
             raise StateError(self._name, f"the password was answered {reply!r}")
         self._is_inside = True
 

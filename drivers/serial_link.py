@@ -41,16 +41,19 @@ class SerialLink(StreamLink):
         from serial import Serial  # noqa: PLC0415 - only who has a serial port pays for it
 
         device = device_of(self._name)
-        self._port = Serial(
-            device,
-            baudrate=self._format.baud_rate,
-            bytesize=self._format.data_bits,
-            parity=self._format.parity,
-            stopbits=self._format.stop_bits,
-            timeout=SLICE_S,
-            write_timeout=WRITE_TIMEOUT_S,
-            exclusive=True,  # against programs that ask for it too
-        )
+        try:
+            self._port = Serial(
+                device,
+                baudrate=self._format.baud_rate,
+                bytesize=self._format.data_bits,
+                parity=self._format.parity,
+                stopbits=self._format.stop_bits,
+                timeout=SLICE_S,
+                write_timeout=WRITE_TIMEOUT_S,
+                exclusive=True,  # against programs that ask for it too
+            )
+        except _refusals() as error:
+            raise OSError(f"{self._format}: {error}") from error
         if os.name == "posix" and not os.path.realpath(device).startswith(PSEUDO_TERMINALS):
             refuse_others(self._port.fileno())
 
@@ -71,6 +74,15 @@ class SerialLink(StreamLink):
                     return arrived
             if REAL.now() >= deadline:
                 return b""
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return how a port says that it can't have this format, where that is no OSError."""
+    if os.name != "posix":
+        return (ValueError,)
+    import termios  # noqa: PLC0415 - not on Windows
+
+    return ValueError, termios.error
 
 
 def refuse_others(terminal: int) -> None:

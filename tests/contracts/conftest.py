@@ -2,14 +2,20 @@
 
 STANDS says for each model where it stands; PARTS says for each role what there is to do and what
 the world must show for it. Nothing else has to be told about a new model.
+
+A test file names in TRANSPORTS over which lines its tests run; in process where it names none. Over
+a socket, pseudo-terminal or websocket, links and shells are those that users have and only time is
+virtual, so that the same test is as repeatable there as in process.
 """
 
+import asyncio
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf, isclose, nan
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,7 +23,7 @@ import pytest
 
 from drivers.addresses import open_link
 from drivers.clock import RealClock, VirtualClock
-from drivers.link import Link
+from drivers.link import Framing, Link
 from drivers.registry import known_models, model
 from drivers.roles import (
     BiasSettings,
@@ -34,9 +40,16 @@ from drivers.roles import (
     TemperatureController,
 )
 from drivers.roles import Positioner as PositionerRole
+from drivers.serial_format import EIGHT_N_ONE
+from drivers.websocket_link import WebsocketLink
+from simulators.core import RESOLUTION_S
 from simulators.faults import Faults
+from simulators.faults import Line as SimulatedLine
+from simulators.pty import PtyShell
 from simulators.setup import MODELS, SimulatedSetup, SimulatorSettings
+from simulators.tcp import TcpShell
 from simulators.truth import CameraTruth, Truth, VacuumTruth
+from simulators.websocket import WebsocketShell
 
 STAND_IN = Path(__file__).parents[1] / "drivers" / "sdk_stand_in"
 ROOT = Path(__file__).parents[2]
@@ -80,6 +93,174 @@ STANDS: Mapping[str, Stand] = {
     "thorlabs.pm100d": Stand("power_meter"),
 }
 SIMULATED = sorted(name for name, stand in STANDS.items() if stand.port)
+IN_PROCESS = "in process"
+REAL = RealClock()
+ARRIVAL_S = 1.0  # of real time, for bytes that are on their way already
+
+
+def transports_of(name: str) -> tuple[str, ...]:
+    """Return the transports on which a model can stand."""
+    match STANDS[name].port if name in STANDS else "":
+        case "":
+            return (IN_PROCESS,)
+        case "icl":
+            return (IN_PROCESS, "websocket")
+        case _:
+            return (IN_PROCESS, "tcp", "pty")
+
+
+class Tapped:
+    """A line of the setup, and how many bytes it took and gave to somebody."""
+
+    def __init__(self, line: SimulatedLine) -> None:
+        self.taken, self.given = 0, 0
+        self.is_heard: Callable[[], bool] = lambda: False
+        self._line = line
+
+    def receive(self, message: bytes, now: float) -> None:
+        self._line.receive(message, now)
+        self.taken += len(message)
+
+    def transmit(self, now: float) -> list[bytes]:
+        replies = self._line.transmit(now)
+        if self.is_heard():
+            self.given += sum(map(len, replies))
+        return replies
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._line, name)
+
+
+class Served:
+    """A line behind its real shell, in a thread that does nothing unless it is asked to.
+
+    It is the shell's clock as well: the time is the bench's, and no alarm rings by itself.
+    """
+
+    def __init__(self, line: SimulatedLine, clock: Any, transport: str, names: Path) -> None:
+        self.line: Any = Tapped(line)
+        self.now = clock.now
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name=f"{line.device} over {transport}")
+        self._thread.start()
+        self._shell: Any
+        match transport:
+            case "tcp":
+                self._shell, hearer = TcpShell(self.line, self), "_latest"
+            case "pty":
+                self._shell, hearer = PtyShell(self.line, self, names / line.device), "_ends"
+            case _:
+                self._shell, hearer = WebsocketShell(self.line, self), "_outgoing"
+        self.line.is_heard = lambda: getattr(self._shell, hearer) is not None
+        self.address: str = self.do(self._shell.start())
+
+    def real_s(self, simulated_s: float) -> float:
+        return 3600.0
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10.0)
+
+    def catch_up(self) -> None:
+        """Let the shell deliver what is due, and finish what it began."""
+
+        async def tick() -> None:
+            self._shell.tick()
+
+        self.do(tick())
+
+    def wait_for_taken(self, goal: int) -> None:
+        patience_s = REAL.now() + ARRIVAL_S
+        while self.line.taken < goal and self.line.is_open(self.now()):
+            assert REAL.now() < patience_s, "what was sent never arrives"
+            self.catch_up()
+
+    def wait_for_farewell(self) -> None:
+        """Let the shell notice that its client is gone; a pseudo-terminal notices nothing."""
+        patience_s = REAL.now() + ARRIVAL_S
+        while getattr(self._shell, "_clients", ()):
+            assert REAL.now() < patience_s, "the shell never notices that its client is gone"
+            self.catch_up()
+
+    def stop(self) -> None:
+        self.do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        await asyncio.sleep(0)  # a client that came and went at once is let in first
+        await self._shell.stop()
+        talks = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*talks)
+
+
+class Counted:
+    """A framing that knows how many bytes it has seen."""
+
+    def __init__(self, framing: Framing) -> None:
+        self.seen = 0
+        self._framing = framing
+        self._left = 0
+
+    def split(self, buffer: bytearray) -> bytes | None:
+        self.seen += len(buffer) - self._left
+        reply = self._framing.split(buffer)
+        self._left = len(buffer)
+        return reply
+
+    def start_at(self, seen: int) -> None:
+        self.seen, self._left = seen, 0
+
+
+class LockStepLink:
+    """A real link to a served line, on which virtual time passes only while nothing is under way.
+
+    A pseudo-terminal carries 8N1 only; the factory's format of a model is not tried on it.
+    As in process, polling lets the clock pass up to the due time of the next reply.
+    """
+
+    def __init__(self, served: Served, kind: Any, clock: Any) -> None:
+        self._served = served
+        self._clock = clock
+        self._counted = Counted(kind.framing)
+        self._counted.start_at(served.line.given)
+        self._link = open_link(served.address, self._counted, EIGHT_N_ONE)
+
+    def send(self, message: bytes) -> None:
+        goal = self._served.line.taken + len(message)
+        self._link.send(message)
+        self._served.wait_for_taken(goal)
+        self._served.catch_up()
+
+    def poll(self, timeout_s: float) -> bytes | None:
+        deadline_s = self._clock.now() + timeout_s
+        while True:
+            self._served.catch_up()
+            reply = self._take_what_arrived()
+            now = self._clock.now()
+            if reply is not None or now >= deadline_s - RESOLUTION_S:
+                return reply
+            due = self._served.line.next_due()
+            self._clock.wait((deadline_s if due is None else min(due, deadline_s)) - now)
+
+    def reset(self) -> None:
+        while self._take_what_arrived() is not None:
+            pass
+        self._link.reset()
+        self._counted.start_at(self._served.line.given)
+
+    def close(self) -> None:
+        self._link.close()
+        self._served.wait_for_farewell()
+
+    def _take_what_arrived(self) -> bytes | None:
+        reply = self._link.poll(0.0)
+        given, until_s = self._served.line.given, REAL.now() + ARRIVAL_S
+        while reply is None and self._counted.seen < given and REAL.now() < until_s:
+            reply = self._link.poll(0.002)
+        if reply is not None and isinstance(self._link, WebsocketLink):
+            self._counted.seen += len(reply)
+        return reply
 
 
 class Wire:
@@ -134,7 +315,15 @@ class Wire:
 class Bench:
     """One model on its stand, and what can be done with it there."""
 
-    def __init__(self, name: str, seed: int = 1, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        seed: int = 1,
+        faults: Faults | None = None,
+        *,
+        transport: str = IN_PROCESS,
+        names: Path = Path(),
+    ) -> None:
         if name not in STANDS:
             pytest.fail(missing_row(name))
         self.name, self.stand, self.kind = name, STANDS[name], model(name)
@@ -154,6 +343,9 @@ class Bench:
             self.clock = VirtualClock()
             self.clock.on_advance.append(self.setup.world.advance)
             self.core = self.setup.cores[port]
+        self.served: Served | None = None
+        if transport != IN_PROCESS:
+            self.served = Served(self.setup.line(port), self.clock, transport, names)
         self.wires: list[Wire] = []
         self.steps: dict[str, int] = {}
         self.good = 0  # values that were returned as good and compared with the world
@@ -169,11 +361,15 @@ class Bench:
 
     def connect(self) -> Any:
         """Return a driver over a connection of its own."""
-        if self.stand.port:
-            link: Any = self.setup.link(self.stand.port, self.clock, self.kind.framing)
+        link: Any
+        hang_up = _nobody
+        if self.served is not None:
+            link = LockStepLink(self.served, self.kind, self.clock)
+        elif self.stand.port:
+            link = self.setup.link(self.stand.port, self.clock, self.kind.framing)
             hang_up = self.setup.line(self.stand.port).hang_up
         else:
-            link, hang_up = open_link(f"process://{self.stand.sdk}", self.kind.framing), _nobody
+            link = open_link(f"process://{self.stand.sdk}", self.kind.framing)
         self.wires.append(Wire(link, self.clock, hang_up))
         line = self.kind.line(self.name, self.wire, self.clock, self.config)
         return self.kind.driver(self.name, line, self.clock, self.config)
@@ -181,6 +377,9 @@ class Bench:
     def close(self) -> None:
         for wire in self.wires:
             wire.close()
+        if self.served is not None:
+            self.served.stop()
+            self.served = None
 
     def finish(self, status: Any) -> None:
         """Wait until the action is done, and raise what went wrong with it."""
@@ -487,27 +686,46 @@ PARTS: Mapping[type, Part] = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=known_models())
-def model_name(request: pytest.FixtureRequest) -> str:
-    """Every registered model, found by itself."""
-    return request.param
+MODEL_NAMES: Mapping[str, Callable[[str], bool]] = {
+    "model_name": lambda name: True,
+    "simulated_model": lambda name: name not in STANDS or name in SIMULATED,
+    "bias_model": lambda name: model(name).role is BiasSupply,
+}
 
 
-@pytest.fixture(params=[name for name in known_models() if name not in STANDS or name in SIMULATED])
-def simulated_model(request: pytest.FixtureRequest) -> str:
-    """Every registered model that speaks over a wire."""
-    return request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run over every registered model, found by itself, on each transport of the test file."""
+    wanted = getattr(metafunc.module, "TRANSPORTS", (IN_PROCESS,))
+    for argument, is_meant in MODEL_NAMES.items():
+        if argument in metafunc.fixturenames:
+            stands = [
+                pytest.param(name, transport, id=f"{name} {transport}")
+                for name in known_models()
+                for transport in transports_of(name)
+                if is_meant(name) and transport in wanted
+            ]
+            metafunc.parametrize((argument, "transport"), stands)
 
 
 @pytest.fixture
-def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+def transport() -> str:
+    """Over what the bench's instrument is reached."""
+    return IN_PROCESS
+
+
+@pytest.fixture
+def stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> Iterator[Callable[..., Bench]]:
     """Make benches, and close them."""
     benches: list[Bench] = []
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(STAND_IN), str(ROOT))))
     monkeypatch.setenv("CAMERA_LOG", str(tmp_path / "calls.txt"))
 
     def make(name: str, seed: int = 1, faults: Faults | None = None) -> Bench:
-        benches.append(Bench(name, seed, faults))
+        names = tmp_path / str(len(benches))
+        names.mkdir()
+        benches.append(Bench(name, seed, faults, transport=transport, names=names))
         return benches[-1]
 
     yield make

@@ -85,6 +85,16 @@ def test_a_wrong_password_is_said(bench):
         Bench(console_password="secret").device.identify()  # noqa: S106
 
 
+def test_a_console_that_is_open_already_needs_no_password(bench):
+    """A serial line does not hang up with its client, so that the next one is inside at once."""
+    bench.device.identify()
+    link = bench.setup.link("positioner", bench.clock, ConsoleFraming())
+
+    line = _line("stage", link, bench.clock, ANC300Config())
+
+    assert line.identify().serial == "ANC300B-C-4711"
+
+
 def test_it_steps_counts_and_grounds(bench):
     bench.wait_for(bench.device.move_by("x", 500))
     forth_um = bench.position_um()

@@ -244,6 +244,17 @@ def test_seven_bits_and_parity_survive_on_a_pseudo_terminal(terminal):
     link.close()
 
 
+def test_a_port_that_can_t_have_the_format_is_a_closed_link(terminal):
+    """A pseudo-terminal takes 7 data bits at its first opening only, and then fails oddly."""
+    _, name = terminal
+    open_serial(name, SerialFormat(57600, 7, "O", 1)).close()
+
+    with pytest.raises(LinkClosed, match=r"cannot connect: .*data_bits=7"):
+        open_serial(name, SerialFormat(57600, 7, "O", 1))
+
+    open_serial(name).close()
+
+
 def test_a_serial_port_belongs_to_one_program_only(terminal):
     _, name = terminal
     link = open_serial(name)
