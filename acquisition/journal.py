@@ -235,6 +235,12 @@ class JournalReader:
         query = "SELECT * FROM fit WHERE (? IS NULL OR model=?) ORDER BY attempt,model,version"
         return tuple(fit_from_row(row) for row in self._all(query, model, model))
 
+    def fits_of(self, attempts: Sequence[int]) -> tuple[FitRow, ...]:
+        """Return the stored fits of these attempts, at most some hundred, in order of attempt."""
+        places = ",".join("?" * len(attempts))
+        query = f"SELECT * FROM fit WHERE attempt IN ({places}) ORDER BY attempt,model,version"  # noqa: S608
+        return tuple(fit_from_row(row) for row in self._all(query, *attempts))
+
     def digest(self) -> str:
         """Return the sha256 of what was measured: equal for two runs that went the same way.
 

@@ -272,7 +272,7 @@ class Plot(QWidget):
     def _adopt_menus(self, item: Any) -> None:
         """Own what pyqtgraph gives no parent: such menus outlive their plot."""
         item.setMenuEnabled(False)
-        item.ctrlMenu.setParent(self)
+        item.ctrlMenu.setParent(self, item.ctrlMenu.windowFlags())  # else it is shown with us
 
     def _flip_log(self) -> None:
         self.set_log(not self._is_log)

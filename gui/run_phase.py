@@ -1,0 +1,67 @@
+"""Whether a run goes on, was broken off or has ended: from its journal and its writer's process."""
+
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+
+from acquisition.journal import JournalReader
+from gui.shown_run import RunPhase
+
+__all__ = ["is_being_written", "phase_after", "phase_of"]
+
+_WRITER = ".writer"
+_HOLDER = re.compile(r"pid (\d+) on (\S+)")
+
+
+def phase_of(reader: JournalReader) -> RunPhase:
+    """Return what became of the run."""
+    codes = [event.code for _, event in reader.events() if event.code in ("segment", "finished")]
+    return phase_after(codes[-1] if codes else "segment", reader)
+
+
+def phase_after(code: str, reader: JournalReader) -> RunPhase:
+    """Return the same, where `code` is the last of the events segment and finished."""
+    if code == "finished":
+        return RunPhase.INCOMPLETE if reader.todo() else RunPhase.COMPLETE
+    return RunPhase.RUNNING if is_being_written(reader.folder) else RunPhase.INTERRUPTED
+
+
+def is_being_written(folder: Path) -> bool:
+    """Return whether the process that took the right to write still lives on this machine.
+
+    The lock itself is not tried: for that moment nobody else could take it.
+    """
+    try:
+        with (folder / _WRITER).open("rb") as file:
+            found = _HOLDER.match(file.read(200).decode(errors="replace"))
+    except OSError:
+        return False
+    return found is not None and found[2] == socket.gethostname() and _is_alive(int(found[1]))
+
+
+if sys.platform == "win32":
+    import ctypes
+
+    _QUERY_LIMITED, _STILL_ACTIVE = 0x1000, 259  # winnt.h, minwinbase.h
+
+    def _is_alive(pid: int) -> bool:
+        kernel = ctypes.windll.kernel32
+        handle = kernel.OpenProcess(_QUERY_LIMITED, False, pid)
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+        kernel.CloseHandle(handle)
+        return code.value == _STILL_ACTIVE
+else:
+
+    def _is_alive(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True

@@ -1,0 +1,57 @@
+"""When a view is drawn: soon after something changed, not more often than the eye and the machine
+can take, and not at all while nobody sees it.
+"""
+
+from collections.abc import Callable
+
+from PyQt6.QtCore import QElapsedTimer, QEvent, QObject, QTimer
+from PyQt6.QtWidgets import QWidget
+
+__all__ = ["Redraw"]
+
+SHORTEST_ms = 40
+SHARE = 4  # a drawing that takes long is done the more rarely: at most this part of the time
+
+
+class Redraw(QObject):
+    """Calls `draw` for a widget; whatever changed in between is drawn once."""
+
+    def __init__(self, widget: QWidget, draw: Callable[[], None]) -> None:
+        super().__init__(widget)
+        self._widget, self._draw = widget, draw
+        self._is_due = False
+        self._took_ms = 0
+        self._since = QElapsedTimer()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.now)
+        widget.installEventFilter(self)
+
+    def soon(self) -> None:
+        """Draw as soon as it is time."""
+        self._is_due = True
+        if self._timer.isActive() or not self._widget.isVisible():
+            return
+        pause_ms = max(SHORTEST_ms, SHARE * self._took_ms)
+        passed_ms = self._since.elapsed() if self._since.isValid() else pause_ms
+        self._timer.start(max(0, pause_ms - passed_ms))
+
+    def now(self) -> None:
+        """Draw at once."""
+        self._timer.stop()
+        self._is_due = False
+        self._since.start()
+        self._draw()
+        self._took_ms = self._since.elapsed()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and watched is self._widget:
+            if event.type() == QEvent.Type.Show and self._is_due:
+                self.soon_after_show()
+            elif event.type() == QEvent.Type.Hide:
+                self._timer.stop()
+        return super().eventFilter(watched, event)
+
+    def soon_after_show(self) -> None:
+        """Draw what changed while nobody saw it; the widget is not visible yet at this moment."""
+        self._timer.start(0)
