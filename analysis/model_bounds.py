@@ -1,0 +1,93 @@
+"""Where the parameters of a spectrum model may go, and in which unit they are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.detector_noise import DetectorNoise
+from analysis.fisher_scoring import Box
+from analysis.line_table import LineTable
+from analysis.spectrum_model import SpectrumModel, prefix_of
+from analysis.spectrum_window import Window
+
+__all__ = ["box_of_model", "electrons_per_unit"]
+
+Array = NDArray[np.float64]
+
+_SLACK = 0.1  # beyond the window in which a component was looked for
+_PHONON_SLACK = 0.2
+
+
+def box_of_model(
+    model: SpectrumModel, table: LineTable, window: Window, noise: DetectorNoise
+) -> Box:
+    """Return bounds for one spectrum and the largest step.
+
+    Lines inside the window, widths from half a pixel to half the window, bindings within a tenth of
+    the window they were looked for in; areas, couplings and background may go below zero, since a
+    bound would bias them.
+    """
+    names = table.names
+    scale = electrons_per_unit(names, noise)
+    limits = [_limits(model, name, window) for name in names]
+    for name, (lower, upper) in {
+        **model.bounds,
+        **{name: (value, value) for name, value in model.fixed.items()},
+    }.items():
+        if name in names:
+            i = names.index(name)
+            limits[i] = (lower * scale[i], upper * scale[i])
+    bounds = np.array(limits)
+    energies = np.array([name.endswith("_eV") and "width" not in name for name in names])
+    widths = np.array(["width" in name for name in names])
+    owner = np.array([_width_index(names, name) for name in names])
+
+    def largest_step(place: Array) -> Array:
+        width = place[:, owner[:, 0]] + place[:, owner[:, 1]] * (owner[:, 1] != owner[:, 0])
+        cap = np.full(place.shape, np.inf)
+        cap[:, energies] = 0.7 * width[:, energies]
+        cap[:, widths] = 0.4 * width[:, widths]
+        return cap
+
+    return Box(bounds[None, :, 0], bounds[None, :, 1], largest_step)
+
+
+def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
+    """Return what turns each parameter's unit into the fit's own: counts into electrons."""
+    in_counts = [name.endswith("_counts") or name.startswith("background") for name in names]
+    return np.where(in_counts, noise.gain_e_per_count, 1.0)
+
+
+def _limits(model: SpectrumModel, name: str, window: Window) -> tuple[float, float]:
+    low, high = window.limits_eV
+    number = int(name.split("_")[1]) - 1 if name.startswith("emitter_") else 0
+    base = name.removeprefix(prefix_of(number))
+    if base.startswith("energy_"):
+        return low, high
+    if "lorentz" in base:
+        return 0.0, 0.5 * (high - low)
+    if base.endswith("width_eV"):
+        return 0.5 * window.pixel_eV, 0.5 * (high - low)
+    if base.endswith("_binding_eV"):
+        near, far = model.window_of(number, base.removesuffix("_binding_eV"))
+        return (1.0 - _SLACK) * near, (1.0 + _SLACK) * far
+    if base.startswith("phonon_"):
+        energy = model.emitters[number].phonons[int(base.split("_")[1]) - 1].energy_eV
+        return (1.0 - _PHONON_SLACK) * energy, (1.0 + _PHONON_SLACK) * energy
+    return -np.inf, np.inf
+
+
+def _width_index(names: tuple[str, ...], name: str) -> tuple[int, int]:
+    """Return the Gaussian and the Lorentzian width that say how far this parameter may step."""
+    prefix = "_".join(name.split("_")[:2]) + "_" if name.startswith("emitter_") else ""
+    base = name.removeprefix(prefix)
+    own = "trion_width_eV" if base.startswith(("trion", "lorentz_trion")) else "width_eV"
+    found = [
+        names.index(candidate)
+        for candidate in (f"{prefix}{own}", f"{prefix}lorentz_{own}")
+        if candidate in names
+    ]
+    if not found:
+        found = [i for i, other in enumerate(names) if other.endswith("width_eV")][:1]
+    return found[0], found[-1]
