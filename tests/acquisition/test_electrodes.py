@@ -40,8 +40,10 @@ def test_parallel_plates_make_voltage_over_gap_everywhere() -> None:
     assert plates.highest_field_kV_per_cm(-100.0) == pytest.approx(100.0, rel=1e-12)
 
 
-def test_coplanar_electrodes_make_two_over_pi_of_it_in_mid_gap() -> None:
+def test_acceptance_14_coplanar_electrodes_make_two_over_pi_of_it_in_mid_gap() -> None:
     # reference: 10 um, 100 V: 63.66 kV/cm in mid-gap, the plate model says 100 kV/cm
+    plates = Electrodes(coplanar=False, gap_um=10.0)
+    assert plates.field_kV_per_cm(100.0) == pytest.approx(100.0, rel=1e-3)
     coplanar = Electrodes(coplanar=True, gap_um=10.0, edge_radius_um=0.05)
 
     assert coplanar.field_kV_per_cm(100.0) == pytest.approx(63.66, abs=0.01)
