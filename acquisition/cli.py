@@ -300,6 +300,46 @@ def stop(
 
 
 @app.command()
+def engine(
+    station: Annotated[Path, typer.Argument(help="station file", show_default=False)],
+    sample: Annotated[
+        Path | None,
+        typer.Option("--sample", help="sweep file whose sample card limits the bias by hand"),
+    ] = None,
+    fit: Fit = True,
+    final: Final = True,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="seed of the simulated world, instead of the station's", min=0),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Own the instruments of a station: alignment by hand, and a queue of sweeps.
+
+    Windows and `watch` attach to it and may come and go. Ends in the safe state, with Ctrl-C or
+    when a watcher says so.
+    """
+    from acquisition.engine_process import open_engine  # noqa: PLC0415 - keeps the start fast
+    from acquisition.run import RunOptions  # noqa: PLC0415
+
+    _log_to_stderr(verbose=verbose)
+    with _told():
+        process = open_engine(
+            station,
+            in_process,
+            sample=sample,
+            seed=seed,
+            options=RunOptions(live_fit=fit),
+            final=final,
+            say=_say,
+        )
+        is_safe = process.run()
+    if not is_safe:
+        err.print("the safe state is NOT CONFIRMED: look at the instruments")
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
 def simulate(
     station: Annotated[
         Path, typer.Argument(help="station file whose sim:// instruments are served")

@@ -18,10 +18,11 @@ from acquisition.journal import JournalReader
 from acquisition.laboratory import InProcess, Laboratory, open_laboratory
 from acquisition.run import Run, RunOptions, create_run
 from acquisition.run_configuration import configuration_of
+from acquisition.run_server import served
 from acquisition.served_station import with_simulation
 from drivers.errors import DeviceError
 
-__all__ = ["Ended", "Watcher", "go_on", "start"]
+__all__ = ["Ended", "Watcher", "finish_run", "go_on", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +106,36 @@ def _execute(
     final: bool,
 ) -> Ended:
     commands = CommandQueue()
-    run = Run(
-        folder,
-        configuration,
-        clock=laboratory.clock,
-        connections=laboratory.connections,
-        commands=commands,
-        options=options,
-    )
-    with interruptible(commands, watcher.say):
-        outcome = execute(run, watcher.show)
+    with served(folder, configuration, laboratory.clock, commands) as channel:
+        run = Run(
+            folder,
+            configuration,
+            clock=laboratory.clock,
+            connections=laboratory.connections,
+            commands=commands,
+            options=options,
+            publish=None if channel is None else channel.publish,
+        )
+        if channel is not None:
+            channel.follow(run)
+        with interruptible(commands, watcher.say):
+            outcome = execute(run, watcher.show)
     ended = Ended(folder, outcome, None)
     if final and ended.is_complete:
-        if options.live_fit and configuration.sweep.fit is not None:
-            watcher.say("fitting what the live fits did not reach")
-            fit_run(folder)
-        watcher.say("building the final file")
-        ended = replace(ended, final=build_final(folder))
+        has_fits = options.live_fit and configuration.sweep.fit is not None
+        ended = replace(ended, final=finish_run(folder, has_fits=has_fits, say=watcher.say))
     return ended
+
+
+def finish_run(
+    folder: Path, *, has_fits: bool, say: Callable[[str], None] = lambda _: None
+) -> Path:
+    """Fit what the live fits did not reach, and build the final file of a complete run."""
+    if has_fits:
+        say("fitting what the live fits did not reach")
+        fit_run(folder)
+    say("building the final file")
+    return build_final(folder)
 
 
 def _warn_of_little_disk(configuration: Configuration, watcher: Watcher) -> None:

@@ -142,6 +142,10 @@ class EngineServer:
         if isinstance(message, Axis) or self._watchers:
             self._post("", message, values)
 
+    def greet_again(self) -> None:
+        """Send everybody a new hello: what can be moved has changed. Callable from any thread."""
+        self._post("", self._hello(), None)
+
     def answer(self, watcher: str, request: int, ok: bool, text: str = "") -> None:
         """Tell one watcher what became of its request. Callable from any thread."""
         self._post(watcher, Answer(request, ok, text), None)
@@ -280,6 +284,9 @@ class EngineServer:
     def _distribute(self) -> None:
         while self._posted:
             to, message, values = self._posted.popleft()
+            if isinstance(message, Hello):
+                self._greet_all(message)
+                continue
             body = b"" if values is None else np.ascontiguousarray(values).tobytes()
             packet = pack(encode(message), body)
             if isinstance(message, Axis):
@@ -288,9 +295,15 @@ class EngineServer:
                 if watcher.name and to in ("", watcher.name):
                     self._put(watcher, message, packet)
 
+    def _greet_all(self, hello: Hello) -> None:
+        for watcher in tuple(self._watchers):
+            if watcher.name:
+                own = replace(hello, watcher=watcher.name)
+                self._put(watcher, own, pack(encode(own)))
+
     def _put(self, watcher: _Watcher, message: Message, packet: bytes) -> None:
         def put(to: _Watcher) -> None:
-            is_kept = isinstance(message, Answer)
+            is_kept = isinstance(message, Answer | Hello)
             to.peer.outbox.put(packet, slot=_slot(message), is_kept=is_kept)
 
         self._guarded(watcher, put)

@@ -10,7 +10,7 @@ from drivers.connections import Connections
 
 __all__ = ["Laboratory", "open_laboratory"]
 
-InProcess = Callable[[StationConfig, VirtualClock], Opener]
+InProcess = Callable[[StationConfig, Clock], Opener]
 SIM = "sim"
 
 
@@ -23,15 +23,20 @@ class Laboratory:
     openers: Mapping[str, Opener]
 
 
-def open_laboratory(station: StationConfig, in_process: InProcess) -> Laboratory:
+def open_laboratory(
+    station: StationConfig, in_process: InProcess, *, is_lived_in: bool = False
+) -> Laboratory:
     """Return real time for real instruments, scaled time for simulators in another process.
 
     in_process: builds the simulated setup of this process where the station has sim:// addresses;
     its night passes in virtual time. Only a composition root can give it.
+    is_lived_in: somebody sits there; the simulated setup then lives in scaled real time as well.
     """
     instruments = _instruments(station)
     if any(instrument.address.startswith(f"{SIM}://") for instrument in instruments):
-        clock = VirtualClock(start_utc=RealClock().utc())
+        clock: Clock = VirtualClock(start_utc=RealClock().utc())
+        if is_lived_in:
+            clock = ScaledClock(station.simulation.scale, from_zero=True)
         openers: Mapping[str, Opener] = {**OPENERS, SIM: in_process(station, clock)}
         return Laboratory(clock, Connections(clock, openers), openers)
     scaled = ScaledClock(station.simulation.scale) if _all_simulated(instruments) else RealClock()

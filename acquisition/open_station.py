@@ -76,7 +76,7 @@ def open_station(
     Raises DeviceError, AddressError, LookupError.
     """
     try:
-        return Station(
+        station = Station(
             camera=cast("Camera", _open(connections, "camera", config.camera, _camera(config))),
             cryostat=cast(
                 "TemperatureController | None",
@@ -118,6 +118,10 @@ def open_station(
     except BaseException:
         connections.close()
         raise
+    if station.positioner is not None and station.cryostat is not None:
+        # a drive that is right at 4 K destroys a warm piezo
+        station.positioner.thermometer = station.cryostat.read_sample_temperature
+    return station
 
 
 def open_bias(

@@ -43,6 +43,7 @@ from acquisition.preparation import Preparation, release_broken_blocks
 from acquisition.price import Tariff
 from acquisition.record import Attempt, FitRow, Level
 from acquisition.recovery import Recovery
+from acquisition.run_broadcast import Publish, RunBroadcast
 from acquisition.run_folder import create_run_folder
 from acquisition.run_log import RunLog
 from acquisition.run_meta import RunMeta
@@ -100,7 +101,10 @@ def create_run(configuration: Configuration, table: PointTable, created_utc: flo
 
 
 class Run:
-    """One execution of the run in `folder`: its first segment or a resumed one."""
+    """One execution of the run in `folder`: its first segment or a resumed one.
+
+    publish: hears of every row, fit and event for whoever watches.
+    """
 
     def __init__(
         self,
@@ -111,6 +115,7 @@ class Run:
         connections: Connections,
         commands: CommandQueue,
         options: RunOptions,
+        publish: Publish | None = None,
     ) -> None:
         self.folder = folder
         self._configuration = configuration
@@ -118,6 +123,7 @@ class Run:
         self._connections = connections
         self._commands = commands
         self._options = options
+        self._publish = publish
         self._engine: Engine | None = None
 
     def status(self) -> EngineStatus | None:
@@ -150,18 +156,29 @@ class Run:
         release_broken_blocks(journal, (segment.run_time.now(), self._clock.utc()))
         live_view = LiveView(journal)
         worker = self._fit_worker(journal)
+        broadcast = self._broadcast(journal)
         followers: list[Follower] = [LiveViewFollower(live_view)]
+        if broadcast is not None:
+            followers.insert(0, broadcast)
         if worker is not None:
-            followers.append(worker)
+            followers.append(worker if broadcast is None else broadcast.overhearing(worker))
         try:
-            outcome = self._run_engine(journal, station, segment, followers)
+            outcome = self._run_engine(journal, station, segment, followers, broadcast)
             if worker is not None:
-                _store_last_fits(journal, worker.finish(self._options.fit_wait_s))
+                rows = worker.finish(self._options.fit_wait_s)
+                _store_last_fits(journal, rows)
+                if broadcast is not None:
+                    broadcast.on_fits(rows)
         finally:
             if worker is not None:
                 worker.close()
             live_view.close()
         return outcome
+
+    def _broadcast(self, journal: Journal) -> RunBroadcast | None:
+        if self._publish is None:
+            return None
+        return RunBroadcast(self._publish, self._clock, journal)
 
     def _fit_worker(self, journal: Journal) -> "FitWorker | None":
         sweep, camera = self._configuration.sweep, self._configuration.station.camera
@@ -183,6 +200,7 @@ class Run:
         station: Station,
         segment: Segment,
         followers: Sequence[Follower],
+        broadcast: RunBroadcast | None,
     ) -> Outcome:
         config, sweep = self._configuration.station, self._configuration.sweep
         monitors = Monitors(monitors_of(station, config))
@@ -203,7 +221,13 @@ class Run:
             bias=station.bias,
             longest_tick_s=_longest_tick_s(self._clock),
         )
-        log = RunLog(journal, monitors, segment.run_time, self._clock.utc)
+        log = RunLog(
+            journal,
+            monitors,
+            segment.run_time,
+            self._clock.utc,
+            *([broadcast.on_event] if broadcast is not None else []),
+        )
         monitors.report = partial(log.event, Level.WARNING, "monitor")
         recovery = Recovery(station, vigil, log)
         calibrations = WavelengthCalibrations(

@@ -13,7 +13,10 @@ FLUSH_S = 10.0  # of run time, between transactions that carry monitors only
 
 
 class RunLog:
-    """Collects what happens and hands it to the journal with the next point, or every 10 s."""
+    """Collects what happens and hands it to the journal with the next point, or every 10 s.
+
+    hear: is told of each event at once; it must not wait.
+    """
 
     def __init__(
         self,
@@ -21,11 +24,13 @@ class RunLog:
         monitors: Monitors,
         run_time: RunTime,
         utc: Callable[[], float],
+        hear: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self._journal = journal
         self._monitors = monitors
         self._run_time = run_time
         self._utc = utc
+        self._hear = hear
         self._events: list[Event] = []
         self._fits: list[FitRow] = []
         self._next_flush_s = 0.0
@@ -35,9 +40,9 @@ class RunLog:
         """Note something an experimenter would note."""
         if level in (Level.WARNING, Level.ERROR):
             self.warnings += 1
-        self._events.append(
-            Event(self._run_time.now(), self._utc(), level, code, text, dict(details))
-        )
+        event = Event(self._run_time.now(), self._utc(), level, code, text, dict(details))
+        self._events.append(event)
+        self._hear(event)
 
     def fits(self, rows: "list[FitRow] | tuple[FitRow, ...]") -> None:
         self._fits.extend(rows)

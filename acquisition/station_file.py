@@ -278,7 +278,14 @@ class SwitchConfig(InstrumentConfig):
 
 
 class PositionerConfig(InstrumentConfig):
-    """The sample's piezo steppers; their drive and its limits are options of the model."""
+    """The sample's piezo steppers; their drive and its limits are options of the model.
+
+    step_um: mean length of one step where the maps are made; without it, moves are in steps.
+    travel_um: how far each axis goes, end to end.
+    """
+
+    step_um: Positive | None = None
+    travel_um: Positive = 5000.0
 
 
 class SimulationConfig(ConfigModel):

@@ -63,6 +63,7 @@ class Stub:
 
 class StubCamera(Stub):
     pixels = PIXELS
+    rows = 1
 
     def __init__(self, name: str, clock: VirtualClock) -> None:
         super().__init__(name, clock)

@@ -11,7 +11,7 @@ from acquisition.run import Run, RunOptions, create_run
 from acquisition.simulated_truth import truth_of
 from acquisition.station_file import StationConfig
 from drivers.addresses import Opener
-from drivers.clock import VirtualClock
+from drivers.clock import Clock
 from drivers.link import Framing, Link
 from simulators.setup import SimulatedSetup
 from simulators.truth import truth_from_mapping
@@ -87,7 +87,7 @@ class SimulatedRun:
             raise RuntimeError(f"{outcome.reason.value}: {outcome.text}")
 
 
-def in_process(station: StationConfig, clock: VirtualClock) -> Opener:
+def in_process(station: StationConfig, clock: Clock) -> Opener:
     """Open sim:// addresses in a simulated setup of this process."""
     setup = SimulatedSetup(truth_from_mapping(truth_of(station)), station.simulation.seed)
 

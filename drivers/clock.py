@@ -35,15 +35,19 @@ class Clock(Protocol):
 
 
 class ScaledClock:
-    """Real time multiplied: `factor` seconds of experiment pass in one second of life."""
+    """Real time multiplied: `factor` seconds of experiment pass in one second of life.
 
-    def __init__(self, factor: float = 1.0) -> None:
+    from_zero: its time begins now, as that of a simulated world does.
+    """
+
+    def __init__(self, factor: float = 1.0, *, from_zero: bool = False) -> None:
         if not factor > 0:
             raise ValueError(f"clock factor {factor} must be positive")
         self.factor = factor
+        self._zero_s = time.monotonic() if from_zero else 0.0
 
     def now(self) -> float:
-        return time.monotonic() * self.factor
+        return (time.monotonic() - self._zero_s) * self.factor
 
     def utc(self) -> float:
         return time.time()

@@ -288,6 +288,11 @@ class HoribaCamera:
         """Return the number of pixels along the wavelength."""
         return self._chip_size()[0]
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of the chip."""
+        return self._chip_size()[1]
+
     def identify(self) -> Identity:
         """Ask the server which camera this is."""
         return self._module.identify()

@@ -7,7 +7,7 @@ it is polled, and no call blocks longer than one I/O timeout (0.5 s).
 Connecting and closing change nothing on an instrument.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
@@ -164,6 +164,11 @@ class Camera(Device, Protocol):
     @property
     def pixels(self) -> int: ...
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of the chip."""
+        ...
+
     def arm(self, settings: ExposureSettings) -> None:
         """Send what differs from the settings in force, and verify."""
         ...
@@ -249,7 +254,12 @@ class Switch(Device, Protocol):
 
 class Positioner(Device, Protocol):
     """Moves the sample by steps whose length nobody knows exactly. Channels: steps_<axis>, counted
-    since the connection was made, and no position."""
+    since the connection was made, and no position.
+
+    thermometer: reads the temperature of the piezos before every move; without it the strictest
+    limits hold."""
+
+    thermometer: Callable[[], Reading] | None
 
     @property
     def axes(self) -> tuple[str, ...]: ...

@@ -143,6 +143,11 @@ class SdkCamera:
         """Return the number of pixels along the wavelength."""
         return int(self._client.open()["pixels"])
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of the chip."""
+        return int(self._client.open()["rows"])
+
     def identify(self) -> Identity:
         """Ask the SDK which camera this is."""
         found = self._client.open()
