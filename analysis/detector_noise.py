@@ -15,15 +15,21 @@ class DetectorNoise:
 
     gain_e_per_count: electrons per count. read_noise_e: standard deviation of one pixel as read.
     offset_counts: level of an unexposed pixel. saturation_counts: pixels at or above are masked.
+    response_error: rms of what a flat field would even out, such as the ripple of a window, as a
+    share of the light; 0 where the response is known. Without it, ripple on a bright line is taken
+    for more lines.
     """
 
     gain_e_per_count: float = 1.0
     read_noise_e: float = 0.0
     offset_counts: float = 0.0
     saturation_counts: float = np.inf
+    response_error: float = 0.0
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.gain_e_per_count) and self.gain_e_per_count > 0):
             raise ValueError(f"gain_e_per_count {self.gain_e_per_count} must be positive")
         if not (np.isfinite(self.read_noise_e) and self.read_noise_e >= 0):
             raise ValueError(f"read_noise_e {self.read_noise_e} must not be negative")
+        if not (np.isfinite(self.response_error) and 0 <= self.response_error < 1):
+            raise ValueError(f"response_error {self.response_error} must be from 0 to below 1")

@@ -101,12 +101,19 @@ def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> Spectrum
     deviances = [fit.deviance for fit in fits]
     gains = tuple(a - b for a, b in pairwise(deviances))
     sound = [fit for fit in fits if fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
-    chosen = min(sound, key=_bayesian_information) if sound else fits[0]
+    chosen = min(sound, key=lambda fit: _information(fit, noise)) if sound else fits[0]
     return replace(_with_misfit(chosen, found, model, noise), gains=gains)
 
 
-def _bayesian_information(fit: SpectrumFit) -> float:
-    return fit.deviance + len(fit.names) * float(np.log(fit.pixels))
+def _information(fit: SpectrumFit, noise: DetectorNoise) -> float:
+    """Return Bayes' information criterion, and for each further line what a ripple could feign.
+
+    A response wrong by a share r lowers the deviance of a model that follows it by at most r^2 N.
+    """
+    areas = [value for name, value in zip(fit.names, fit.values, strict=True) if "area" in name]
+    feigned = noise.response_error**2 * noise.gain_e_per_count * float(np.sum(areas))
+    penalty = len(fit.names) * float(np.log(fit.pixels)) + (fit.lines - 1) * max(feigned, 0.0)
+    return fit.deviance + penalty
 
 
 def _fit_lines(window: Window, model: FitModel, lines: int, noise: DetectorNoise) -> SpectrumFit:

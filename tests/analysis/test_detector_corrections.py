@@ -90,19 +90,42 @@ def test_acceptance_20_etalon_ripple_is_harmless_and_gone_after_the_flat_field(
     assert abs(corrected["width_eV"] - 0.5e-3) < 1 * UEV
 
 
-def test_acceptance_20_after_the_flat_field_one_line_is_chosen_and_before_it_none_claimed() -> None:
-    rng = np.random.default_rng(20)
+def test_acceptance_20_one_line_is_chosen_with_the_ripple_and_without(commit_seed: int) -> None:
+    rng = np.random.default_rng([commit_seed, 20])
     model = FitModel(lines="auto", window_eV=(2.388, 2.392))
-    flat = flat_response(1e6 * etalon(1.0))
-    for _ in range(10):
-        counts = rng.poisson(one_line(1e5) * etalon(1.0)) + 4.0 * rng.standard_normal(401)
+    # 5 % from top to bottom are 1.8 % rms: what is known of a detector without a flat field.
+    ripples = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0, response_error=0.018)
+    chosen = []
+    for phase in rng.uniform(0.0, 2.0 * np.pi, 60):
+        counts = rng.poisson(one_line(1e5) * etalon(phase)) + 4.0 * rng.standard_normal(401)
+        flat = flat_response(rng.poisson(1e6 * etalon(phase)))
         flattened, _ = correct_response(counts, np.ones(401), flat)
 
-        raw = fit_spectrum(WAVELENGTH, counts, model=model, noise=CCD)
+        raw = fit_spectrum(WAVELENGTH, counts, model=model, noise=ripples)
         corrected = fit_spectrum(WAVELENGTH, flattened, model=model, noise=CCD)
+        undeclared = fit_spectrum(WAVELENGTH, counts, model=model, noise=CCD)
 
-        assert not raw.splitting_claimed
-        assert corrected.lines == 1
+        assert not undeclared.splitting_claimed
+        chosen.append((raw.lines, corrected.lines))
+    one_line_share = (np.array(chosen) == 1).mean(axis=0)
+    assert one_line_share[0] >= 0.95
+    assert one_line_share[1] >= 0.93  # 1 in 100 by chance
+
+
+def test_a_splitting_beyond_what_ripple_feigns_is_still_found(commit_seed: int) -> None:
+    rng = np.random.default_rng([commit_seed, 21])
+    ripples = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0, response_error=0.018)
+    line = {"energy_1_eV": 2.3898, "energy_2_eV": 2.3902, "width_eV": 0.5e-3,
+            "area_1_counts": 1e4, "area_2_counts": 1e4, "background_0": 2.0}  # fmt: skip
+    expected = expected_electrons(energy_edges_eV(WAVELENGTH), line, shape="gauss") * etalon(1.0)
+    model = FitModel(lines="auto", window_eV=(2.388, 2.392))
+
+    lines = [
+        fit_spectrum(WAVELENGTH, rng.poisson(expected), model=model, noise=ripples).lines
+        for _ in range(30)
+    ]
+
+    assert np.mean(np.array(lines) == 2) >= 0.9
 
 
 def test_rows_add_up_with_the_variance_that_frames_show() -> None:
