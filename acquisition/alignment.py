@@ -16,10 +16,11 @@ from acquisition.assembly import interlocks_of, monitors_of
 from acquisition.bias_port import BiasPort
 from acquisition.engine_status import Safety
 from acquisition.hand_move import Refused
-from acquisition.hand_moves import hand_moves
+from acquisition.hand_moves import hand_moves, has_electrodes
 from acquisition.interlocks import Consequence, Trip, first_trip
 from acquisition.live_axis import LiveAxis
 from acquisition.live_exposures import LiveExposures
+from acquisition.live_spectrum import LiveSpectrum
 from acquisition.messages import (
     ChannelReading,
     FrameArrived,
@@ -34,6 +35,7 @@ from acquisition.messages import (
     Verb,
 )
 from acquisition.monitors import Monitor, Monitors
+from acquisition.nanocrystal_file import Fingerprint, write_nanocrystal
 from acquisition.raster import Raster, RasterPlan, raster_exposure
 from acquisition.record import Level
 from acquisition.safe_state import SafeReport, make_safe
@@ -44,13 +46,15 @@ from drivers.clock import Clock, ScaledClock
 from drivers.errors import DeviceError
 from drivers.roles import Device, Frame, Reading
 
-__all__ = ["Alignment", "AlignmentView", "LiveSpectrum", "Publish"]
+__all__ = ["Alignment", "AlignmentView", "Publish"]
 
 logger = logging.getLogger(__name__)
 
 Publish = Callable[[Message, NDArray[np.generic] | None], None]
 MONITOR_S = 2.0  # the longest period while somebody watches
 SAFE_DEADLINE_S = 600.0  # for a ramp to zero, as at the end of a run
+FRESH_S = 5.0  # for which a spectrum counts as that of what is under the spot
+STOPS = frozenset({Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 DETECTOR = "detector_temperature_C"
 
 
@@ -64,16 +68,6 @@ class AlignmentView:
     raster: RasterProgress | None = None
     trouble: str = ""
     safety: Safety = Safety.NOT_ASKED  # of the latest stop
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSpectrum:
-    """The spectrum seen last: counts (pixels,), wavelengths in vacuum, exposure and moment."""
-
-    counts: NDArray[np.generic]
-    wavelength_nm: NDArray[np.float64]
-    exposure: LiveExposure
-    utc: float
 
 
 class Alignment:
@@ -103,7 +97,7 @@ class Alignment:
             move.movable.quantity: move
             for move in hand_moves(station, config, sample, self._monitors)
         }
-        self._has_sample = sample is not None
+        self._has_electrodes = has_electrodes(sample)
         self._live = LiveExposures(station.camera, config.camera, clock)
         self._axis = LiveAxis(station.camera, config, self._monitors)
         self._raster: Raster | None = None
@@ -115,6 +109,18 @@ class Alignment:
         self._safing_until_s: float | None = None
         self._safety = Safety.NOT_ASKED
         self.spectrum: LiveSpectrum | None = None
+        self._deeds: Mapping[Verb, Callable[[Request], str]] = {
+            Verb.LIVE: self._look,
+            Verb.IMAGE: self._look,
+            Verb.LIVE_STOP: self._stop_looking,
+            Verb.MOVE: self._move,
+            Verb.JOG: self._move,
+            Verb.STOP_MOVES: self._stop_moves,
+            Verb.STOP_NOW: self._stop_everything,
+            Verb.RASTER: self._begin_raster,
+            Verb.SAVE_NANOCRYSTAL: self._save_nanocrystal,
+        }
+        self._look_at_bias()
 
     @property
     def frames(self) -> int:
@@ -156,35 +162,30 @@ class Alignment:
 
     def take(self, request: Request) -> str:
         """Begin what was asked and return the words of the answer. Raises Refused, DeviceError."""
-        verb, numbers = request.verb, request.numbers
-        if self._trip is not None and verb not in (Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP):
-            raise Refused(
-                f"{verb.value}: not while an interlock does not hold: {self._trip.reason}"
-            )
-        match verb:
-            case Verb.LIVE | Verb.IMAGE:
-                return self._look(verb, numbers)
-            case Verb.LIVE_STOP:
-                self._end_raster()
-                self._live.wanted = None
-                return "no more exposures"
-            case Verb.MOVE | Verb.JOG:
-                return self._move(verb, request.quantity, numbers)
-            case Verb.STOP_MOVES:
-                return self._stop_moves(request.quantity)
-            case Verb.RASTER:
-                return self._begin_raster(numbers)
-            case Verb.STOP_NOW:
-                self.stop_now()
-                return "everything stops; laser blocked, bias to 0 V"
-            case _:
-                raise Refused(f"{verb.value}: not while nothing is being measured")
+        verb = request.verb
+        deed = self._deeds.get(verb)
+        if deed is None:
+            raise Refused(f"{verb.value}: not while nothing is being measured")
+        if self._trip is not None and verb not in STOPS:
+            raise Refused(f"{verb.value}: not while an interlock trips: {self._trip.reason}")
+        return deed(request)
 
-    def _look(self, verb: Verb, numbers: Mapping[str, float]) -> str:
+    def _stop_looking(self, _: Request) -> str:
+        self._end_raster()
+        self._live.wanted = None
+        return "no more exposures"
+
+    def _stop_everything(self, _: Request) -> str:
+        self.stop_now()
+        return "everything stops; laser blocked, bias to 0 V"
+
+    def _look(self, request: Request) -> str:
+        numbers = request.numbers
         if self._raster is not None:
             raise Refused("a map is under way; stop it first")
         first, number = self._config.camera.rows
-        source = FrameSource.IMAGE if verb is Verb.IMAGE else FrameSource.LIVE
+        is_image = request.verb is Verb.IMAGE
+        source = FrameSource.IMAGE if is_image else FrameSource.LIVE
         asked = LiveExposure(
             exposure_s=_number(numbers, "exposure_s"),
             source=source,
@@ -196,7 +197,8 @@ class Alignment:
             f"exposes {exposure.exposure_s:g} s, rows {exposure.first_row} to {exposure.last_row}"
         )
 
-    def _move(self, verb: Verb, quantity: str, numbers: Mapping[str, float]) -> str:
+    def _move(self, request: Request) -> str:
+        quantity, is_jog = request.quantity, request.verb is Verb.JOG
         move = self._moves.get(quantity)
         if move is None:
             raise Refused(self._why_not(quantity))
@@ -205,26 +207,25 @@ class Alignment:
         for other in self._moves.values():
             if other is not move and other.device == move.device and other.is_moving:
                 raise Refused(f"{move.movable.label}: {other.movable.label} still moves; stop it")
-        value = _number(numbers, "value")
-        if verb is Verb.MOVE:
-            move.go(value)
-        else:
+        value = _number(request.numbers, "value")
+        if is_jog:
             move.jog(value)
+        else:
+            move.go(value)
         unit = move.movable.unit
-        return (
-            f"{move.movable.label} {'to' if verb is Verb.MOVE else 'by'} {value:g} {unit}".strip()
-        )
+        return f"{move.movable.label} {'by' if is_jog else 'to'} {value:g} {unit}".strip()
 
     def _why_not(self, quantity: str) -> str:
         is_bias = quantity in ("voltage_V", "field_kV_per_cm")
-        if is_bias and self._config.bias is not None and not self._has_sample:
+        if is_bias and self._config.bias is not None and not self._has_electrodes:
             return (
-                f"{quantity}: no sample card, so the sample's limit is not known; start the engine "
-                "with --sample SWEEP, or queue a sweep of this sample"
+                f"{quantity}: no sample card with electrodes, so the limit is not known; start the "
+                "engine with --sample SWEEP, or measure a sweep of this sample"
             )
         return f"{quantity!r} can't be moved here; there are {', '.join(self._moves) or 'none'}"
 
-    def _stop_moves(self, quantity: str) -> str:
+    def _stop_moves(self, request: Request) -> str:
+        quantity = request.quantity
         self._end_raster()
         wanted = [quantity] if quantity else list(self._moves)
         unknown = [name for name in wanted if name not in self._moves]
@@ -234,7 +235,8 @@ class Alignment:
             self._moves[name].stop()
         return "stopped"
 
-    def _begin_raster(self, numbers: Mapping[str, float]) -> str:
+    def _begin_raster(self, request: Request) -> str:
+        numbers = request.numbers
         if self._raster is not None:
             raise Refused("a map is under way; stop it first")
         axes = [self._moves.get(f"position_{axis}_um") for axis in "xy"]
@@ -261,6 +263,25 @@ class Alignment:
     def _end_raster(self) -> None:
         if self._raster is not None:
             self._raster, self._live.wanted = None, self._before_raster
+
+    def _save_nanocrystal(self, request: Request) -> str:
+        identity, spectrum = request.text, self.spectrum
+        if spectrum is None:
+            raise Refused("no spectrum of it yet: start the live view")
+        age_s = self._clock.utc() - spectrum.utc
+        if age_s > FRESH_S + 2 * spectrum.exposure.exposure_s:
+            raise Refused(f"the last spectrum is {age_s:.0f} s old: start the live view")
+        axes = ("x", "y", "z")
+        places = {axis: self._moves.get(f"position_{axis}_um") for axis in axes}
+        known = {axis: move.report().readback for axis, move in places.items() if move is not None}
+        seen = Fingerprint(
+            spectrum,
+            tuple(self._channel_readings()),
+            {axis: place for axis, place in known.items() if place is not None},
+        )
+        path = write_nanocrystal(self._config.station.runs, identity, seen)
+        self._say(Level.INFO, f"{identity} is in {path}", code="nanocrystal")
+        return str(path)
 
     # -- one turn ----------------------------------------------------------------------------
 
@@ -409,6 +430,24 @@ class Alignment:
                 advice="nothing can be moved until it holds again",
             )
         self._trip = trip
+
+    def _look_at_bias(self) -> None:
+        """Say if a voltage is on already; a port whose output is off knows so from now on."""
+        bias = self._station.bias
+        if bias is None:
+            return
+        try:
+            bias.confirm_zero()
+            bias.take_over()
+        except DeviceError as error:
+            self._say(
+                Level.WARNING,
+                f"bias found on or silent: {error}",
+                code="bias found on",
+                device=bias.name,
+                done="nothing was changed",
+                advice="stop now brings it to 0 V and off",
+            )
 
     def _hear_bias(self) -> None:
         """Say that the bias has tripped, once; its port is on the way to zero by itself."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from acquisition.alignment import Alignment, AlignmentView, LiveSpectrum, Publish
+from acquisition.alignment import Alignment, AlignmentView, Publish
 from acquisition.commands import Command, CommandQueue
 from acquisition.commands import Verb as RunVerb
 from acquisition.config import Configuration
@@ -20,6 +20,7 @@ from acquisition.electrodes import voltage_limit
 from acquisition.engine import Outcome
 from acquisition.engine_status import EngineStatus, FinishReason, Safety
 from acquisition.hand_move import Refused
+from acquisition.hand_moves import has_electrodes
 from acquisition.journal import JournalReader
 from acquisition.laboratory import Laboratory
 from acquisition.messages import ChannelReading, Mode, Movable, Request, Said, Snapshot, Verb
@@ -91,6 +92,7 @@ class Bench:
         self._station: Station | None = None
         self._alignment: Alignment | None = None
         self._run: Run | None = None
+        self._is_measuring = False
         self._last_view = AlignmentView()
         self._last_status: EngineStatus | None = None
         self._run_folder = ""
@@ -100,7 +102,6 @@ class Bench:
         self._alone_since_s: float | None = None
         self._real = RealClock()
         self.unacknowledged = Safety.NOT_ASKED
-        self.spectrum: LiveSpectrum | None = None
 
     # -- for any thread ----------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class Bench:
 
     @property
     def mode(self) -> Mode:
-        if self._run is not None:
+        if self._is_measuring:
             return Mode.RUNNING
         return Mode.DISCONNECTED if self._alignment is None else Mode.ALIGNING
 
@@ -227,7 +228,6 @@ class Bench:
             self._disconnect(f"the alignment failed: {type(error).__name__}: {error}")
             return
         self._frames = alignment.frames
-        self.spectrum = alignment.spectrum or self.spectrum
         safety = alignment.view().safety
         if safety is Safety.NOT_CONFIRMED and self._last_view.safety is not safety:
             self.unacknowledged = safety
@@ -307,7 +307,9 @@ class Bench:
             return None
         sample = self._sample
         # 1 V: nothing by hand, but what is found on can be seen and brought to zero
-        return 1.0 if sample is None else voltage_limit(sample, self._config.bias).volts
+        if not has_electrodes(sample):
+            return 1.0
+        return voltage_limit(sample, self._config.bias).volts
 
     def _disconnect(self, trouble: str) -> None:
         """Go to the safe state and close every line."""
@@ -356,18 +358,21 @@ class Bench:
 
     def _measure(self, sweep: WaitingSweep) -> None:
         """Give the instruments to a run, and take them back when it has ended."""
-        was_connected = self._alignment is not None
-        self._disconnect("a run begins")
-        if was_connected and self.unacknowledged is Safety.NOT_CONFIRMED:
-            self._queue.put_back(sweep)
-            self._queue.hold_back("the safe state before it was not confirmed")
-        else:
-            self._execute(sweep)
-        if self._is_wanted and not self._quits.is_set():
-            self._connect()
+        self._commands = CommandQueue()
+        self._is_measuring = True
+        try:
+            self._disconnect("a run begins")
+            if self.unacknowledged is Safety.NOT_CONFIRMED:
+                self._queue.put_back(sweep)
+                self._queue.hold_back("a safe state was NOT CONFIRMED: acknowledge it, then resume")
+            else:
+                self._execute(sweep)
+            if self._is_wanted and not self._quits.is_set():
+                self._connect()
+        finally:
+            self._is_measuring = False
 
     def _execute(self, sweep: WaitingSweep) -> None:
-        self._commands = CommandQueue()
         try:
             folder = sweep.folder or create_run(sweep.configuration, sweep.table, self.clock.utc())
             self._run_folder = str(folder)

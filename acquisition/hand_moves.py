@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from math import isnan
+from typing import TypeGuard
 
 from acquisition.assembly import to_polarization
 from acquisition.bias_core import BiasState
@@ -28,7 +29,7 @@ from drivers.errors import InstrumentError
 from drivers.roles import Positioner, RotationStage, Shutter, Spectrograph, TemperatureController
 from drivers.status import Status
 
-__all__ = ["hand_moves"]
+__all__ = ["hand_moves", "has_electrodes"]
 
 AT_TEMPERATURE_K = 0.1  # from where on a temperature counts as reached
 
@@ -38,7 +39,7 @@ def hand_moves(
 ) -> list[HandMove]:
     """Return a move for everything that can be moved.
 
-    sample: whose limit holds for the bias; without it nobody moves the bias by hand.
+    sample: whose limit holds for the bias; without electrodes nobody moves the bias by hand.
     """
     return list(_moves(station, config, sample, monitors))
 
@@ -50,7 +51,7 @@ def _moves(
         yield _temperature(station.cryostat, config.cryostat, monitors)
     if station.polarizer is not None and config.polarizer is not None:
         yield _angle(station.polarizer, config, config.polarizer, monitors)
-    if station.bias is not None and config.bias is not None and sample is not None:
+    if station.bias is not None and config.bias is not None and has_electrodes(sample):
         yield from _bias(station.bias, config.bias, sample, monitors)
     if station.spectrograph is not None and config.spectrograph is not None:
         yield from _spectrograph(station.spectrograph, config.spectrograph, monitors)
@@ -59,6 +60,11 @@ def _moves(
     if station.positioner is not None and config.positioner is not None:
         for axis in station.positioner.axes:
             yield _position(station.positioner, axis, config.positioner, monitors)
+
+
+def has_electrodes(sample: SampleConfig | None) -> TypeGuard[SampleConfig]:
+    """Return whether the card says what the sample bears: without, no bias by hand."""
+    return sample is not None and sample.electrodes != "none"
 
 
 def _temperature(
@@ -145,11 +151,13 @@ def _bias(
         limits_from=limit.reason,
     )
     begin, halt = partial(_ramp, port), partial(_hold, port, limit.volts)
-    yield HandMove(voltage, port.name, begin, halt=halt, read=_latest(monitors, "voltage_V"))
+    yield HandMove(
+        voltage, port.name, begin, halt=halt, read=_zero_if_off(port, monitors, "voltage_V")
+    )
     electrodes = electrodes_of(sample, config)
     if electrodes is None:
         return
-    gap_voltage_V = _latest(monitors, "gap_voltage_V")
+    gap_voltage_V = _zero_if_off(port, monitors, "gap_voltage_V")
 
     def read_field() -> float | None:
         volts = gap_voltage_V()
@@ -171,6 +179,11 @@ def _bias(
         halt=halt,
         read=read_field,
     )
+
+
+def _zero_if_off(port: BiasPort, monitors: Monitors, channel: str) -> Callable[[], float | None]:
+    measured = _latest(monitors, channel)
+    return lambda: 0.0 if port.status().is_zero else measured()
 
 
 def _ramp(port: BiasPort, voltage_V: float) -> Status:

@@ -1,5 +1,6 @@
 """Alignment by hand on the simulated laboratory, in virtual time."""
 
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,7 +27,7 @@ from acquisition.messages import (
 from acquisition.open_station import open_station
 from acquisition.raster import serpentine
 from acquisition.record import Level
-from acquisition.sweep_file import SampleConfig
+from acquisition.sweep_file import NanocrystalConfig, SampleConfig
 from drivers.addresses import OPENERS
 from drivers.clock import VirtualClock
 from drivers.connections import Connections
@@ -96,11 +97,14 @@ def sample_card() -> SampleConfig:
 def open_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     opened: list = []
 
-    def open_it(*, sample: SampleConfig | None = None, further: str = "") -> Bench:
+    def open_it(
+        *, sample: SampleConfig | None = None, further: str = "", before: Callable = lambda _: None
+    ) -> Bench:
         text = (EXAMPLES / "station_simulated.toml").read_text() + further
         (tmp_path / "station.toml").write_text(text)
         config = load_station(tmp_path / "station.toml")
         clock, setup, published = VirtualClock(), _simulated_setup(config), []
+        before(setup)
         openers = {
             **OPENERS,
             "sim": lambda address, framing, _: setup.link(address[6:], clock, framing),
@@ -225,7 +229,8 @@ def test_other_rows_are_summed_where_a_person_says_so(bench) -> None:
         (Verb.LIVE, "", {"exposure_s": 1.0, "first_row": float("inf")}, "expected a number"),
         (Verb.RASTER, "", {}, "positioner with axes x and y"),
         (Verb.STOP_MOVES, "wings", {}, "can't be moved"),
-        (Verb.SAVE_NANOCRYSTAL, "", {}, "not while"),
+        (Verb.SAVE_NANOCRYSTAL, "", {}, "no spectrum of it yet"),
+        (Verb.PAUSE, "", {}, "not while nothing is being measured"),
     ],
 )
 def test_what_can_not_be_done_is_refused_with_value_and_bound(
@@ -379,6 +384,71 @@ def test_a_camera_that_fails_is_said_and_the_rest_goes_on(bench, monkeypatch) ->
     (said,) = bench.said()
     assert (said.level, said.device, said.done) == (Level.ERROR, "camera", "no more exposures")
     assert "no answer within 0.5 s" in said.text
+
+
+def test_a_bias_found_on_is_said_and_left_alone_until_somebody_stops_it(open_bench) -> None:
+    def switch_on(setup) -> None:
+        for command in (b":SOUR:VOLT:RANG 20", b":SOUR:VOLT 12", b":OUTP ON"):
+            setup.line("bias").receive(command + b"\n", 0.0)
+
+    bench = open_bench(sample=sample_card(), before=switch_on)
+    bench.let(5.0)
+    assert [said.code for said in bench.said()] == ["bias found on"]
+    assert bench.world.world.bias.gap_voltage_V() == pytest.approx(12.0, abs=0.5)
+
+    bench.ask(Verb.STOP_NOW)
+    bench.until(lambda: bench.alignment.view().safety is Safety.CONFIRMED)
+
+    assert bench.world.world.bias.gap_voltage_V() == pytest.approx(0.0, abs=0.05)
+
+
+# -- this is my nanocrystal ----------------------------------------------------------------------
+
+
+def test_a_nanocrystal_is_saved_as_a_sweep_file_takes_it_and_never_overwritten(
+    open_bench, tmp_path: Path
+) -> None:
+    bench = open_bench(further=POSITIONER)
+    bench.let(3.0)
+    bench.ask(Verb.JOG, "position_x_um", value=2.0)
+    bench.come("position_x_um")
+    bench.ask(Verb.LIVE, exposure_s=0.5)
+    bench.until(lambda: bool(bench.frames(FrameSource.LIVE)))
+    save = Request(1, Verb.SAVE_NANOCRYSTAL, text='CS-03/"5"\\')
+
+    first, second = (Path(bench.alignment.take(save)) for _ in range(2))
+
+    assert first != second
+    card = tomllib.loads(first.read_text(encoding="utf-8"))
+    crystal = NanocrystalConfig.model_validate(card["nanocrystal"])
+    assert (crystal.id, crystal.x_um, crystal.y_um) == ('CS-03/"5"\\', 2.0, 0.0)
+    _, counts = bench.frames(FrameSource.LIVE)[-1]
+    axis = next(values for message, values in bench.published if isinstance(message, Axis))
+    table = np.loadtxt(first.with_suffix(".csv"), delimiter=",", skiprows=1)
+    assert card["fingerprint"]["spectrum"] == first.with_suffix(".csv").name
+    np.testing.assert_array_equal(table[:, 2], counts)
+    np.testing.assert_allclose(table[:, 1], axis, atol=1e-6)
+    assert card["fingerprint"]["readings"]["temperature_K"] == pytest.approx(4.8, abs=0.3)
+    assert card["fingerprint"]["exposure_s"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb"])
+def test_a_nanocrystal_needs_a_name(bench, name: str) -> None:
+    bench.ask(Verb.LIVE, exposure_s=0.5)
+    bench.until(lambda: bool(bench.frames(FrameSource.LIVE)))
+
+    with pytest.raises(Refused, match="allowed 1 to 100 printable letters"):
+        bench.alignment.take(Request(1, Verb.SAVE_NANOCRYSTAL, text=name))
+
+
+def test_a_spectrum_of_long_ago_is_no_fingerprint(bench) -> None:
+    bench.ask(Verb.LIVE, exposure_s=0.5)
+    bench.until(lambda: bool(bench.frames(FrameSource.LIVE)))
+    bench.ask(Verb.LIVE_STOP)
+    bench.let(10.0)
+
+    with pytest.raises(Refused, match="s old: start the live view"):
+        bench.alignment.take(Request(1, Verb.SAVE_NANOCRYSTAL, text="CS/1"))
 
 
 # -- maps ----------------------------------------------------------------------------------------
