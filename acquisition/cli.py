@@ -66,6 +66,7 @@ def check(sweep: SweepFile, station: StationFile = None, as_json: AsJson = False
 
     with _told():
         result = check_files(sweep, station)
+        _refuse_impossible_world(sweep, station)
     if as_json:
         print(result.to_json())
         return
@@ -512,6 +513,23 @@ def _simulated_setup(station: "StationConfig") -> "SimulatedSetup":
     truth = truth_from_mapping(truth_of(station, pixels=replay.pixels if replay else None))
     settings = SimulatorSettings(models=models_of(station))
     return SimulatedSetup(truth, station.simulation.seed, replay=replay, settings=settings)
+
+
+def _refuse_impossible_world(sweep: Path, station_path: Path | None) -> None:
+    """Raise ConfigError for a [simulation.truth] that no simulated world can have."""
+    from acquisition.config import load  # noqa: PLC0415
+    from acquisition.simulated_truth import truth_of, world_problems  # noqa: PLC0415
+    from simulators.truth import truth_from_mapping  # noqa: PLC0415 - only where it is wanted
+
+    configuration = load(sweep, station_path)
+    if not configuration.station.simulation.truth:
+        return
+    named = station_path or configuration.sweep.sweep.station
+    try:
+        truth_from_mapping(truth_of(configuration.station))
+    except ValueError as error:
+        file = "station" if named is None else named.name
+        raise ConfigError(list(world_problems(str(error), file=file))) from error
 
 
 def _replay(path: Path | None) -> "Replay | None":

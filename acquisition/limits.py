@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from math import prod
 
 from acquisition.axis_config import AxisConfig, AxisQuantity
+from acquisition.config_model import at_temperature
+from acquisition.detector_range import detector_range
 from acquisition.electrodes import electrodes_of, voltage_limit
 from acquisition.station_file import InstrumentConfig, StationConfig
 from acquisition.sweep_file import SweepConfig
@@ -197,6 +199,25 @@ def _fit_table(sweep: SweepConfig, _: StationConfig) -> Iterator[Conflict]:
         yield from _table_without_temperature(sweep, "fit.model", len(sweep.fit.model))
 
 
+def _fit_windows(sweep: SweepConfig, station: StationConfig) -> Iterator[Conflict]:
+    if sweep.fit is None or station.spectrograph is None:
+        return
+    axis = sweep.axis_of(AxisQuantity.TEMPERATURE)
+    found: dict[str, Conflict] = {}
+    for temperature_K in (None,) if axis is None else axis.points:
+        zone = at_temperature(sweep.fit.model, temperature_K)
+        optics = at_temperature(sweep.optics.spectrograph, temperature_K)
+        if not station.spectrograph.min_nm <= optics.centre_nm <= station.spectrograph.max_nm:
+            continue  # a mistake of its own
+        seen = detector_range(station, grating=optics.grating, centre_nm=optics.centre_nm)
+        if seen is not None and not seen.overlaps(*zone.window_eV):
+            low, high = zone.window_eV
+            allowed = f"within {seen}, which the detector sees at {optics.centre_nm:g} nm"
+            key = f"fit.model[{sweep.fit.model.index(zone) + 1}].window"
+            found.setdefault(key, (key, f"{low:g} to {high:g} eV", allowed))
+    yield from found.values()
+
+
 def _table_without_temperature(sweep: SweepConfig, key: str, rows: int) -> Iterator[Conflict]:
     if rows > 1 and sweep.axis_of(AxisQuantity.TEMPERATURE) is None:
         yield key, f"{rows} rows", "a single row: there is no temperature axis"
@@ -262,6 +283,12 @@ SWEEP_CHECKS = (
     SweepCheck(_exposure_table, _needs("axis", "exposure"), every_axis=True),
     SweepCheck(_optics_table, _needs("axis", "optics"), every_axis=True),
     SweepCheck(_fit_table, _needs("axis", "fit"), every_axis=True),
+    SweepCheck(
+        _fit_windows,
+        _needs("axis", "optics", "fit"),
+        _needs("camera", "spectrograph"),
+        every_axis=True,
+    ),
     SweepCheck(_backgrounds, _needs("background"), _needs("camera", "shutter")),
     SweepCheck(_end, _needs("end"), _needs("cryostat")),
 )

@@ -1,10 +1,12 @@
 """What a simulated world must have in common with the station file that describes it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
+from acquisition.config_error import Problem
 from acquisition.station_file import InstrumentConfig, StationConfig
 
-__all__ = ["models_of", "truth_of"]
+__all__ = ["models_of", "truth_of", "world_problems"]
 
 Truth = dict[str, object]
 COOLED_BY_FLOW = ("oxford.mercuryitc",)  # controllers that have a needle valve to open
@@ -38,6 +40,15 @@ def models_of(station: StationConfig) -> dict[str, str]:
         for section in sections
         if isinstance(section, InstrumentConfig) and section.address.startswith("sim://")
     }
+
+
+def world_problems(refused: str, *, file: str) -> Iterator[Problem]:
+    """Yield what a simulated world refused, a line each, as mistakes of the station file."""
+    for line in refused.splitlines():
+        key, _, what = line.partition(": ")
+        parts = re.split(r"; known are | \(allowed: | is not one of ", what, maxsplit=1)
+        allowed = parts[1].rstrip(")") if len(parts) > 1 else "what such a world can be"
+        yield Problem(file, f"simulation.truth.{key}", parts[0], allowed)
 
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> Truth:

@@ -302,6 +302,13 @@ SWEEP_MISTAKES = [
         "the lower energy first",
     ),
     (
+        "fit window off the detector",
+        ('["2.384 eV", "2.399 eV"]', '["1.6 eV", "1.7 eV"]'),
+        "fit.model[1].window",
+        "1.6 to 1.7 eV",
+        "within 2.21 to 2.626 eV at most, which the detector sees at 518.3 nm",
+    ),
+    (
         "background kind twice",
         ("[background]", '[background]\nkinds = ["dark", "dark"]'),
         "background.kinds",

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from acquisition.config_error import ConfigError
+from acquisition.detector_range import detector_range
 from acquisition.grating_axis import grating_axis
 from acquisition.open_station import _camera
 from acquisition.station_file import GeometryConfig, StationConfig
+from analysis.units import HC_EV_NM, vacuum_from_air_nm
 from simulators.truth import Truth
 from simulators.world import World
 
@@ -78,3 +80,27 @@ def test_with_geometry_no_other_monochromator_calibrates_the_camera() -> None:
 def test_a_geometry_without_a_focal_length_is_refused() -> None:
     with pytest.raises((ConfigError, ValueError), match="focal_length"):
         GeometryConfig.model_validate({"half_included_angle": "8 deg", "pixel": "20 um"})
+
+
+@pytest.mark.parametrize("grating", [1, 3])
+def test_the_range_of_the_detector_is_that_of_the_axis(grating: int) -> None:
+    axis = grating_axis(station(**GEOMETRY))
+    assert axis is not None
+    pixels_nm = axis(SimpleNamespace(grating=grating, centre_nm=518.3))
+    energies = HC_EV_NM / vacuum_from_air_nm(pixels_nm)
+
+    exact = detector_range(station(**GEOMETRY), grating=grating, centre_nm=518.3)
+    unknown = detector_range(station(), grating=grating, centre_nm=518.3)
+
+    assert exact is not None
+    assert unknown is not None
+    assert exact.is_exact
+    assert not unknown.is_exact
+    pixel = abs(np.diff(energies)).max()
+    assert exact.low_eV == pytest.approx(energies.min(), abs=pixel)
+    assert exact.high_eV == pytest.approx(energies.max(), abs=pixel)
+    assert unknown.low_eV < exact.low_eV
+    assert exact.high_eV < unknown.high_eV
+    assert exact.overlaps(exact.high_eV - 1e-3, 3.0)
+    assert not exact.overlaps(exact.high_eV + 1e-3, 3.0)
+    assert detector_range(station(), grating=7, centre_nm=518.3) is None
