@@ -20,7 +20,7 @@ from analysis.spectrum_fit import DetectorNoise, FitModel
 
 __all__ = ["FIT_VERSION", "PointFitter", "detector_noise", "fit_model", "model_name", "open_fitter"]
 
-FIT_VERSION = "1"  # of the code that turns counts into parameters; raise it when results change
+FIT_VERSION = "2"  # of the code that turns counts into parameters; raise it when results change
 
 
 def fit_model(config: FitConfig, temperature_K: float | None) -> FitModel:

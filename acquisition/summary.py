@@ -55,6 +55,7 @@ class RunRow:
     energy_eV: float | None
     energy_error_eV: float | None
     width_eV: float | None
+    chi2_per_dof: float | None
     verdict: str
 
 
@@ -158,10 +159,17 @@ def _table(rows: tuple[RunRow, ...]) -> Table:
             f"{row.frames} x {row.exposure_s:g}",
             str(row.peak_counts),
             energy,
-            row.verdict,
+            _judged(row),
             "; ".join(row.flags),
         )
     return table
+
+
+def _judged(row: RunRow) -> str:
+    """Return the verdict, and how far the model misses where it does: no error tells that."""
+    if row.verdict != Verdict.POOR_FIT.value or row.chi2_per_dof is None:
+        return row.verdict
+    return f"{row.verdict}: chi2/dof {row.chi2_per_dof:.3g}"
 
 
 def _written(value: float | None, form: str) -> str:
@@ -187,6 +195,7 @@ def _row(point: Point, stored: StoredAttempt, fit: FitRow | None) -> RunRow:
         energy_eV=_fitted(fit, "energy_1_eV"),
         energy_error_eV=_fitted(fit, "energy_1_eV", error=True),
         width_eV=_fitted(fit, "width_eV"),
+        chi2_per_dof=None if fit is None or isnan(fit.chi2_per_dof) else fit.chi2_per_dof,
         verdict="" if fit is None else fit.verdict,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
 
 from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
@@ -151,10 +152,16 @@ def _from_sum(fit: SpectrumFit, *, frames: int, excluded: Mapping[int, str]) -> 
         scatter_errors=np.full(errors.shape, np.nan),
         chi2_per_dof=fit.chi2_per_dof,
         verdict=fit.verdict,
-        reason=f"{fit.reason}; sum of {frames} frames" if frames > 1 else fit.reason,
+        reason=f"{fit.reason}{_said_of_sum(frames)}",
         lines=fit.lines,
         excluded=excluded,
     )
+
+
+def _said_of_sum(frames: int) -> str:
+    if frames < 2:
+        return _said_of_wandering(1)
+    return f"; sum of {frames} frames: the error is of photons alone"
 
 
 def _fit_bright(
@@ -294,7 +301,9 @@ def _scatter_covariance(per_frame: Array) -> Array:
     """Return the covariance of the mean of frames that remember each other."""
     number = np.array([effective_number(column) for column in per_frame.T])
     matrix: Array = np.cov(per_frame.T) / np.sqrt(number * number[:, None])
-    return matrix
+    # The scatter of a few frames is itself hardly known: Student's 68 % instead of Gauss's.
+    widened: Array = matrix * float(student.ppf(0.8413, len(per_frame) - 1)) ** 2
+    return widened
 
 
 def effective_number(series: Array) -> float:
@@ -349,4 +358,16 @@ def _point_verdict(
         dof=pixels - series.values.size,
         model=model,
     )
-    return verdict, f"{reason}; {series.used.size} frames"
+    return verdict, f"{reason}; {series.used.size} frames{_said_of_wandering(series.used.size)}"
+
+
+_FRAMES_THAT_SHOW_WANDERING = 5
+
+
+def _said_of_wandering(frames: int) -> str:
+    """Return what must be said of an error that few frames stand behind."""
+    if frames >= _FRAMES_THAT_SHOW_WANDERING:
+        return ""
+    if frames < 2:
+        return "; the error is of photons alone: one frame does not show how far the line wanders"
+    return f": {frames} hardly show how far the line wanders"

@@ -228,3 +228,29 @@ def test_the_effective_number_of_frames_follows_their_memory() -> None:
     assert np.median(seen) == pytest.approx(expected, rel=0.15)
     assert np.median([effective_number(rng.normal(size=400)) for _ in range(50)]) > 350
     assert effective_number(np.ones(10)) == 10.0
+
+
+@pytest.mark.parametrize("frames", [3, 4])
+def test_few_frames_of_a_wandering_line_have_errors_that_cover_and_say_what_they_lack(
+    commit_seed: int, frames: int
+) -> None:
+    rng = np.random.default_rng([commit_seed, 3])
+    pulls = []
+    for _ in range(80):
+        shift = 0.2e-3 * rng.standard_normal(frames)
+        counts = measured(lines(shift, np.full((frames, 1), 2e3), 0.4e-3, np.zeros(1)), rng)
+        fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
+        pulls.append((fit["energy_1_eV"] - 2.392) / fit.error("energy_1_eV"))
+        assert f"{frames} frames: {frames} hardly show how far the line wanders" in fit.reason
+
+    # 68 % within the error; without Student's factor it is 57 % for three frames.
+    assert np.mean(np.abs(pulls) < 1.0) == pytest.approx(0.68, abs=0.16)
+
+
+def test_one_frame_says_that_its_error_is_of_photons_alone() -> None:
+    counts = measured(lines(np.zeros(1), np.full((1, 1), 2e3), 0.4e-3, np.zeros(1)),
+                      np.random.default_rng(1))  # fmt: skip
+
+    fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
+
+    assert "one frame does not show how far the line wanders" in fit.reason
