@@ -341,6 +341,55 @@ def engine(
 
 
 @app.command()
+def watch(
+    run: Annotated[
+        Path | None, typer.Argument(help="folder of a run; else the engine begun last")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="print one snapshot and end")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a running engine from any terminal; the engine does not notice. Ctrl-C ends it."""
+    from acquisition.hand_move import Refused  # noqa: PLC0415 - keeps the start fast
+    from acquisition.watch import find_engine, watch_once  # noqa: PLC0415
+    from acquisition.watch import watch as watch_engine  # noqa: PLC0415
+    from acquisition.watcher_link import LinkLost  # noqa: PLC0415
+
+    try:
+        with _told():
+            address = find_engine(run)
+            if once or as_json:
+                print(watch_once(address, as_json=as_json))
+            else:
+                watch_engine(address, out)
+    except (Refused, LinkLost) as why:
+        err.print(str(why), markup=False)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def gui(
+    context: typer.Context,
+    station: Annotated[
+        Path | None, typer.Argument(help="station file; else the engine that runs")
+    ] = None,
+    path: Annotated[Path | None, typer.Argument(help="run folder or file to open")] = None,
+) -> None:
+    """Open the window: on the engine that runs, or one that it starts, or only on files."""
+    import subprocess  # noqa: PLC0415 - only where it is wanted
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    missing = [name for name in ("PyQt6", "pyqtgraph") if find_spec(name) is None]
+    if missing:
+        text = f"the window needs {' and '.join(missing)}: pip install 'cryoscan[gui]'"
+        err.print(text, markup=False)
+        raise typer.Exit(EXIT_FAILED)
+    paths = [str(given) for given in (station, path) if given is not None]
+    # -P: a user's own analysis.py in this folder must not stand in for ours
+    command = [sys.executable, "-P", "-m", "gui.app", *paths, *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own
+
+
+@app.command()
 def simulate(
     station: Annotated[
         Path, typer.Argument(help="station file whose sim:// instruments are served")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import current_thread, main_thread
 from types import FrameType
 
 from acquisition.bench import Bench
@@ -164,7 +165,11 @@ class EngineProcess:
     def _signalled(self) -> Iterator[None]:
         """SIGTERM and SIGINT end the engine in the safe state; a lost terminal ends nothing."""
 
-        def stop(number: int, _: FrameType | None) -> None:
+        if current_thread() is not main_thread():  # signals reach the main thread only
+            yield
+            return
+
+        def stop(_: int, __: FrameType | None) -> None:
             self.quit()
 
         handlers: dict[int, Callable[[int, FrameType | None], None]]
