@@ -176,8 +176,9 @@ class EngineLink(QObject):
         number, find, connect = self._try, self._find, self._connect
 
         def greet() -> None:
-            outcome = _greet(find, connect)
+            outcome: _Outcome = ""
             try:
+                outcome = _greet(find, connect)
                 self._greeted.emit(number, outcome)
             except RuntimeError:  # the window was closed meanwhile
                 _hang_up(outcome)

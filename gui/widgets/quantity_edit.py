@@ -88,6 +88,11 @@ class QuantityEdit(QLineEdit):
         self._lower, self._upper, self._limits_from = lower, upper, limits_from
         self._judge()
 
+    def set_unit(self, unit: str, value: float | None) -> None:
+        """Hold a value in another unit from now on."""
+        self._unit, self._value = unit, value
+        self._show_value()
+
     def set_step(self, step: float) -> None:
         """Let Up and Down change the value by `step`."""
         self._step = step

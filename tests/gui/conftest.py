@@ -9,6 +9,7 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from PyQt6 import sip
 from PyQt6.QtCore import QCoreApplication, QEvent, QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
@@ -49,4 +50,4 @@ def _leaves_no_widgets_and_timers(qapp: QApplication) -> Iterator[None]:
 
 
 def _timers() -> list[QTimer]:
-    return [thing for thing in gc.get_objects() if type(thing) is QTimer]
+    return [t for t in gc.get_objects() if type(t) is QTimer and not sip.isdeleted(t)]

@@ -1,0 +1,108 @@
+"""What was said, in order; what repeats is counted instead of shown again."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from acquisition.messages import Said
+from acquisition.record import Level
+
+__all__ = ["Entry", "MessageLog"]
+
+LONGEST = 5000
+JOINED_WITHIN_s = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message and how often it came."""
+
+    said: Said  # as it came last
+    count: int = 1
+    first_utc: float = 0.0
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether a person must see it: the run is affected, not only the data."""
+        return self.said.level is Level.ERROR
+
+    def as_text(self) -> str:
+        """Return all of it, to be copied."""
+        said = self.said
+        lines = [f"{said.level.value}: {said.text}"]
+        for label, value in (
+            ("device", said.device),
+            ("what was done", said.done),
+            ("what to do", said.advice),
+            ("code", said.code),
+        ):
+            if value:
+                lines.append(f"{label}: {value}")
+        if self.count > 1:
+            lines.append(f"{self.count} times")
+        return "\n".join(lines)
+
+
+class MessageLog(QObject):
+    """The messages of one window.
+
+    added: place of a new entry. repeated: place of an entry whose count rose. blocked: an entry
+    that a person must see. cleared: everything before is gone.
+    """
+
+    added = pyqtSignal(int)
+    repeated = pyqtSignal(int)
+    blocked = pyqtSignal(object)
+    cleared = pyqtSignal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._entries: list[Entry] = []
+        self._places: dict[tuple[Level, str, str, str], int] = {}
+
+    @property
+    def entries(self) -> list[Entry]:
+        return self._entries
+
+    def take(self, said: Iterable[Said]) -> None:
+        """Add messages as they come."""
+        for one in said:
+            self._take(one, is_news=True)
+
+    def recall(self, said: Iterable[Said]) -> None:
+        """Add messages of the past: they are listed, and block nothing."""
+        for one in said:
+            self._take(one, is_news=False)
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._places.clear()
+        self.cleared.emit()
+
+    def _take(self, said: Said, *, is_news: bool) -> None:
+        key = (said.level, said.code, said.device, said.text)
+        place = self._places.get(key)
+        if place is not None and said.utc - self._entries[place].said.utc <= JOINED_WITHIN_s:
+            entry = self._entries[place]
+            if said.utc == entry.said.utc:
+                return  # the same one, heard again from the journal
+            self._entries[place] = replace(entry, said=said, count=entry.count + 1)
+            self.repeated.emit(place)
+        else:
+            self._add(key, Entry(said, first_utc=said.utc))
+            place = self._places[key]
+        if is_news and self._entries[place].is_blocking:
+            self.blocked.emit(self._entries[place])
+
+    def _add(self, key: tuple[Level, str, str, str], entry: Entry) -> None:
+        if len(self._entries) >= LONGEST:
+            self._forget(LONGEST // 5)
+        self._entries.append(entry)
+        self._places[key] = len(self._entries) - 1
+        self.added.emit(len(self._entries) - 1)
+
+    def _forget(self, count: int) -> None:
+        del self._entries[:count]
+        self._places = {key: at - count for key, at in self._places.items() if at >= count}
+        self.cleared.emit()

@@ -1,0 +1,189 @@
+"""The panels as docks, and where they stand in each perspective until the user moves them."""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+__all__ = ["Panel", "PanelDocks", "Perspective", "Place", "load"]
+
+
+class Perspective(Enum):
+    """What the window is used for at the moment."""
+
+    ALIGN = "align"
+    SWEEP = "sweep"
+    BROWSE = "browse"
+
+
+class Place(Enum):
+    """Where a panel stands; several in one place are tabs, the first in front."""
+
+    LEFT = "left"
+    LEFT_LOWER = "left lower"
+    CENTRE = "centre"
+    CENTRE_LOWER = "centre lower"
+    CENTRE_LOWER_RIGHT = "centre lower right"
+    RIGHT = "right"
+    RIGHT_LOWER = "right lower"
+    BOTTOM = "bottom"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One line of the window's table.
+
+    make: "module:Class", within gui. needs: which of link, model, cursor and log its constructor
+    takes, in that order. align, sweep, browse: where it stands; without a place it is closed.
+    """
+
+    key: str
+    title: str
+    make: str
+    needs: str
+    align: Place | None = None
+    sweep: Place | None = None
+    browse: Place | None = None
+
+    def place(self, perspective: Perspective) -> Place | None:
+        """Return where it stands in the perspective."""
+        return {
+            Perspective.ALIGN: self.align,
+            Perspective.SWEEP: self.sweep,
+            Perspective.BROWSE: self.browse,
+        }[perspective]
+
+
+Build = Callable[[Panel], QWidget]
+
+
+class PanelDocks:
+    """Docks for every panel; a panel is built when its dock is seen for the first time."""
+
+    def __init__(self, window: QMainWindow, panels: Iterable[Panel], build: Build) -> None:
+        self._window = window
+        self._build = build
+        self._columns: Mapping[Place, list[QDockWidget]] = {}
+        self._sizing = QTimer(window)  # sizes hold only once the docks are laid out
+        self._sizing.setSingleShot(True)
+        self._sizing.timeout.connect(self._size)
+        self.panels = {panel.key: panel for panel in panels}
+        self.docks = {key: self._dock(panel) for key, panel in self.panels.items()}
+
+    def widget(self, key: str) -> QWidget | None:
+        """Return a panel that was built already."""
+        return self.docks[key].widget()
+
+    def built(self) -> dict[str, QWidget]:
+        found = {key: dock.widget() for key, dock in self.docks.items()}
+        return {key: widget for key, widget in found.items() if widget is not None}
+
+    def need(self, key: str) -> QWidget:
+        """Return a panel, built now if nobody has seen it yet."""
+        self._fill(key)
+        widget = self.docks[key].widget()
+        assert widget is not None  # noqa: S101
+        return widget
+
+    def reveal(self, key: str) -> None:
+        """Bring a panel to the front and give it the keyboard."""
+        dock = self.docks[key]
+        dock.show()
+        dock.raise_()
+        self.need(key).setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def arrange(self, perspective: Perspective) -> None:
+        """Put every panel where it stands in this perspective."""
+        for dock in self.docks.values():
+            self._window.removeDockWidget(dock)
+        columns: dict[Place, list[QDockWidget]] = {place: [] for place in Place}
+        for key, panel in self.panels.items():
+            place = panel.place(perspective)
+            if place is not None:
+                columns[place].append(self.docks[key])
+        self._stand(columns)
+        for docks in columns.values():
+            for dock in docks[1:]:
+                self._window.tabifyDockWidget(docks[0], dock)
+        for docks in columns.values():
+            for dock in docks:
+                dock.setFloating(False)
+                dock.show()
+            if docks:
+                docks[0].raise_()
+        self._columns = columns
+        self._sizing.start()
+
+    def _stand(self, columns: Mapping[Place, list[QDockWidget]]) -> None:
+        """Put the first dock of each place where it stands; the others become its tabs.
+
+        The row at the bottom is laid while there is one column only: later it would stand below
+        that column instead of below all.
+        """
+        row = [columns[place][0] for place in _COLUMNS if columns[place]]
+        for dock in (*row[:1], *columns[Place.BOTTOM][:1]):
+            self._window.addDockWidget(_AREA, dock, _V)
+        for left, right in pairwise(row):
+            self._window.splitDockWidget(left, right, _H)
+        for place, anchor, orientation in _SPLITS:
+            if columns[place] and columns[anchor]:
+                self._window.splitDockWidget(columns[anchor][0], columns[place][0], orientation)
+
+    def _size(self) -> None:
+        """Give each column and row its share of the window."""
+        for orientation, length, shares in (
+            (_H, self._window.width(), _WIDTHS),
+            (_V, self._window.height(), _HEIGHTS),
+        ):
+            columns = self._columns
+            stood = [(columns[place], share) for place, share in shares if columns[place]]
+            sized = [(docks[0], int(length * share)) for docks, share in stood]
+            if sized:
+                firsts, sizes = zip(*sized, strict=True)
+                self._window.resizeDocks(list(firsts), list(sizes), orientation)
+
+    def _dock(self, panel: Panel) -> QDockWidget:
+        dock = QDockWidget(panel.title, self._window)
+        dock.setObjectName(panel.key)
+        dock.setAccessibleName(panel.title)
+        dock.visibilityChanged.connect(lambda seen: self._fill(panel.key) if seen else None)
+        self._window.addDockWidget(_AREA, dock)
+        dock.hide()
+        return dock
+
+    def _fill(self, key: str) -> None:
+        dock = self.docks[key]
+        if dock.widget() is None:
+            dock.setWidget(self._build(self.panels[key]))
+
+
+def load(make: str) -> Callable[..., QWidget]:
+    """Return the class that "module:Class" names; imported only now, so that the start is fast."""
+    module, name = make.split(":")
+    found: Callable[..., QWidget] = getattr(importlib.import_module(f"gui.{module}"), name)
+    return found
+
+
+_AREA = Qt.DockWidgetArea.LeftDockWidgetArea  # without a centre, one area is the whole window
+_H, _V = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+_COLUMNS = (Place.LEFT, Place.CENTRE, Place.RIGHT)
+_SPLITS = (
+    (Place.LEFT_LOWER, Place.LEFT, _V),
+    (Place.CENTRE_LOWER, Place.CENTRE, _V),
+    (Place.CENTRE_LOWER_RIGHT, Place.CENTRE_LOWER, _H),
+    (Place.RIGHT_LOWER, Place.RIGHT, _V),
+)
+_WIDTHS = ((Place.LEFT, 0.24), (Place.CENTRE, 0.52), (Place.RIGHT, 0.24))
+_HEIGHTS = (
+    (Place.LEFT, 0.42),
+    (Place.LEFT_LOWER, 0.36),
+    (Place.CENTRE, 0.42),
+    (Place.CENTRE_LOWER, 0.36),
+    (Place.RIGHT, 0.42),
+    (Place.RIGHT_LOWER, 0.36),
+    (Place.BOTTOM, 0.22),
+)
