@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +19,9 @@ ONCE = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # for
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# engines of the tests and those of whoever runs them shall not find one another
+RUNTIME = Path(tempfile.gettempdir()) / f"cryoscan-tests-{os.getpid()}"
+os.environ.setdefault("CRYOSCAN_RUNTIME", str(RUNTIME))
 settings.register_profile("cryoscan", deadline=None, print_blob=True)
 settings.load_profile("cryoscan")
 
@@ -46,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.randomly_seed = seed_of_the_commit()
         if config.getoption("hypothesis_seed", "") is None:
             config.option.hypothesis_seed = str(seed_of_the_commit())
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(RUNTIME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
