@@ -15,7 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_STEPS", "Box", "Counts", "Optimum", "Slope", "maximise_likelihood", "slope_at"]
+__all__ = [
+    "MOST_STEPS",
+    "Box",
+    "Counts",
+    "Optimum",
+    "Slope",
+    "StepCap",
+    "maximise_likelihood",
+    "slope_at",
+]
 
 Array = NDArray[np.float64]
 Evaluate = Callable[[Array], tuple[Array, Array]]
@@ -43,12 +52,27 @@ class Counts:
 class Box:
     """Where the parameters may go: bounds and the largest step, shapes (spectra, parameters).
 
-    A parameter with lower == upper is fixed.
+    A parameter with lower == upper is fixed. The compiled kernels know no largest_step but StepCap.
     """
 
     lower: Array
     upper: Array
     largest_step: Callable[[Array], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class StepCap:
+    """The largest step of each parameter, in sizes of others, as energies by the line's width.
+
+    share: shape (parameters, parameters); a parameter may step by the sum of its row times the
+    sizes of all parameters, and without limit where the row is empty.
+    """
+
+    share: Array
+
+    def __call__(self, place: Array) -> Array:
+        capped = self.share.any(axis=1)
+        return np.where(capped, np.abs(place) @ self.share.T, np.inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class LineTable:
             self.factors[row, : len(line.area)] = [place[name] for name in line.area]
         self.offset = np.array([line.offset_eV for line in lines])
         self.factor = np.array([line.factor for line in lines])
-        self._parts = _parts(self.lines, profile)
+        self.parts = _parts(self.lines, profile)
 
     def evaluate(self, parameters: Array, edges_eV: Array) -> tuple[Array, Array]:
         """Return expected counts per pixel and their derivatives.
@@ -128,14 +128,14 @@ class LineTable:
         seen = self._seen(parameters)
         part, slope, by_gauss, by_lorentz = self._in_pixels(seen, edges_eV)
         area = seen.area[..., None]
-        row = self._parts.row
+        row = self.parts.row
         jacobian = self.centre.T[:, row] @ (area * slope * seen.drift[..., None])
-        if self._parts.has_gauss.any():
+        if self.parts.has_gauss.any():
             jacobian += self.gauss.T[:, row] @ (area * by_gauss * seen.gauss_share[..., None])
-        if self._parts.has_lorentz.any():
+        if self.parts.has_lorentz.any():
             jacobian += self.lorentz.T[:, row] @ (area * by_lorentz)
         jacobian += (self._area_derivatives(parameters)[:, :, row] * seen.share[:, None]) @ part
-        if self._parts.varies:
+        if self.parts.varies:
             varied = seen.gauss_drift[..., None] * by_gauss + seen.lorentz_drift[..., None] * (
                 by_lorentz
             )
@@ -148,15 +148,15 @@ class LineTable:
 
     def _seen(self, parameters: Array) -> _Seen:
         """Return the parts at these parameters, shapes (spectra, parts)."""
-        row, component = self._parts.row, self._parts.component
+        row, component = self.parts.row, self.parts.component
         centre = (parameters @ self.centre.T + self.offset)[:, row]
         gauss = (parameters @ self.gauss.T)[:, row]
         lorentz = (parameters @ self.lorentz.T)[:, row]
         area = (self._factor_values(parameters).prod(axis=2) * self.factor)[:, row]
         one, nought = np.ones_like(area), np.zeros_like(area)
-        if self.profile is None or not self._parts.through.any():
+        if self.profile is None or not self.parts.through.any():
             return _Seen(centre, gauss, lorentz, area, one, one, one, nought, nought, nought)
-        through = self._parts.through
+        through = self.parts.through
         (share, share_slope), (offset, offset_slope), (wide, wide_slope), (wing, wing_slope) = (
             _interpolated(self.profile.energy_eV, table[:, component], centre)
             for table in (
@@ -185,7 +185,7 @@ class LineTable:
         """Return what falls into each pixel and its derivatives, for parts of unit area."""
         place = edges_eV[..., None, :] - seen.centre[..., None]
         direction = float(np.sign(edges_eV.flat[edges_eV.shape[-1] - 1] - edges_eV.flat[0]))
-        parts = self._parts
+        parts = self.parts
         shape = (*seen.area.shape, edges_eV.shape[-1] - 1)
         out = [np.zeros(shape) for _ in range(4)]
         for kind, integrated in (
@@ -220,7 +220,7 @@ class LineTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """The rows, those seen through the profile once for each of its components."""
 
     row: NDArray[np.intp]
@@ -231,7 +231,7 @@ class _Parts:
     varies: bool
 
 
-def _parts(lines: tuple[Line, ...], profile: InstrumentProfile | None) -> _Parts:
+def _parts(lines: tuple[Line, ...], profile: InstrumentProfile | None) -> Parts:
     rows: list[tuple[int, int, bool, bool, bool]] = []
     for row, line in enumerate(lines):
         if line.shape is not Shape.PROFILE:
@@ -246,7 +246,7 @@ def _parts(lines: tuple[Line, ...], profile: InstrumentProfile | None) -> _Parts
     columns = np.array(rows, dtype=np.intp).reshape(-1, 5).T
     through, gauss, lorentz = columns[2:] > 0
     varies = bool(through.any()) and profile is not None and profile.energy_eV.size > 1
-    return _Parts(columns[0], columns[1], through, gauss, lorentz, varies)
+    return Parts(columns[0], columns[1], through, gauss, lorentz, varies)
 
 
 @dataclass(frozen=True, slots=True)
