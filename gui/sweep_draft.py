@@ -135,6 +135,16 @@ class SweepDraft:
             edit = partial(set_value, place=place, value=value)
         self._edit(str(place[-1]), edit, typed=place if is_typing else None)
 
+    def set_all(self, values: Mapping[Place, object], change: str) -> None:
+        """Write several values as one change. Raises EditError."""
+
+        def with_values(text: str) -> str:
+            for place, value in values.items():
+                text = remove(text, place) if value is None else set_value(text, place, value)
+            return text
+
+        self._edit(change, with_values)
+
     def write(self, text: str) -> None:
         """Replace the whole text, as somebody who types it does."""
         self._edit("text", lambda _: text, typed=())

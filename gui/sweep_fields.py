@@ -199,7 +199,7 @@ def _items(kinds: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _default(info: FieldInfo, field: Field) -> str:
     value = info.default
-    if info.is_required() or value is None or value == "":
+    if info.is_required() or value in (None, "", ()):
         return ""
     if isinstance(value, Enum):
         return str(value.value)

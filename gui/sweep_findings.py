@@ -1,7 +1,6 @@
 """What the check says of a sweep's text, and which of its fields each finding belongs to."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 from acquisition.check import CheckResult, summarise
 from acquisition.config import load_texts
 from acquisition.config_error import ConfigError, Problem
+from acquisition.sweep_file import SweepConfig
+from acquisition.toml_file import parse_toml
 from gui.toml_text import Place, value_at
 
 __all__ = ["StationText", "Verdict", "field_of", "judge", "places_of"]
@@ -47,22 +48,17 @@ def judge(text: str, folder: Path, station: StationText | None) -> Verdict:
 
 
 def _named_station(text: str, folder: Path) -> StationText:
-    """Return the station that the sweep names; an empty one where its own text is no TOML."""
+    """Return the station that the sweep names. Raises ConfigError with every other mistake too."""
+    sweep = parse_toml(text, SweepConfig, file="sweep", folder=folder)
+    path = sweep.content.sweep.station if "sweep" in sweep.sound else None
     try:
-        name = value_at(tomllib.loads(text), ("sweep", "station"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem("sweep", "TOML syntax", str(error), "valid TOML")]) from error
-    if not isinstance(name, str):
-        allowed = "a station file here, or a window that is connected to an engine"
-        raise ConfigError([Problem("sweep", "sweep.station", "nothing", allowed)])
-    path = folder / Path(name).expanduser()
-    try:
-        return StationText(path.read_text(encoding="utf-8"), path.parent)
+        if path is not None:
+            return StationText(path.read_text(encoding="utf-8"), path.parent)
+        found, allowed = "nothing", "a station file here, or a connected engine"
     except (OSError, UnicodeDecodeError) as error:
-        allowed = "an existing, readable station file"
-        raise ConfigError(
-            [Problem("sweep", "sweep.station", f"{path}: {error}", allowed)]
-        ) from error
+        found, allowed = f"{path}: {error}", "an existing, readable station file"
+    missing = [Problem("sweep", "sweep.station", found, allowed)]
+    raise ConfigError([*sweep.problems, *(missing if "sweep" in sweep.sound else [])])
 
 
 def places_of(key: str, document: Mapping[str, Any] | None) -> tuple[Place, ...]:

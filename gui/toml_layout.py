@@ -20,11 +20,20 @@ _STRING = r'''"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'
 _TOKEN = re.compile(rf"(?P<text>{_STRING})|(?P<comment>#[^\n]*)|(?P<bracket>[\[\]{{}}])", re.DOTALL)
 _COMMENT = re.compile(rf"(?:{_STRING})|(#[^\n]*)", re.DOTALL)
 _SCALAR = re.compile(r"[^#\r\n]*[^#\s]")
+_AT_LINE = re.compile(r"\(at line (\d+),")  # as tomllib says it
 _INDENT = re.compile(r"[ \t]*")
 
 
 class EditError(ValueError):
-    """The text cannot be changed this way without harm; it is as it was."""
+    """The text cannot be changed this way without harm; it is as it was.
+
+    line: of the mistake, counted from 1, where it is known; else 0.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        found = _AT_LINE.search(message)
+        self.line = int(found[1]) if found else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,185 @@
+"""One thing that is moved by hand: where it is, where it shall be, and how it is stopped."""
+
+from math import floor, isfinite, log10
+
+from PyQt6.QtCore import QObject, Qt
+from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
+
+from acquisition.messages import Answer, Movable, MoveState, MoveStatus, Verb
+from gui.requests import Requests
+from gui.theme import Tone
+from gui.widgets.choice_box import ChoiceBox
+from gui.widgets.note import Note
+from gui.widgets.quantity_edit import QuantityEdit
+from gui.widgets.status_pill import Look, Shape, StatusPill
+from gui.wording import DASH, value_text
+
+__all__ = ["LOOKS", "UNKNOWN", "MoveRow", "first_step"]
+
+LOOKS = {
+    MoveState.RESTING: Look("at rest", Shape.DISC, Tone.NEUTRAL),
+    MoveState.MOVING: Look("moving", Shape.DIAMOND, Tone.BUSY),
+    MoveState.STOPPED: Look("stopped", Shape.SQUARE, Tone.HELD),
+    MoveState.FAILED: Look("failed", Shape.CROSS, Tone.BAD),
+}
+UNKNOWN = Look("unknown", Shape.RING, Tone.NEUTRAL)
+
+
+def first_step(movable: Movable) -> float:
+    """Return the step of a jog before anybody has set one: small against the range."""
+    span = movable.upper - movable.lower
+    if movable.is_relative or not isfinite(span) or span <= 0:
+        return 1.0
+    return float(10.0 ** floor(log10(span / 1000)))
+
+
+class MoveRow(QObject):
+    """Two lines of a grid: the controls, and what the engine says of them."""
+
+    COLUMNS = ("", "readback", "state", "target", "step", "", "")
+
+    def __init__(
+        self, movable: Movable, requests: Requests, grid: QGridLayout, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
+        self.movable = movable
+        self._requests = requests
+        self._refusal = ""
+        self.name = QLabel(f"{movable.label}")
+        self.readback = QLabel(DASH)
+        self.readback.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.readback.setAccessibleName(f"{movable.label}, readback")
+        bold = self.readback.font()
+        bold.setBold(True)
+        self.readback.setFont(bold)
+        self.pill = StatusPill(UNKNOWN)
+        self.stop = QPushButton("Stop")
+        self.stop.setAccessibleName(f"stop {movable.label}")
+        self.stop.setAutoDefault(False)
+        self.stop.clicked.connect(self._ask_stop)
+        self.message = Note()
+        self.message.setAccessibleName(f"{movable.label}, message")
+        self.target: QuantityEdit | None = None
+        self.choice: ChoiceBox | None = None
+        self.step: QuantityEdit | None = None
+        self.jogs: tuple[QToolButton, ...] = ()
+        self._lay_out(grid, grid.rowCount())
+
+    # --- what is shown
+
+    def show_status(self, status: MoveStatus | None) -> None:
+        """Show where it is and what it does; None where nothing is known."""
+        self.readback.setText(self._written(status.readback if status else None))
+        self.pill.show_look(LOOKS[status.state] if status else UNKNOWN)
+        if status is None:
+            return
+        if self.target is not None:
+            self.target.set_value(status.target)
+        if self.choice is not None and not self.choice.view().isVisible():  # type: ignore[union-attr]
+            shown = status.target if status.state is MoveState.MOVING else status.readback
+            self.choice.show_choice(self._choice_text(shown))
+        if status.state is MoveState.MOVING:
+            self._refusal = ""
+        is_bad = bool(self._refusal) or status.state is MoveState.FAILED
+        self.message.say(self._refusal or status.text, Tone.BAD if is_bad else Tone.NEUTRAL)
+
+    def set_usable(self, is_usable: bool) -> None:
+        """Let the controls be used or not; stopping is always possible."""
+        for control in (self.target, self.choice, self.step, *self.jogs):
+            if control is not None:
+                control.setEnabled(is_usable)
+
+    def jog(self, way: int) -> None:
+        """Ask for one step up (+1) or down (-1)."""
+        if self.step is not None and self.step.value is not None:
+            self._ask(Verb.JOG, way * self.step.value)
+
+    # --- inside
+
+    def _lay_out(self, grid: QGridLayout, row: int) -> None:
+        grid.addWidget(self.name, row, 0)
+        grid.addWidget(self.readback, row, 1)
+        grid.addWidget(self.pill, row, 2)
+        if self.movable.choices:
+            self.choice = self._choice_box()
+            grid.addWidget(self.choice, row, 3)
+        else:
+            self.target = self._target_edit()
+            self.name.setBuddy(self.target)
+            grid.addWidget(self.target, row, 3)
+            self.step = self._step_edit()
+            grid.addWidget(self.step, row, 4)
+            grid.addWidget(self._jog_buttons(), row, 5)
+        grid.addWidget(self.stop, row, 6)
+        grid.addWidget(self.message, row + 1, 0, 1, len(self.COLUMNS))
+
+    def _choice_box(self) -> ChoiceBox:
+        box = ChoiceBox()
+        box.addItems(list(self.movable.choices))
+        box.setCurrentIndex(-1)
+        box.setAccessibleName(f"{self.movable.label}, choice")
+        box.activated.connect(lambda _index: self._ask(Verb.MOVE, self._chosen(box.currentText())))
+        return box
+
+    def _target_edit(self) -> QuantityEdit:
+        movable = self.movable
+        edit = QuantityEdit(
+            movable.unit, movable.lower, movable.upper, limits_from=movable.limits_from
+        )
+        edit.setAccessibleName(f"{movable.label}, target")
+        edit.setPlaceholderText("target")
+        edit.applied.connect(lambda value: self._ask(Verb.MOVE, value))
+        edit.refused.connect(self._refuse)
+        return edit
+
+    def _step_edit(self) -> QuantityEdit:
+        edit = QuantityEdit(self.movable.unit, 0.0, value=first_step(self.movable))
+        edit.setAccessibleName(f"{self.movable.label}, step")
+        edit.refused.connect(self._refuse)
+        return edit
+
+    def _jog_buttons(self) -> QWidget:
+        both = QWidget()
+        line = QHBoxLayout(both)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(2)
+        buttons = []
+        for text, way in (("−", -1), ("+", 1)):
+            button = QToolButton()
+            button.setText(text)
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.setAccessibleName(
+                f"{self.movable.label}, one step {'up' if way > 0 else 'down'}"
+            )
+            button.setToolTip(button.accessibleName())
+            button.clicked.connect(lambda _checked, way=way: self.jog(way))
+            line.addWidget(button)
+            buttons.append(button)
+        self.jogs = tuple(buttons)
+        return both
+
+    def _ask(self, verb: Verb, value: float) -> None:
+        self._refusal = ""
+        self._requests.ask(verb, self._on_answer, quantity=self.movable.quantity, value=value)
+
+    def _ask_stop(self) -> None:
+        self._requests.ask(Verb.STOP_MOVES, self._on_answer, quantity=self.movable.quantity)
+
+    def _on_answer(self, answer: Answer) -> None:
+        if not answer.ok:
+            self._refuse(answer.text)
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = why
+        self.message.say(why, Tone.BAD)
+
+    def _written(self, value: float | None) -> str:
+        if self.movable.choices:
+            return self._choice_text(value) or DASH
+        return value_text(value, self.movable.unit)
+
+    def _choice_text(self, value: float | None) -> str:
+        return next((text for text, v in self.movable.choices.items() if v == value), "")
+
+    def _chosen(self, text: str) -> float:
+        return float(self.movable.choices[text])
