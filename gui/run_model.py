@@ -124,6 +124,11 @@ class RunModel(QObject):
         return None if self.head is None else self.head.path
 
     @property
+    def has_journal(self) -> bool:
+        """Whether a run folder is shown, and not a file."""
+        return self._follower is not None
+
+    @property
     def configuration(self) -> Configuration | None:
         return None if self.head is None else self.head.configuration
 

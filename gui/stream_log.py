@@ -39,6 +39,15 @@ class StreamLog:
         room[0, used : used + new], room[1, used : used + new] = batch.time_s, batch.value
         self._room[channel], self._used[channel] = room, used + new
 
+    def forget_before(self, time_s: float) -> None:
+        """Drop the older half of a channel once all of it is older than this."""
+        for channel, room in self._room.items():
+            used = self._used[channel]
+            half = used // 2
+            if used > FIRST_ROOM and room[0, half] < time_s:
+                room[:, : used - half] = room[:, half:used].copy()
+                self._used[channel] = used - half
+
     def of(self, channel: str) -> tuple[Array, Array]:
         """Return run time in s and value; empty where nothing was read."""
         if channel not in self._room:

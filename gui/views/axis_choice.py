@@ -36,6 +36,7 @@ class AxisChoice(QComboBox):
         super().__init__(parent)
         self._model, self._as_measured = model, as_measured
         self._chosen = ""  # by a person, for all runs that have it
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.setAccessibleName("Axis of the sweep")
         self.setToolTip("Along which axis of the sweep; all else as in the row at the cursor")
         self.activated.connect(lambda _: self._on_chosen())
