@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.detector_noise import DetectorNoise
-from analysis.fisher_scoring import Box
+from analysis.fisher_scoring import Box, StepCap
 from analysis.line_table import LineTable
 from analysis.spectrum_model import SpectrumModel, prefix_of
 from analysis.spectrum_window import Window
 
-__all__ = ["box_of_model", "electrons_per_unit"]
+__all__ = ["box_of_model", "electrons_per_unit", "step_share"]
 
 Array = NDArray[np.float64]
 
@@ -39,18 +39,16 @@ def box_of_model(
             i = names.index(name)
             limits[i] = (lower * scale[i], upper * scale[i])
     bounds = np.array(limits)
-    energies = np.array([name.endswith("_eV") and "width" not in name for name in names])
-    widths = np.array(["width" in name for name in names])
-    owner = np.array([_width_index(names, name) for name in names])
+    return Box(bounds[None, :, 0], bounds[None, :, 1], StepCap(step_share(names)))
 
-    def largest_step(place: Array) -> Array:
-        width = place[:, owner[:, 0]] + place[:, owner[:, 1]] * (owner[:, 1] != owner[:, 0])
-        cap = np.full(place.shape, np.inf)
-        cap[:, energies] = 0.7 * width[:, energies]
-        cap[:, widths] = 0.4 * width[:, widths]
-        return cap
 
-    return Box(bounds[None, :, 0], bounds[None, :, 1], largest_step)
+def step_share(names: tuple[str, ...]) -> Array:
+    """Return how far each parameter may step, in widths of its line, as StepCap takes it."""
+    share = np.zeros((len(names), len(names)))
+    for i, name in enumerate(names):
+        if name.endswith("_eV"):
+            share[i, _widths_of(names, name)] = 0.4 if "width" in name else 0.7
+    return share
 
 
 def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
@@ -78,8 +76,8 @@ def _limits(model: SpectrumModel, name: str, window: Window) -> tuple[float, flo
     return -np.inf, np.inf
 
 
-def _width_index(names: tuple[str, ...], name: str) -> tuple[int, int]:
-    """Return the Gaussian and the Lorentzian width that say how far this parameter may step."""
+def _widths_of(names: tuple[str, ...], name: str) -> list[int]:
+    """Return the Gaussian and the Lorentzian width of the line that a parameter belongs to."""
     prefix = "_".join(name.split("_")[:2]) + "_" if name.startswith("emitter_") else ""
     base = name.removeprefix(prefix)
     own = "trion_width_eV" if base.startswith(("trion", "lorentz_trion")) else "width_eV"
@@ -88,6 +86,4 @@ def _width_index(names: tuple[str, ...], name: str) -> tuple[int, int]:
         for candidate in (f"{prefix}{own}", f"{prefix}lorentz_{own}")
         if candidate in names
     ]
-    if not found:
-        found = [i for i, other in enumerate(names) if other.endswith("width_eV")][:1]
-    return found[0], found[-1]
+    return found or [i for i, other in enumerate(names) if other.endswith("width_eV")][:1]

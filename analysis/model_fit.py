@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.components import COMPONENTS
 from analysis.detector_noise import DetectorNoise
 from analysis.emitter import Presence
-from analysis.fisher_scoring import MOST_STEPS, Counts, Optimum, maximise_likelihood
+from analysis.fisher_scoring import MOST_STEPS, Counts, Optimum
 from analysis.fit_model import FitModel
 from analysis.hits import narrow_outliers, spikes
 from analysis.line_table import LineTable
@@ -28,6 +28,7 @@ from analysis.spectrum_model import Contents, SpectrumModel, prefix_of
 from analysis.spectrum_window import Window, in_electrons
 from analysis.start_values import exciton_values, sighted_values, solve_areas
 from analysis.structured_guess import guess_exciton
+from analysis.table_fit import fit_table
 from analysis.verdict import Verdict
 
 __all__ = ["HITS_BELOW_PX", "ModelFit", "ModelFitter", "narrowest_fwhm_px"]
@@ -175,9 +176,10 @@ class ModelFitter:
         """Fit the core loosely, without the pixels of what may belong to something else."""
         mask = np.zeros(core.window.counts.good.shape[1], dtype=np.bool_)
         solved = replace(core, values=solve_areas(core.table, core.window, core.values))
+        residual = _residual(solved)
         for number in range(len(self.model.emitters)):
             for name in self.model.sought(number):
-                sighting = self._sighted(solved, number, name)
+                sighting = self._sighted(residual, solved, number, name)
                 if sighting is not None and sighting.z > LEAST_Z:
                     mask |= _around(self._places(solved, number, name, sighting), solved.window)
         masked = replace(solved, window=_masked(solved.window, mask))
@@ -186,17 +188,16 @@ class ModelFitter:
             return solved
         return replace(core, values=_named(core.table, optimum))
 
-    def _with_components(self, stage: _Stage) -> tuple[_Stage, dict[str, float]]:
+    def _with_components(self, core: _Stage) -> tuple[_Stage, dict[str, float]]:
         """Add what is seen in the residual, the most significant first."""
-        seen: dict[str, float] = {}
+        stage, seen, residual = core, dict[str, float](), _residual(core)
         open_questions = [
             (number, name)
             for number in range(len(self.model.emitters))
             for name in self.model.sought(number)
         ]
-        searched = stage
         while open_questions:
-            sightings = {key: self._sighted(searched, *key) for key in open_questions}
+            sightings = {key: self._sighted(residual, core, *key) for key in open_questions}
             found = {key: s for key, s in sightings.items() if s is not None}
             if not found:
                 break
@@ -207,8 +208,8 @@ class ModelFitter:
             open_questions.remove(key)
             if sighting.z > LEAST_Z or self.model.sought(number)[name] is Presence.ALWAYS:
                 stage = self._added(stage, number, name, sighting)
-                taken = _around(self._places(stage, number, name, sighting), stage.window)
-                searched = replace(searched, window=_masked(searched.window, taken))
+                taken = _around(self._places(core, number, name, sighting), core.window)
+                residual = replace(residual, weight=residual.weight * ~taken)
         return stage, seen
 
     def _added(self, stage: _Stage, number: int, name: str, sighting: Sighting) -> _Stage:
@@ -219,14 +220,9 @@ class ModelFitter:
         values = {**stage.values, **sighted_values(self.model, number, name, sighting)}
         return _Stage(tuple(contents), self.table(tuple(contents)), stage.window, values)
 
-    def _sighted(self, stage: _Stage, number: int, name: str) -> Sighting | None:
-        counts = stage.window.counts
-        expected = _expected(stage)
-        weight = counts.good[0] / (np.maximum(expected, 0.0) + counts.shift[0])
-        residual = Residual(_middle(stage.window), counts.electrons[0] - expected, weight)
-        energy = self._energies(stage, number)
+    def _sighted(self, residual: Residual, core: _Stage, number: int, name: str) -> Sighting | None:
+        energy, fwhm = self._energies(core, number), self._fwhm(core, number)
         window_eV = self.model.window_of(number, name)
-        fwhm = self._fwhm(stage, number)
         if COMPONENTS[name].is_mirrored:
             return sight_mirrored(residual, energy, window_eV, fwhm)
         return sight_single(residual, float(energy.mean()), window_eV, fwhm)
@@ -255,8 +251,9 @@ class ModelFitter:
         return np.stack([places, np.full(places.size, _MASKED_WIDTHS * sighting.fwhm_eV)], axis=1)
 
     def _climb(self, stage: _Stage, *, most_steps: int = MOST_STEPS) -> Optimum:
-        return maximise_likelihood(
-            lambda place: stage.table.evaluate(place, stage.window.edges_eV),
+        return fit_table(
+            stage.table,
+            stage.window.edges_eV,
             stage.window.counts,
             start=stage.start[None],
             box=box_of_model(self.model, stage.table, stage.window, self.noise),
@@ -378,6 +375,12 @@ def _named(table: LineTable, optimum: Optimum) -> dict[str, float]:
 def _expected(stage: _Stage) -> Array:
     expected, _ = stage.table.evaluate(stage.start[None], stage.window.edges_eV)
     return np.asarray(expected[0])
+
+
+def _residual(stage: _Stage) -> Residual:
+    counts, expected = stage.window.counts, _expected(stage)
+    weight = counts.good[0] / (np.maximum(expected, 0.0) + counts.shift[0])
+    return Residual(_middle(stage.window), counts.electrons[0] - expected, weight)
 
 
 def _residual_sigma(optimum: Optimum, window: Window) -> Array:
