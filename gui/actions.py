@@ -155,7 +155,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("start", _G.RUN, "&Start", ("F5",), _start, "begin the sweep"),
     Action("pause", _G.RUN, "&Pause", ("F8",), _pause, "after the point that is being measured"),
     Action("resume", _G.RUN, "Resu&me", ("F8",), _resume, "go on where it paused"),
-    Action("stop_after_point", _G.RUN, "Stop after this poin&t", ("Shift+F8",), _stop_after_point),
+    Action("stop_after_point", _G.RUN, "Stop &after this point", ("Shift+F8",), _stop_after_point),
     Action("stop", _G.RUN, "S&TOP", ("Shift+Esc",), _stop, "now, into the safe state"),
     Action("acknowledge", _G.RUN, "Ac&knowledge the safe state", ("Ctrl+Shift+A",), _acknowledge),
     Action("start_engine", _G.INSTRUMENTS, "Start the &engine", ("Ctrl+Shift+E",), _start_engine),

@@ -80,7 +80,6 @@ class MainWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self.setWindowTitle("cryoscan")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setDockNestingEnabled(True)
         self.link, self.search, self.memory = link, search, memory
         link.setParent(self)

@@ -1,0 +1,535 @@
+"""The window: what its buttons ask, what the keyboard does, what it shows, how it closes."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from PyQt6 import sip
+from PyQt6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PyQt6.QtGui import QKeySequence, QWheelEvent
+from PyQt6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+    QTableView,
+)
+
+from acquisition.engine_status import EngineState, FinishReason, Safety
+from acquisition.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
+from acquisition.record import Level
+from acquisition.watcher_link import WatcherLink
+from gui.engine_link import Connection
+from gui.panel_docks import Perspective
+from gui.wheel_guard import WheelGuard
+from gui.window_memory import WindowMemory
+
+UTC = 1.8e9
+PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def shows(qtbot, window, engine):
+    """Let the engine say a snapshot, and wait until the window shows it."""
+
+    def show(snapshot):
+        engine.snapshot = snapshot
+
+        def is_shown():
+            shown = window.situation.snapshot
+            return shown is not None and (shown.mode, shown.status, shown.unacknowledged) == (
+                snapshot.mode,
+                snapshot.status,
+                snapshot.unacknowledged,
+            )
+
+        qtbot.waitUntil(is_shown, timeout=5000)
+
+    return show
+
+
+# --- actions and the keyboard
+
+
+@pytest.mark.parametrize(
+    ("state", "key", "modifier", "verb"),
+    [
+        (EngineState.MEASURING, Qt.Key.Key_F8, PLAIN, "pause"),
+        (EngineState.SETTLING, Qt.Key.Key_F8, PLAIN, "pause"),
+        (EngineState.PAUSED, Qt.Key.Key_F8, PLAIN, "resume"),
+        (
+            EngineState.MEASURING,
+            Qt.Key.Key_F8,
+            Qt.KeyboardModifier.ShiftModifier,
+            "stop after point",
+        ),
+        (EngineState.MEASURING, Qt.Key.Key_Escape, SHIFT, "stop now"),
+        (EngineState.PREPARING, Qt.Key.Key_Escape, SHIFT, "stop now"),
+    ],
+)
+def test_a_key_asks_the_engine(qtbot, window, engine, shows, running, state, key, modifier, verb):
+    shows(running(state))
+
+    qtbot.keyClick(window, key, modifier)
+
+    qtbot.waitUntil(lambda: engine.verbs == [verb], timeout=5000)
+
+
+def test_a_key_of_an_action_that_is_not_offered_asks_nothing(qtbot, window, engine, shows, running):
+    shows(running(EngineState.FINISHING))
+
+    for key in (Qt.Key.Key_F5, Qt.Key.Key_F8):
+        qtbot.keyClick(window, key)
+    qtbot.keyClick(window, Qt.Key.Key_Escape, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.wait(150)
+
+    assert engine.verbs == []
+
+
+@pytest.mark.parametrize("kind", [QLineEdit, QPlainTextEdit, QComboBox, QSpinBox, QTableView])
+def test_stop_works_whatever_has_the_keyboard(qtbot, window, engine, shows, running, kind):
+    shows(running(EngineState.MEASURING))
+    field = kind(window)
+    field.show()
+    field.setFocus()
+    assert window.focusWidget() is field
+
+    qtbot.keyClick(field, Qt.Key.Key_Escape, Qt.KeyboardModifier.ShiftModifier)
+
+    qtbot.waitUntil(lambda: engine.verbs == ["stop now"], timeout=5000)
+
+
+@pytest.mark.parametrize("state", EngineState)
+def test_the_buttons_are_grey_exactly_when_the_table_says_so_and_say_why(
+    window, shows, running, state
+):
+    shows(running(state) if state is not EngineState.IDLE else Snapshot(Mode.ALIGNING, UTC))
+    bar = window.run_bar
+
+    assert bar.start.isEnabled() == (state is EngineState.IDLE)
+    assert bar.stop.isEnabled() == (state is not EngineState.FINISHING)
+    pausable = (EngineState.SETTLING, EngineState.MEASURING, EngineState.PAUSED)
+    assert bar.pause.isEnabled() == (state in pausable)
+    wanted = "Resume" if state is EngineState.PAUSED else "Pause"
+    assert bar.pause.accessibleName() == wanted
+    if not bar.pause.isEnabled():
+        assert f"while {state.value}" in bar.pause.toolTip()
+
+
+def test_every_button_of_the_bar_has_an_accelerator_and_shows_its_key(window):
+    for button in (window.run_bar.start, window.run_bar.pause, window.run_bar.stop):
+        assert not QKeySequence.mnemonic(button.text()).isEmpty()
+    assert window.run_bar.start.text().endswith("F5")
+    assert window.run_bar.pause.text().endswith("F8")
+    assert window.run_bar.stop.text().endswith("Shift+Esc")
+
+
+def test_an_answer_that_is_no_is_said(qtbot, window, engine, shows, running):
+    shows(running(EngineState.MEASURING))
+    engine.server._take = lambda watcher, request: engine.server.answer(
+        watcher, request.number, False, "not now"
+    )
+
+    window.bound.by_name["pause"].trigger()
+
+    qtbot.waitUntil(lambda: "not now" in window.notice.text(), timeout=5000)
+
+
+# --- the command palette
+
+
+def test_the_palette_finds_by_a_few_letters_and_enter_does_it(
+    qtbot, window, engine, shows, running
+):
+    shows(running(EngineState.MEASURING))
+
+    qtbot.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    assert window.palette_.isVisible()
+    qtbot.keyClicks(window.palette_._field, "stap")
+    assert window.palette_.shown[0].text == "Stop after this point"
+    qtbot.keyClick(window.palette_._field, Qt.Key.Key_Return)
+
+    qtbot.waitUntil(lambda: engine.verbs == ["stop after point"], timeout=5000)
+    assert not window.palette_.isVisible()
+
+
+def test_the_palette_says_why_something_cannot_be_done_and_does_not_do_it(
+    qtbot, window, engine, shows, running
+):
+    shows(running(EngineState.MEASURING))
+    qtbot.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+
+    qtbot.keyClicks(window.palette_._field, "resume")
+    (found,) = [one for one in window.palette_.shown if one.text == "Resume"]
+    qtbot.keyClick(window.palette_._field, Qt.Key.Key_Return)
+    qtbot.wait(100)
+
+    assert found.why_not == "resume is not possible while measuring"
+    assert engine.verbs == []
+    qtbot.keyClick(window.palette_._field, Qt.Key.Key_Escape)
+    assert not window.palette_.isVisible()
+
+
+def test_the_palette_lists_every_action_and_every_panel(window):
+    texts = {command.text for command in window._commands()}
+
+    for panel in window.docks.panels.values():
+        assert f"Panel: {panel.title}" in texts
+    assert {"Start", "STOP", "Take command", "Dark or light"} <= texts
+
+
+def test_the_sheet_of_shortcuts_opens_with_F1_and_closes_with_escape(qtbot, window):
+    qtbot.keyClick(window, Qt.Key.Key_F1)
+    assert window._sheet.isVisible()
+
+    qtbot.keyClick(window._sheet, Qt.Key.Key_Escape)
+
+    assert not window._sheet.isVisible()
+
+
+# --- panels, perspectives, what is remembered
+
+
+def test_control_and_a_digit_bring_a_panel_to_the_front_with_the_keyboard(qtbot, window):
+    for number, key in enumerate(list(window.docks.panels)[:9], start=1):
+        digit = Qt.Key(Qt.Key.Key_0.value + number)
+        qtbot.keyClick(window, digit, Qt.KeyboardModifier.ControlModifier)
+
+        assert window.docks.docks[key].isVisible()
+        assert window.docks.widget(key) is not None
+
+
+def test_a_panel_is_not_built_before_it_is_seen(window):
+    assert window.perspective is Perspective.ALIGN
+    assert window.docks.widget("map") is None
+
+    window.show_perspective(Perspective.BROWSE)
+
+    assert window.docks.widget("map") is not None
+
+
+def test_every_panel_can_be_built_and_has_its_title(window):
+    for key, panel in window.docks.panels.items():
+        built = window.docks.need(key)
+        assert built.title, panel.key
+
+
+def test_what_was_arranged_is_there_again_in_the_next_window(qtbot, window, open_window):
+    window.show_perspective(Perspective.BROWSE)
+    window.docks.docks["log"].hide()
+    window.bound.by_name["larger"].trigger()
+    window.close()
+
+    again = open_window()
+
+    assert again.perspective is Perspective.BROWSE
+    assert not again.docks.docks["log"].isVisible()
+    again.show_perspective(Perspective.ALIGN)
+    assert again.docks.docks["log"].isVisible()
+    assert again._text_scale == pytest.approx(1.1)
+    again.scale_text(1 / 1.1)
+
+
+def test_settings_that_are_no_settings_are_forgotten(qtbot, settings, open_window):
+    WindowMemory(settings)
+    settings.setValue("perspective", "nonsense")
+    settings.setValue("layout/align", "nonsense")
+    settings.setValue("geometry", "nonsense")
+    settings.setValue("text_scale", "huge")
+    settings.setValue("panel/log", "{")
+
+    window = open_window()
+
+    assert window.perspective is Perspective.ALIGN
+    assert window.docks.docks["log"].isVisible()
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (3840, 2160), (1024, 768)])
+def test_the_run_bar_is_whole_at_every_size(qtbot, window, shows, running, size):
+    shows(running(EngineState.SETTLING))
+    for perspective in Perspective:
+        window.show_perspective(perspective)
+        window.resize(*size)
+        QApplication.processEvents()
+
+        for part in (window.run_bar.stop, window.run_bar.pill, window.run_bar.left):
+            corner = part.mapTo(window, QPoint(part.width(), part.height()))
+            assert corner.x() <= window.width(), part
+            assert part.width() >= part.sizeHint().width(), part
+
+
+def test_light_and_dark_are_one_key_and_remembered(qtbot, qapp, window, settings):
+    from gui import theme
+
+    window.bound.by_name["dark"].trigger()
+    try:
+        assert theme.theme_of(window) is theme.DARK
+        assert settings.value("theme") == "dark"
+    finally:
+        window.bound.by_name["dark"].trigger()
+    assert theme.theme_of(window) is theme.LIGHT
+
+
+def test_the_wheel_never_changes_a_field_even_with_the_keyboard_in_it(qtbot, qapp, window):
+    guard = WheelGuard(qapp)
+    box = QComboBox(window)
+    box.addItems(["a", "b", "c"])
+    spin = QSpinBox(window)
+    try:
+        for field in (box, spin):
+            field.show()
+            field.setFocus()
+            place = QPointF(4, 4)
+            turn = QWheelEvent(
+                place,
+                field.mapToGlobal(place),
+                QPoint(0, -120),
+                QPoint(0, -120),
+                Qt.MouseButton.NoButton,
+                Qt.KeyboardModifier.NoModifier,
+                Qt.ScrollPhase.NoScrollPhase,
+                False,
+            )
+            QApplication.sendEvent(field, turn)
+    finally:
+        qapp.removeEventFilter(guard)
+
+    assert box.currentIndex() == 0
+    assert spin.value() == 0
+
+
+# --- what is shown
+
+
+def test_the_bar_shows_name_point_time_left_and_what_is_awaited(window, shows, running):
+    shows(running(EngineState.SETTLING))
+    bar = window.run_bar
+
+    assert bar.name.text() == "stark, cs-03"
+    assert bar.pill.text() == "SETTLING"
+    assert bar.point.text() == "point 5 of 21"
+    assert bar.left.text() == "20 min left"
+    assert bar.awaited.text() == "temperature 6.2 K on its way to 5.5 K, for 12 s"
+
+
+def test_the_banner_is_there_as_long_as_instruments_are_simulated(qtbot, window, engine):
+    assert window.banner.isVisible()
+    assert "SIMULATED" in window.banner.text()
+
+    engine.hello = replace(engine.hello, is_simulated=False)
+    engine.server.greet_again()
+
+    qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=5000)
+
+
+def test_who_is_in_command_is_shown_and_who_only_reads_can_still_stop(qtbot, window, engine):
+    pill = window.chip.pill
+    assert pill.text() == "nobody in command"
+    lena = WatcherLink.connect(engine.server.address, "lena's window")
+    try:
+        lena.request(Verb.TAKE_COMMAND)
+        qtbot.waitUntil(lambda: pill.text() == f"read only: {lena.hello.watcher}", timeout=5000)
+        assert not window.run_bar.start.isEnabled()
+        assert window.run_bar.start.toolTip().endswith(f"{lena.hello.watcher} is in command")
+        assert window.run_bar.stop.isEnabled()
+        assert not window.chip.button.isVisible()
+    finally:
+        lena.close()
+    qtbot.waitUntil(lambda: pill.text() == "nobody in command", timeout=5000)
+
+    window.chip.button.click()
+
+    qtbot.waitUntil(lambda: pill.text() == "in command: you", timeout=5000)
+
+
+def test_a_silent_engine_is_not_shown_as_a_running_one(qtbot, window, shows, running):
+    shows(running(EngineState.MEASURING))
+
+    window._silence.seconds = 7.0
+    window._refresh()
+
+    assert window.run_bar.pill.text() == "NO ANSWER"
+    assert window.run_bar.awaited.text() == (
+        "the engine has said nothing for 7 s; the run may go on"
+    )
+    window._silence.seconds = 0.0
+
+
+@pytest.mark.parametrize("finish", FinishReason)
+def test_the_end_of_a_run_stays_shown_with_its_safe_state(window, shows, ended, finish):
+    shows(ended(finish))
+
+    assert window.run_bar.pill.text() != "IDLE"
+    assert window.run_bar.name.text() == "last run: stark, cs-03"
+    assert "safe state confirmed" in window.run_bar.awaited.text()
+
+
+def test_an_engine_that_comes_back_is_shown_again(qtbot, window, engine):
+    engine.stop()
+    qtbot.waitUntil(lambda: window.run_bar.pill.text() == "DISCONNECTED", timeout=5000)
+    assert not window.run_bar.stop.isEnabled()
+    assert not window.banner.isVisible()
+
+    engine.hello = Hello(engine="two", station="laboratory")
+    engine.start()
+
+    qtbot.waitUntil(lambda: window.run_bar.pill.text() == "IDLE", timeout=5000)
+    assert any("connection lost" in entry.said.text for entry in window.log.entries)
+
+
+# --- messages
+
+
+def test_what_repeats_is_counted_and_stays_one_line(qtbot, window, engine):
+    for number in range(40):
+        engine.server.publish(
+            Said(Level.WARNING, "reply came late", UTC + number, device="cryostat")
+        )
+
+    entries = window.log.entries
+    qtbot.waitUntil(lambda: [entry.count for entry in entries][-1:] == [40], timeout=5000)
+
+    assert len([e for e in window.log.entries if e.said.device == "cryostat"]) == 1
+    table = window.docks.need("log").table.model()
+    texts = [table.index(0, column).data() for column in range(table.columnCount())]
+    assert texts[2:4] == ["cryostat", "reply came late"]
+    assert texts[-1] == "×40"
+    assert "(×40)" in window.notice.text()
+
+
+def test_a_blocking_message_says_it_all_and_stays_until_dismissed(qtbot, window, engine):
+    said = Said(
+        Level.ERROR,
+        "leakage 60 nA above 50 nA",
+        UTC,
+        code="interlock",
+        device="bias",
+        done="bias 0 V read back, shutter closed: safe state confirmed",
+        advice="look at the sample before the next run",
+    )
+    engine.server.publish(said)
+    engine.server.publish(replace(said, utc=UTC + 1))
+
+    qtbot.waitUntil(
+        lambda: window.alarms.waiting != [] and window.alarms.waiting[0].count == 2, timeout=5000
+    )
+    strip = window.alarms.message
+
+    assert strip.isVisible()
+    for part in ("bias", "leakage 60 nA", "safe state confirmed", "look at the sample", "×2"):
+        assert part in strip.text()
+    window.alarms.copy_button.click()
+    assert "code: interlock" in QApplication.clipboard().text()
+    window.alarms.seen_button.click()
+    assert not strip.isVisible()
+
+
+def test_messages_of_the_past_are_listed_and_block_nothing(window):
+    window.log.recall([Said(Level.ERROR, "an old one", UTC)])
+    window.log.recall([Said(Level.ERROR, "an old one", UTC)])  # read twice
+
+    assert [entry.count for entry in window.log.entries] == [1]
+    assert not window.alarms.message.isVisible()
+
+
+def test_a_safe_state_that_was_not_confirmed_stays_until_a_person_says_so(
+    qtbot, window, engine, shows, ended
+):
+    unsafe = ended(FinishReason.FAILED, Safety.NOT_CONFIRMED)
+    shows(replace(unsafe, unacknowledged=Safety.NOT_CONFIRMED))
+    assert window.alarms.unsafe.isVisible()
+    assert "NOT CONFIRMED" in window.alarms.unsafe.text()
+
+    window.alarms.know_button.click()
+    qtbot.waitUntil(lambda: engine.verbs == ["acknowledge"], timeout=5000)
+    assert window.alarms.unsafe.isVisible()  # until the engine says it has noted it
+    shows(unsafe)
+
+    assert not window.alarms.unsafe.isVisible()
+
+
+def test_an_error_of_the_window_itself_is_shown_and_says_that_the_run_is_safe(window):
+    window.report_error("ValueError: nonsense", "views/map.py:12")
+
+    assert "the window met an error: ValueError: nonsense" in window.alarms.message.text()
+    assert "engine and run are not affected" in window.alarms.message.text()
+
+
+def test_nothing_modal_while_a_run_goes_on(qtbot, window, engine, shows, running):
+    shows(running(EngineState.MEASURING))
+    engine.server.publish(Said(Level.ERROR, "trouble", UTC))
+    for name in ("open", "open_station", "palette", "shortcuts", "close"):
+        window.bound.by_name[name].trigger()
+        assert QApplication.activeModalWidget() is None, name
+    for dialog in window.findChildren(QFileDialog):
+        dialog.close()
+
+
+# --- closing
+
+
+def test_closing_while_a_run_goes_on_asks_once_in_place(qtbot, window, shows, running):
+    shows(running(EngineState.MEASURING))
+
+    assert not window.close()
+    assert window.isVisible()
+    assert window.question.isVisible()
+    assert window.focusWidget() is window.question.stay_button
+    window.question.stay_button.click()
+    assert not window.question.isVisible()
+    assert window.isVisible()
+
+
+def test_closing_twice_closes_and_the_engine_hears_of_no_stop(
+    qtbot, window, engine, shows, running
+):
+    shows(running(EngineState.MEASURING))
+
+    window.close()
+    assert window.close()
+
+    qtbot.waitUntil(lambda: engine.server.watchers == 0, timeout=5000)
+    assert engine.verbs == []
+
+
+def test_stop_then_close_waits_for_the_end_of_the_run(qtbot, window, engine, shows, running, ended):
+    shows(running(EngineState.MEASURING))
+    window.close()
+
+    window.question.stop_button.click()
+    qtbot.waitUntil(lambda: engine.verbs == ["stop now"], timeout=5000)
+    assert window.isVisible()
+    engine.snapshot = ended(FinishReason.STOPPED)
+
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=5000)
+
+
+def test_closing_with_a_queue_asks_too_and_without_either_does_not(qtbot, window, engine):
+    engine.snapshot = replace(engine.snapshot, queue=(QueuedSweep("a", "stark", 21, 60.0),))
+    qtbot.waitUntil(lambda: bool(window.situation.snapshot.queue), timeout=5000)
+    assert not window.close()
+
+    engine.snapshot = replace(engine.snapshot, queue=())
+    window.question.stay_button.click()
+    qtbot.waitUntil(lambda: not window.situation.snapshot.queue, timeout=5000)
+
+    assert window.close()
+
+
+def test_fifty_windows_come_and_go_and_leave_nothing_behind(qtbot, qapp, engine, make):
+    threads = threading.active_count()
+    for _ in range(50):
+        window = make()
+        link = window.link
+        qtbot.waitUntil(lambda of=link: of.connection is Connection.CONNECTED, timeout=5000)
+        window.close_for_good()
+        window.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        qapp.processEvents()
+        assert sip.isdeleted(window)
+
+    qtbot.waitUntil(lambda: engine.server.watchers == 0, timeout=5000)
+    qtbot.waitUntil(lambda: threading.active_count() <= threads, timeout=5000)
+    assert [one for one in qapp.topLevelWidgets() if one.isVisible()] == []
