@@ -377,12 +377,12 @@ def _gauss(
     slope, by_gauss, area = bases[_SLOPE, : n - 1], bases[_BY_GAUSS, : n - 1], bases[_AREA, : n - 1]
     _difference(height, -direction / sigma, slope)
     _difference(moment, -direction / gauss, by_gauss)
-    if widest > 0.5 * sigma:
+    if widest > 0.4 * sigma:
         for i in range(n - 1):
             step = math.erf(place[i + 1] / _ROOT_2) - math.erf(place[i] / _ROOT_2)
             area[i] = 0.5 * direction * step
         return
-    # Two-point Hermite quadrature from the value and three derivatives: to 1e-10 of the pixel.
+    # Two-point Hermite quadrature from the value and three derivatives: to 5e-10 of the area.
     for i in range(n - 1):
         h = place[i + 1] - place[i]
         fourth = place[i] * (third[i] - 2.0 * height[i])

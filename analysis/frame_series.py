@@ -100,7 +100,7 @@ def fit_frames(
     # Where frames are left out for their noise, taking the better ones would bias the result.
     if bright.size < 0.5 * len(counts) or np.median(z[bright]) < 1.5 * _LEAST_SIGNIFICANCE:
         return _fit_sum(found, model, noise, excluded={})
-    if bright.size < 2 or model.fixed or model.bounds:
+    if bright.size < 2 or model.fixed or model.bounds or model.shape == "voigt":
         return _fit_sum(found.only(bright), model, noise, excluded=excluded)
     return _fit_bright(found.only(bright), bright, model, noise, excluded)
 

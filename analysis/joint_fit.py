@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fisher_scoring import Counts, Slope, slope_at
+from analysis.fisher_scoring import Slope
 
 __all__ = ["JointOptimum", "Sharing", "maximise_jointly"]
 
 Array = NDArray[np.float64]
-Evaluate = Callable[[Array], tuple[Array, Array]]
+Slopes = Callable[[Array], tuple[Slope, Array]]
 
 # Squared distances to the optimum in units of the statistical error: 0.01 sigma for what is
 # shared, 0.1 sigma for the worst single spectrum.
@@ -111,8 +111,7 @@ class _Normal:
 # A trial step may leave the numbers' range; its deviance is then infinite and it is not taken.
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise_jointly(
-    evaluate: Evaluate,
-    counts: Counts,
+    slopes: Slopes,
     sharing: Sharing,
     *,
     shared: Array,
@@ -123,15 +122,15 @@ def maximise_jointly(
 ) -> JointOptimum:
     """Climb from the start to the optimum of all spectra together.
 
+    slopes: what gives the likelihood and the expected counts of every spectrum at parameters of
+    shape (spectra, parameters), as table_fit.slopes_of returns it.
     stragglers: share of the spectra that need not have arrived, for a first look at a series in
     which some do not belong.
-
     shared: start values, (s,); start: c_f and the start of x_f, (spectra, parameters).
     largest_step: of all parameters at a place, as in fisher_scoring.Box.
     """
     place = start + sharing.design @ shared
-    expected, jacobian = evaluate(place)
-    here = slope_at(counts, expected, jacobian)
+    here, expected = slopes(place)
     # Each spectrum has a damping of its own, so that one that overshoots does not hold up the rest.
     damping, own_damping = 1e-3, np.full(len(place), 1e-3)
     converged, evaluations = False, 1
@@ -145,8 +144,7 @@ def maximise_jointly(
         shared_step = shared_step / max(1.0, shared_excess)
         move = sharing.design @ shared_step
         move[:, sharing.own] += own_step / np.maximum(1.0, own_excess)[:, None]
-        expected, jacobian = evaluate(place + move)
-        there = slope_at(counts, expected, jacobian)
+        there, expected_there = slopes(place + move)
         evaluations += 1
         restless = distance2[1:] > _OWN_DISTANCE2
         arrived = distance2[0] < _SHARED_DISTANCE2 and restless.mean() <= stragglers
@@ -154,14 +152,13 @@ def maximise_jointly(
         gain = here.deviance - there.deviance
         is_better = gain.sum() >= 0 or (near and gain.sum() > -_OWN_DISTANCE2)
         if is_better:
-            place, shared, here = place + move, shared + shared_step, there
+            place, shared = place + move, shared + shared_step
+            here, expected = there, expected_there
             converged = near
         damping = max(damping * (0.1 if is_better else 10.0), _LEAST_DAMPING)
         own_damping = own_damping * np.where(gain >= 0, 0.1, 10.0)
         own_damping = np.clip(own_damping, _LEAST_DAMPING, _MOST_DAMPING)
-    return _finished(
-        here, evaluate(place)[0], sharing, place, shared, restless, converged, evaluations
-    )
+    return _finished(here, expected, sharing, place, shared, restless, converged, evaluations)
 
 
 def _normal(score: Array, matrix: Array, sharing: Sharing) -> _Normal:

@@ -3,6 +3,7 @@
 Loading kernels that were compiled before takes half a second, in a thread; compiling them takes a
 quarter of a minute, once for each version of the package, in a process of its own that outlives
 this one and leaves the cores to others. Whoever must not change the code midway settles first.
+The environment variable CRYOSCAN_KERNELS=numpy keeps numba out altogether.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class _Kernels:
 
     def begin(self) -> None:
         with self.lock:
-            if self.thread is None:
+            if self.thread is None and os.environ.get("CRYOSCAN_KERNELS") != "numpy":
                 self.thread = Thread(target=self._prepare, name="fit kernels", daemon=True)
                 self.thread.start()
 
@@ -69,7 +70,7 @@ class _Kernels:
     def settle(self, longest_s: float, only: FitCode | None) -> FitCode:
         if only is not FitCode.NUMPY:
             self.begin()
-            if only is FitCode.COMPILED or _ready_mark().exists():
+            if self.thread and (only is FitCode.COMPILED or _ready_mark().exists()):
                 self.loaded.wait(longest_s)
         with self.lock:
             self.is_settled = True

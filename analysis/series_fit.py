@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analysis.fisher_scoring import Counts
 from analysis.joint_fit import JointOptimum, Sharing, maximise_jointly
 from analysis.line_table import Line, LineTable, Shape
+from analysis.table_fit import slopes_of
 
 __all__ = ["MOST_MISFIT", "FrameWindows", "SeriesFit", "SeriesStart", "fit_series", "series_table"]
 
@@ -286,8 +287,7 @@ def _climb(
         return cap
 
     return maximise_jointly(
-        lambda at: table.evaluate(at, windows.edges_eV),
-        windows.counts,
+        slopes_of(table, windows.edges_eV, windows.counts),
         sharing,
         shared=shared,
         start=place,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.detector_noise import DetectorNoise
-from analysis.fisher_scoring import MOST_STEPS, Box, Counts, Optimum, maximise_likelihood
+from analysis.fisher_scoring import MOST_STEPS, Box, Counts, Optimum, StepCap
 from analysis.fit_model import FitModel
 from analysis.line_table import LineTable
-from analysis.matched_filter import find_lines, find_peaks, floor_of
+from analysis.matched_filter import Candidates, find_lines, find_peaks, floor_of
 from analysis.spectrum_window import Window, find_window, in_electrons, mean_above_floor
+from analysis.table_fit import fit_table
 from analysis.verdict import Verdict
 
 __all__ = ["DetectorNoise", "FitModel", "SpectrumFit", "fit_spectrum"]
@@ -25,7 +27,8 @@ Array = NDArray[np.float64]
 class SpectrumFit:
     """Fitted parameters with photon errors, and what they are worth.
 
-    names: energy_k_eV (rising), width_eV (FWHM), area_k_counts, background_k (counts per pixel).
+    names: energy_k_eV (rising), width_eV (FWHM), lorentz_width_eV in Voigt profiles, area_k_counts,
+    background_k (counts per pixel).
     values, errors, covariance: NaN throughout where the verdict is NO_SIGNAL or FAILED.
     errors hold photon and read noise alone, and where the model misses the spectrum by far more
     than these, that miss too, as misfit_e electrons rms per pixel; errors_with_misfit always hold
@@ -95,14 +98,15 @@ def fit_spectrum(
 def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> SpectrumFit:
     """Fit a window of one spectrum with the number of lines asked for, or the likeliest."""
     numbers = (1, 2, 3) if model.lines == "auto" else (model.lines,)
-    fits = [_fit_lines(found, model, number, noise) for number in numbers]
+    guess = Guess.of(found)
+    fits = [_climb(found, model, number, noise, guess)[0] for number in numbers]
     if len(fits) == 1:
-        return _with_misfit(fits[0], found, model, noise)
+        return _with_misfit(fits[0], found, model, noise, guess)
     deviances = [fit.deviance for fit in fits]
     gains = tuple(a - b for a, b in pairwise(deviances))
     sound = [fit for fit in fits if fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
     chosen = min(sound, key=lambda fit: _information(fit, noise)) if sound else fits[0]
-    return replace(_with_misfit(chosen, found, model, noise), gains=gains)
+    return replace(_with_misfit(chosen, found, model, noise, guess), gains=gains)
 
 
 def _information(fit: SpectrumFit, noise: DetectorNoise) -> float:
@@ -116,27 +120,23 @@ def _information(fit: SpectrumFit, noise: DetectorNoise) -> float:
     return fit.deviance + penalty
 
 
-def _fit_lines(window: Window, model: FitModel, lines: int, noise: DetectorNoise) -> SpectrumFit:
-    fit, _ = _climb(window, model, lines, noise)
-    return fit
-
-
 _GROSS_MISFIT = 9.0  # chi2/dof above which photon weights would let the faintest pixels decide
 _PASSES_WITH_MISFIT = 2
 
 
 def _with_misfit(
-    fit: SpectrumFit, window: Window, model: FitModel, noise: DetectorNoise
+    fit: SpectrumFit, window: Window, model: FitModel, noise: DetectorNoise, guess: Guess
 ) -> SpectrumFit:
     """Return the fit, repeated with what the model misses as noise where that is gross."""
     if fit.chi2_per_dof < _GROSS_MISFIT or fit.verdict is Verdict.NO_SIGNAL:
         return fit
-    _, residual = _climb(window, model, fit.lines, noise)
+    _, residual = _climb(window, model, fit.lines, noise, guess)
     for _ in range(_PASSES_WITH_MISFIT):
         counts = window.counts
         misfit2 = float((counts.good * residual**2).sum() / counts.good.sum())
         blurred = Counts(counts.electrons, counts.shift + misfit2, counts.good)
-        fit, residual = _climb(Window(window.edges_eV, blurred), model, fit.lines, noise)
+        wider = Window(window.edges_eV, blurred)
+        fit, residual = _climb(wider, model, fit.lines, noise, guess)
     return _as_poor(fit, residual, window, model, misfit_e=float(np.sqrt(misfit2)))
 
 
@@ -158,18 +158,14 @@ def _as_poor(
     return replace(fit, verdict=Verdict.POOR_FIT, reason=_with_claim(reason, fit, model))
 
 
-_GROSS_MISFIT = 9.0  # chi2/dof above which photon weights would let the faintest pixels decide
-_PASSES_WITH_MISFIT = 2
-
-
 _STEPS_TO_DECIDE = 5
 
 
 def _climb(
-    window: Window, model: FitModel, lines: int, noise: DetectorNoise
+    window: Window, model: FitModel, lines: int, noise: DetectorNoise, guess: Guess
 ) -> tuple[SpectrumFit, Array]:
     """Return the fit from the start that leads highest, and its residuals in electrons."""
-    table, starts = model.table(lines), start_values(window, model, lines)
+    table, starts = model.table(lines), guess.starts(window, model, lines)
     counts = window.counts
 
     def climbed(places: Array, most_steps: int) -> Optimum:
@@ -177,8 +173,9 @@ def _climb(
             np.repeat(of, len(places), axis=0)
             for of in (counts.electrons, counts.shift, counts.good)
         ]
-        return maximise_likelihood(
-            lambda place: table.evaluate(place, window.edges_eV),
+        return fit_table(
+            table,
+            window.edges_eV,
             Counts(copies[0], copies[1], copies[2]),
             start=places,
             box=box_of(window, model, table, noise, spectra=len(places)),
@@ -196,37 +193,60 @@ def _climb(
     return fit, counts.electrons[0] - optimum.expected[0]
 
 
-def start_values(window: Window, model: FitModel, lines: int) -> Array:
-    """Return a few starts, shape (starts, parameters), from the mean of the window's spectra."""
-    spectrum, _ = mean_above_floor(window)
-    tries = [find_lines(spectrum, lines)]
-    if lines > 1:
-        peaks = find_peaks(spectrum, lines)
-        tries += [find_lines(spectrum, lines - 1), *([peaks] if peaks else [])]
-    starts = []
-    for candidates in tries:
-        pixel, area, fwhm_px = candidates.pixel, candidates.area, candidates.fwhm_px
-        if pixel.size < lines:
-            brightest = int(np.argmax(area))
-            halves = pixel[brightest] + np.array([-0.4, 0.4]) * fwhm_px
-            pixel = np.concatenate([np.delete(pixel, brightest), halves])
-            area = np.concatenate([np.delete(area, brightest), [0.5 * area[brightest]] * 2])
-            fwhm_px = 0.8 * fwhm_px
-        energy = np.interp(pixel + 0.5, np.arange(window.edges_eV.size), window.edges_eV)
-        starts.append(_in_order(window, model, lines, energy, area, fwhm_px * window.pixel_eV))
-    return np.array(starts)
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What is seen in the mean of a window's spectra: candidates for as many lines as asked for."""
+
+    spectrum: Array
+    floor: float
+    found: dict[int, Candidates]
+
+    @classmethod
+    def of(cls, window: Window) -> Guess:
+        spectrum, _ = mean_above_floor(window)
+        return cls(spectrum, floor_of(window.counts.electrons.mean(axis=0)), {})
+
+    def candidates(self, lines: int) -> Candidates:
+        if lines not in self.found:
+            self.found[lines] = find_lines(self.spectrum, lines)
+        return self.found[lines]
+
+    def starts(self, window: Window, model: FitModel, lines: int) -> Array:
+        """Return a few starts, shape (starts, parameters)."""
+        tries = [self.candidates(lines)]
+        if lines > 1:
+            peaks = find_peaks(self.spectrum, lines)
+            tries += [_one_divided(self.candidates(lines - 1)), *([peaks] if peaks else [])]
+        return np.array([_in_order(window, model, lines, one, self.floor) for one in tries])
+
+
+def _one_divided(found: Candidates) -> Candidates:
+    """Return the candidates with the brightest as two."""
+    brightest = int(np.argmax(found.area))
+    halves = found.pixel[brightest] + np.array([-0.4, 0.4]) * found.fwhm_px
+    pixel = np.concatenate([np.delete(found.pixel, brightest), halves])
+    area = np.concatenate([np.delete(found.area, brightest), [0.5 * found.area[brightest]] * 2])
+    return Candidates(pixel, 0.8 * found.fwhm_px, area, found.gain)
+
+
+_GAUSS_SHARE, _LORENTZ_SHARE = 0.65, 0.5  # of the FWHM of a Voigt profile, to begin with
 
 
 def _in_order(
-    window: Window, model: FitModel, lines: int, energy: Array, area: Array, width: float
+    window: Window, model: FitModel, lines: int, found: Candidates, floor: float
 ) -> Array:
     """Return start values in the order of the table, lines in rising energy."""
-    rising = np.argsort(energy)
-    floor = floor_of(window.counts.electrons.mean(axis=0))
-    value = {"width_eV": width, "background_0": floor}
-    for k, i in enumerate(rising, start=1):
+    energy = np.interp(found.pixel + 0.5, np.arange(window.edges_eV.size), window.edges_eV)
+    width = found.fwhm_px * window.pixel_eV
+    is_voigt = model.shape == "voigt"
+    value = {
+        "width_eV": width * (_GAUSS_SHARE if is_voigt else 1.0),
+        "lorentz_width_eV": width * _LORENTZ_SHARE,
+        "background_0": floor,
+    }
+    for k, i in enumerate(np.argsort(energy), start=1):
         value[f"energy_{k}_eV"] = float(energy[i])
-        value[f"area_{k}_counts"] = float(area[i])
+        value[f"area_{k}_counts"] = float(found.area[i])
     return np.array([value.get(name, 0.0) for name in model.table(lines).names])
 
 
@@ -238,24 +258,27 @@ def box_of(
     limits = {
         "energy": (low, high),
         "width": (0.5 * window.pixel_eV, 0.5 * (high - low)),
+        "lorentz": (0.0, 0.5 * (high - low)),
     }
     free = (-np.inf, np.inf)
     per_name = [limits.get(name.split("_")[0], free) for name in table.names]
     for name, limit in _user_limits(model, noise, table.names).items():
         per_name[table.names.index(name)] = limit
     bounds = np.array(per_name)
-    width = table.names.index("width_eV")
-    is_energy = np.array([name.startswith("energy") for name in table.names])
-
-    def largest_step(place: Array) -> Array:
-        cap = np.full(place.shape, np.inf)
-        cap[:, width] = 0.4 * place[:, width]
-        cap[:, is_energy] = 0.7 * place[:, [width]]
-        return cap
-
     return Box(
-        np.tile(bounds[:, 0], (spectra, 1)), np.tile(bounds[:, 1], (spectra, 1)), largest_step
+        np.tile(bounds[:, 0], (spectra, 1)),
+        np.tile(bounds[:, 1], (spectra, 1)),
+        _step_cap(table.names),
     )
+
+
+@lru_cache(maxsize=64)
+def _step_cap(names: tuple[str, ...]) -> StepCap:
+    """Return steps of at most 0.7 widths for energies and 0.4 widths for widths."""
+    widths = np.array([name.endswith("width_eV") for name in names])
+    energies = np.array([name.startswith("energy") for name in names])
+    share = np.where(energies, 0.7, np.where(widths, 0.4, 0.0))[:, None] * widths
+    return StepCap(share)
 
 
 def _user_limits(

@@ -19,6 +19,7 @@ ONCE = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # for
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("CRYOSCAN_KERNELS", "numpy")  # nothing compiles in the background
 # engines of the tests and those of whoever runs them shall not find one another
 RUNTIME = Path(tempfile.gettempdir()) / f"cryoscan-tests-{os.getpid()}"
 os.environ.setdefault("CRYOSCAN_RUNTIME", str(RUNTIME))

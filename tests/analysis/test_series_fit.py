@@ -14,6 +14,7 @@ from analysis.joint_fit import Sharing, maximise_jointly
 from analysis.line_table import Line, LineTable
 from analysis.polarization_series import PolarizationSeries, fit_polarization_series
 from analysis.stark_series import fit_stark_series
+from analysis.table_fit import slopes_of
 from analysis.units import wavelength_from_energy_nm
 from analysis.verdict import Verdict
 
@@ -167,8 +168,7 @@ def test_the_joint_optimum_and_its_covariance_are_those_of_scipy() -> None:
     start[:, [1, 3]] = 0.0  # these come from the shared parameters
 
     optimum = maximise_jointly(
-        lambda at: table.evaluate(at, EDGES),
-        counts,
+        slopes_of(table, EDGES, counts),
         sharing,
         shared=np.array([5e-4, 8.0]),
         start=start,
