@@ -124,18 +124,22 @@ def _doubt(fit: ModelFit, expected_eV: float) -> str:
     step = _energy(fit) - expected_eV
     if abs(step) > _LARGEST_STEP_EV:
         return f"from the last one, it would have moved by {1e3 * step:.2f} meV"
+    left_over = _left_over(fit)
+    return f"from the last one, {left_over}" if left_over else ""
+
+
+def _left_over(fit: ModelFit) -> str:
+    """Return where a line stands out of the residuals, or ""."""
     z, place, _ = significance(fit.residual_sigma, np.ones(fit.residual_sigma.size))
-    if z > _LEAST_LIGHT:
-        return f"from the last one, a line at {fit.middle_eV[place]:.6g} eV is left over"
-    return ""
+    return f"a line at {fit.middle_eV[place]:.6g} eV is left over" if z > _LEAST_LIGHT else ""
 
 
 def _restarted(warm: ModelFit, cold: ModelFit, last: ModelFit, why: str) -> Tracked:
     """Return the better of the two fits and what it says of the spectrum."""
     if _is_better(warm, cold):
         return Tracked(warm, Course.FOLLOWED, f"{why}; a fresh start is no better")
-    if _is_where_the_trion_was(cold, last):
-        return Tracked(cold, Course.CHARGED, f"{why}; light only where the trion is")
+    if _is_charged(warm) or _is_where_the_trion_was(cold, last):
+        return Tracked(warm, Course.CHARGED, f"{why}; light only where the trion is")
     if not _is_sound(cold):
         return Tracked(cold, Course.LOST, f"{why}; afresh: {cold.fit.reason}")
     step = _energy(cold) - _energy(last)
@@ -158,8 +162,18 @@ def _is_better(warm: ModelFit, cold: ModelFit) -> bool:
     return warm.fit.deviance <= cold.fit.deviance + more * float(np.log(warm.fit.pixels))
 
 
+def _is_charged(warm: ModelFit) -> bool:
+    """Return whether the trion of the last good spectrum is all there is."""
+    name = "trion_area_counts"
+    if name not in warm.fit.names or not np.isfinite(warm.fit.values).all():
+        return False
+    lines = [n for n in warm.fit.names if n.startswith("area_")]
+    is_dark = all(warm[n] < _LEAST_AREA * warm.error(n) for n in lines)
+    return is_dark and warm[name] > _LEAST_LIGHT * warm.error(name) and not _left_over(warm)
+
+
 def _is_where_the_trion_was(fit: ModelFit, last: ModelFit) -> bool:
-    """Return whether a fit's exciton is the trion of the last good spectrum."""
+    """Return whether a fit's exciton is the trion of the last good spectrum, with nothing else."""
     binding = "trion_binding_eV"
     if binding not in last.fit.names or fit.place is None:
         return False
