@@ -22,7 +22,7 @@ from analysis.read_any import read_any
 from analysis.run_file import RunFile
 from analysis.run_record import RecordedFit, RunRecord, read_record
 from analysis.units import vacuum_from_air_nm
-from gui.journal_follower import plan_of
+from gui.journal_reading import plan_of
 from gui.run_rows import RowBatch, RowPlan, RowState
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 

@@ -95,7 +95,7 @@ class LawFollower(QObject):
         self._process.finished.connect(self._on_finished)
         self._process.errorOccurred.connect(self._on_error)
         # -P keeps a user's own analysis.py out of its way
-        self._process.start(sys.executable, ["-P", "-m", "acquisition.law_overlay", str(folder)])
+        self._process.start(sys.executable, ["-P", "-m", "acquisition.law_fits", str(folder)])
 
     def _on_finished(self, code: int) -> None:
         process, self._process = self._process, None

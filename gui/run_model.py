@@ -5,26 +5,30 @@ views what has changed. It never touches an instrument, and never waits except w
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from acquisition.config import Configuration
 from acquisition.point_table import AxisColumn
 from acquisition.record import Event, FitRow, StreamBatch
 from acquisition.run_folder import JOURNAL
-from analysis.fit_curve import FitCurve
 from analysis.units import energy_from_wavelength_eV
 from gui.engine_link import EngineLink
-from gui.file_source import OpenedFile, open_file
 from gui.journal_follower import JournalFollower
 from gui.run_rows import NOTHING, RunRows
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 from gui.stream_log import StreamLog
+
+if TYPE_CHECKING:
+    from acquisition.config import Configuration
+    from analysis.fit_curve import FitCurve
+    from gui.file_source import OpenedFile
 
 __all__ = ["RunModel"]
 
@@ -50,7 +54,7 @@ class RunModel(QObject):
     failed = pyqtSignal(str)
     closed = pyqtSignal()
 
-    trial: FitCurve | None
+    trial: "FitCurve | None"
 
     _heard = pyqtSignal(int, object)  # from the reading thread: number of the opening, what
 
@@ -102,7 +106,7 @@ class RunModel(QObject):
         elif self._file is not None:
             self._file.want(point)
 
-    def show_trial(self, curve: FitCurve | None) -> None:
+    def show_trial(self, curve: "FitCurve | None") -> None:
         """Show a fit that somebody tries out instead of the stored one; None: no longer."""
         if curve is not self.trial:
             self.trial = curve
@@ -129,7 +133,7 @@ class RunModel(QObject):
         return self._follower is not None
 
     @property
-    def configuration(self) -> Configuration | None:
+    def configuration(self) -> "Configuration | None":
         return None if self.head is None else self.head.configuration
 
     @property
@@ -288,13 +292,13 @@ class _FileReader:
 
     def __init__(self, path: Path, hear: Callable[[object], None]) -> None:
         self._path, self._hear = path, hear
-        self._wanted: int | None = None
+        self._wanted: deque[int] = deque(maxlen=1)
         self._wake, self._end = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read {path.name}", daemon=True)
         self._thread.start()
 
     def want(self, point: int) -> None:
-        self._wanted = point
+        self._wanted.append(point)
         self._wake.set()
 
     @property
@@ -309,6 +313,9 @@ class _FileReader:
         self._thread.join()
 
     def _run(self) -> None:
+        # imported here: the window is usable before all of the analysis is loaded
+        from gui.file_source import open_file  # noqa: PLC0415
+
         try:
             opened = open_file(self._path)
             self._hear(opened.head)
@@ -318,10 +325,9 @@ class _FileReader:
             text = str(error)
             self._hear(text if str(self._path) in text else f"{self._path}: {text}")
 
-    def _answer(self, opened: OpenedFile) -> None:
+    def _answer(self, opened: "OpenedFile") -> None:
         while not self._end.is_set():
             self._wake.wait()
             self._wake.clear()
-            point, self._wanted = self._wanted, None
-            if point is not None and (detail := opened.detail(point)) is not None:
+            if self._wanted and (detail := opened.detail(self._wanted.popleft())) is not None:
                 self._hear(detail)

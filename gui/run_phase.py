@@ -24,7 +24,9 @@ def phase_of(reader: JournalReader) -> RunPhase:
 def phase_after(code: str, reader: JournalReader) -> RunPhase:
     """Return the same, where `code` is the last of the events segment and finished."""
     if code == "finished":
-        return RunPhase.INCOMPLETE if reader.todo() else RunPhase.COMPLETE
+        progress = reader.progress()
+        is_complete = progress.accepted == progress.planned
+        return RunPhase.COMPLETE if is_complete else RunPhase.INCOMPLETE
     return RunPhase.RUNNING if is_being_written(reader.folder) else RunPhase.INTERRUPTED
 
 

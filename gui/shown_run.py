@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.config import Configuration
 from acquisition.record import Event, FitRow, StreamBatch
-from analysis.fit_curve import FitCurve
 from gui.run_rows import RowBatch, RowPlan
+
+if TYPE_CHECKING:
+    from acquisition.config import Configuration
+    from analysis.fit_curve import FitCurve
 
 __all__ = ["Detail", "RunHead", "RunNews", "RunPhase"]
 
@@ -43,7 +46,7 @@ class RunHead:
     sample: str
     plan: RowPlan
     phase: RunPhase
-    configuration: Configuration | None = None
+    configuration: "Configuration | None" = None
     utc_s: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -76,4 +79,4 @@ class Detail:
     attempt: int
     frames: NDArray[np.generic]
     background: Array | None = None
-    fit: FitCurve | None = None
+    fit: "FitCurve | None" = None

@@ -2,9 +2,10 @@
 
 import numpy as np
 from PyQt6.QtCore import pyqtSignal
-from PyQt6.QtWidgets import QComboBox, QWidget
+from PyQt6.QtWidgets import QWidget
 
 from gui.run_model import RunModel
+from gui.widgets.choice_box import ChoiceBox
 
 __all__ = ["AS_MEASURED", "AxisChoice", "quantity_words"]
 
@@ -25,7 +26,7 @@ def quantity_words(quantity: str) -> str:
     return _WORDS.get(quantity, quantity)
 
 
-class AxisChoice(QComboBox):
+class AxisChoice(ChoiceBox):
     """The axes of the run that is open, the longest first; a run of another shape resets it."""
 
     changed = pyqtSignal()
@@ -36,7 +37,7 @@ class AxisChoice(QComboBox):
         super().__init__(parent)
         self._model, self._as_measured = model, as_measured
         self._chosen = ""  # by a person, for all runs that have it
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToContents)
         self.setAccessibleName("Axis of the sweep")
         self.setToolTip("Along which axis of the sweep; all else as in the row at the cursor")
         self.activated.connect(lambda _: self._on_chosen())

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent
-from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from gui.cursor import Cursor
 from gui.plots import Plot
@@ -18,6 +18,7 @@ from gui.views.axis_choice import AS_MEASURED, AxisChoice
 from gui.views.map_image import MapImage
 from gui.views.redraw import Redraw
 from gui.views.spectral_unit import SpectralUnit
+from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
 
 __all__ = ["MapView"]
@@ -51,6 +52,7 @@ class MapView(QWidget):
         self.plot.item.getAxis("left").tickStrings = self._tick_texts
         self._redraw = Redraw(self, self._draw)
         self._listen()
+        self._begin()
 
     @property
     def order(self) -> NDArray[np.intp]:
@@ -78,7 +80,7 @@ class MapView(QWidget):
     # --- inside
 
     def _lay_out(self) -> None:
-        self._units = QComboBox()
+        self._units = ChoiceBox()
         self._units.addItems([unit.value for unit in SpectralUnit])
         self._units.setAccessibleName("Unit of the spectral axis")
         self._units.activated.connect(

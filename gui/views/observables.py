@@ -8,7 +8,6 @@ from gui.run_rows import RunRows
 __all__ = ["Observable", "observables_of"]
 
 _NUMBERED = re.compile(r"(energy|area)_(\d+)_(\w+)")
-_MEV = {"width_eV", "gauss_fwhm_eV", "lorentz_fwhm_eV"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def _family(family: str, names: tuple[str, ...]) -> Observable:
 
 
 def _single(name: str) -> Observable:
-    if name in _MEV:
+    if name.endswith("width_eV"):
         title = "line width" if name == "width_eV" else name.removesuffix("_eV").replace("_", " ")
         return Observable(title, "meV", (name,), 1e3, law_column=name)
     if name.startswith("background_"):

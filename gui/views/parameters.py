@@ -2,18 +2,15 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QKeyEvent
-from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from acquisition.law_overlay import LawOverlay
-from analysis.law_curve import law_curve, law_words
-from analysis.laws import LAWS
 from analysis.verdict import Verdict
 from gui.cursor import Cursor
 from gui.latest_wins import LatestWins
@@ -25,8 +22,10 @@ from gui.theme import Role, theme_of
 from gui.views.axis_choice import AS_MEASURED, AxisChoice
 from gui.views.law_label import law_label
 from gui.views.observables import Observable, observables_of
+from gui.views.parameter_points import ParameterPoints
 from gui.views.redraw import Redraw
 from gui.views.row_look import verdict_look
+from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.status_pill import StatusPill
 
@@ -56,12 +55,12 @@ class ParametersView(QWidget):
         self._chosen_law = ""
         self._is_law_due = False  # the points have changed since it was fitted
         self._order: NDArray[np.intp] = np.empty(0, np.intp)
-        self._points: list[_Points] = []
+        self._points: list[ParameterPoints] = []
         self._curves: list[Curve] = []
         self._laws: tuple[LawOverlay, ...] = ()
         self.plot = _ParameterPlot(self)
         self._choice = AxisChoice(model, as_measured=True)
-        self._what, self._law = QComboBox(), QComboBox()
+        self._what, self._law = ChoiceBox(), ChoiceBox()
         self._words, self._verdict = law_label(), StatusPill()
         self._readout = ElidedLabel("")
         self._fitting = LatestWins("fit a law", self)
@@ -69,6 +68,7 @@ class ParametersView(QWidget):
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
+        self._begin()
 
     # --- what is chosen
 
@@ -144,7 +144,7 @@ class ParametersView(QWidget):
         for box, name in ((self._what, "What is drawn"), (self._law, "Law drawn over it")):
             box.setAccessibleName(name)
             box.setToolTip(name)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToContents)
         above = QHBoxLayout()
         for box in (self._what, self._choice, self._law):
             above.addWidget(box)
@@ -181,6 +181,7 @@ class ParametersView(QWidget):
 
     def _begin(self) -> None:
         self._laws = ()
+        self._is_law_due = True
         self._fitting.forget()
         self.plot.restore_auto()
         self._offer()
@@ -239,16 +240,18 @@ class ParametersView(QWidget):
         return columns.index(wanted) if wanted in columns else 0
 
     def _offer_laws(self) -> None:
+        # imported here: they take a second, which only a run with fits needs
+        from gui.views.point_law import law_title, laws_of  # noqa: PLC0415
+
         observable = self.observable
         self._law.clear()
         self._law.addItem(NO_LAW, NO_LAW)
         if observable is not None:
             key = (self._choice.quantity, observable.law_column)
             if _SWEEP_LAWS.get(key) in self._asked_laws():
-                self._law.addItem(f"{LAWS[_SWEEP_LAWS[key]].title}, {ALL_FRAMES}", ALL_FRAMES)
-            for name, law in LAWS.items():
-                if (law.sweep, law.observable) == key:
-                    self._law.addItem(f"{law.title}, of the fits", name)
+                self._law.addItem(f"{law_title(_SWEEP_LAWS[key])}, {ALL_FRAMES}", ALL_FRAMES)
+            for name, title in laws_of(*key):
+                self._law.addItem(f"{title}, of the fits", name)
         again = self._law.findData(self._chosen_law)
         self._law.setCurrentIndex(again if again >= 0 else min(1, self._law.count() - 1))
 
@@ -286,7 +289,7 @@ class ParametersView(QWidget):
             return order.astype(float)
         return self._model.rows.position(self._choice.quantity)[order]
 
-    def _points_of(self, observable: Observable, name: str) -> "_Points":
+    def _points_of(self, observable: Observable, name: str) -> ParameterPoints:
         rows, order = self._model.rows, self._order
         if observable.is_reading:
             value = rows.reading(name)[order]
@@ -304,7 +307,7 @@ class ParametersView(QWidget):
                 bool,
             )
         state = rows.state[order]
-        return _Points(
+        return ParameterPoints(
             name=name,
             row=order,
             x=self._x(order),
@@ -314,7 +317,7 @@ class ParametersView(QWidget):
             is_rejected=np.isin(state, (RowState.REJECTED, RowState.ABORTED)),
         )
 
-    def _show_points(self, points: "list[_Points]") -> None:
+    def _show_points(self, points: list[ParameterPoints]) -> None:
         self._points = points
         series = theme_of(self).series
         while len(self._curves) < 3 * len(points):
@@ -343,7 +346,7 @@ class ParametersView(QWidget):
                 error = None if shown.error is None else shown.error[some]
                 curve.show(shown.x[some], shown.y[some], error)
 
-    def _thinned(self, points: "_Points") -> NDArray[np.bool_]:
+    def _thinned(self, points: "ParameterPoints") -> NDArray[np.bool_]:
         """Return which points are drawn: of too many in view, evenly spaced ones."""
         low, high = self.plot.view.viewRange()[0]
         everything = np.ones(points.x.size, bool)
@@ -364,7 +367,9 @@ class ParametersView(QWidget):
             self._on_all_frames()
             self._follower.ask()
         elif self._points:
-            self._fitting.ask(_law_work(self.law, self._points, self._law_scale()))
+            from gui.views.point_law import law_work  # noqa: PLC0415 - see _offer_laws
+
+            self._fitting.ask(law_work(self.law, self._points, self._law_scale()))
 
     def _law_scale(self) -> float:
         return 1.0 if self.observable is None else self.observable.scale
@@ -425,11 +430,11 @@ class ParametersView(QWidget):
         here = np.flatnonzero(self._order == self._cursor.point)
         self.plot.show_cross(float(self._x(self._order[here])[0]) if here.size else None)
 
-    def _nearest(self, x: float, y: float) -> tuple["_Points", int] | None:
+    def _nearest(self, x: float, y: float) -> tuple[ParameterPoints, int] | None:
         (left, right), (bottom, top) = self.plot.view.viewRange()
         if self.plot.is_log:
             bottom, top = 10.0**bottom, 10.0**top
-        best: tuple[float, _Points, int] | None = None
+        best: tuple[float, ParameterPoints, int] | None = None
         for points in self._points:
             away = np.hypot(
                 (points.x - x) / max(right - left, 1e-300),
@@ -473,22 +478,6 @@ class ParametersView(QWidget):
             self._redraw.soon()
 
 
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """One parameter along the axis: arrays over the rows shown, in the units of the plot."""
-
-    name: str
-    row: NDArray[np.intp]
-    x: Array
-    y: Array
-    error: Array | None
-    is_sound: NDArray[np.bool_]
-    is_rejected: NDArray[np.bool_]
-
-    def error_at(self, place: int) -> float:
-        return float("nan") if self.error is None else float(self.error[place])
-
-
 def _cell(value: float) -> str:
     """Return a number for a table; nothing where it is missing."""
     return "" if np.isnan(value) else repr(float(value))
@@ -500,42 +489,6 @@ def _value_head(unit: str) -> Callable[[str], str]:
 
 def _error_head(unit: str) -> Callable[[str], str]:
     return lambda name: f"{name} error ({unit})" if unit else f"{name} error"
-
-
-def _law_work(
-    law: str, points: list[_Points], scale: float
-) -> Callable[[], tuple[LawOverlay, ...]]:
-    """Return the work that fits a law to each of the parameters, in the law's own units."""
-
-    def work() -> tuple[LawOverlay, ...]:
-        several = len(points) > 1
-        return tuple(
-            _fitted(law, one, scale, f"line {number}: " if several else "")
-            for number, one in enumerate(points, start=1)
-        )
-
-    return work
-
-
-def _fitted(law: str, points: _Points, scale: float, prefix: str) -> LawOverlay:
-    if points.error is None:
-        return LawOverlay(law, {}, "a reading has no errors to fit with", "no signal", "")
-    good = points.is_sound & np.isfinite(points.y) & (points.error > 0)
-    x, y = points.x[good], points.y[good] / scale
-    try:
-        result = LAWS[law].fit(x, y, points.error[good] / scale)
-    except ValueError as error:
-        return LawOverlay(law, {}, f"{prefix}not fitted: {error}", Verdict.NO_SIGNAL.value, "")
-    at, value = law_curve(law, result, x, y)
-    return LawOverlay(
-        law=law,
-        same={},
-        text=prefix + law_words(result),
-        verdict=result.verdict.value,
-        reason=result.reason,
-        x=tuple(at.tolist()),
-        y=tuple(value.tolist()),
-    )
 
 
 class _ParameterPlot(Plot):

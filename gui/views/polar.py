@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
@@ -11,8 +12,6 @@ from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from acquisition.law_overlay import LawOverlay
-from analysis.law_curve import law_words
-from analysis.polarization import PolarizationFit, fit_polarization, harmonics
 from analysis.verdict import Verdict
 from gui.cursor import Cursor
 from gui.law_follower import LawFollower, areas_per_share
@@ -24,6 +23,9 @@ from gui.views.law_label import law_label
 from gui.views.redraw import Redraw
 from gui.views.row_look import verdict_look
 from gui.widgets.status_pill import StatusPill
+
+if TYPE_CHECKING:
+    from analysis.polarization import PolarizationFit
 
 __all__ = ["PolarView"]
 
@@ -72,9 +74,10 @@ class PolarView(QWidget):
         self._follower.changed.connect(self._redraw.soon)
         cursor.point_changed.connect(lambda _: self._redraw.soon())
         self.plot.clicked.connect(self._on_click)
+        self._redraw.soon()
 
     @property
-    def laws(self) -> dict[str, PolarizationFit]:
+    def laws(self) -> "dict[str, PolarizationFit]":
         """The laws fitted to the areas shown, by their names; none where the sweep has its own."""
         return self._laws
 
@@ -147,6 +150,8 @@ class PolarView(QWidget):
 
     def _draw_line(self, name: str, curves: tuple[Curve, Curve, Curve]) -> float:
         """Draw one line of the spectrum; return how far out it reaches."""
+        from analysis.law_curve import law_curve  # noqa: PLC0415 - see _law
+
         rows, order = self._model.rows, self._order
         angle = rows.position(ANGLE)[order]
         area, error = (column[order] for column in rows.parameter(name))
@@ -163,7 +168,8 @@ class PolarView(QWidget):
             curves[2].clear()
         else:
             self._laws[name] = law
-            curves[2].show(*_place(_ROUND, harmonics(_ROUND) @ law.coefficients))
+            angles, areas = law_curve("cos2", law, angle[usable], area[usable])
+            curves[2].show(*_place(angles, areas))
         return float(area[usable].max(initial=0.0))
 
     def _draw_own(self, name: str, curve: Curve) -> None:
@@ -198,6 +204,8 @@ class PolarView(QWidget):
                 else "this run has no polarization axis"
             )
             return
+        from analysis.law_curve import law_words  # noqa: PLC0415 - see _law
+
         said = [f"line {names.index(n) + 1}: {law_words(law)}" for n, law in self._laws.items()]
         self._words.setText("; ".join(said))
         laws = self._laws.values()
@@ -237,9 +245,12 @@ def _has_converged(model: RunModel, order: NDArray[np.intp]) -> NDArray[np.bool_
     return np.array([verdict == Verdict.CONVERGED.value for verdict in verdicts], bool)
 
 
-def _law(angle_deg: Array, area: Array, error: Array) -> PolarizationFit | None:
+def _law(angle_deg: Array, area: Array, error: Array) -> "PolarizationFit | None":
     if np.unique(angle_deg % 180.0).size < _FEWEST:
         return None
+    # imported here: it takes a second, which only a run with angles needs
+    from analysis.polarization import fit_polarization  # noqa: PLC0415
+
     return fit_polarization(angle_deg, area, error)
 
 

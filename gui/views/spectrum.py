@@ -2,13 +2,13 @@
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QSplitter,
@@ -17,7 +17,6 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from analysis.fit_curve import FitCurve
 from analysis.units import HC_EV_NM
 from gui.cursor import Cursor
 from gui.plots import Curve, Plot
@@ -28,8 +27,12 @@ from gui.theme import Role
 from gui.views.redraw import Redraw
 from gui.views.row_look import DASH, row_look, verdict_look
 from gui.views.spectral_unit import SpectralUnit
+from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.status_pill import StatusPill
+
+if TYPE_CHECKING:
+    from analysis.fit_curve import FitCurve
 
 __all__ = ["SpectrumView"]
 
@@ -65,6 +68,7 @@ class SpectrumView(QWidget):
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
+        self._begin()
 
     @property
     def row_text(self) -> str:
@@ -98,7 +102,7 @@ class SpectrumView(QWidget):
     # --- inside
 
     def _lay_out(self) -> None:
-        self._units = QComboBox()
+        self._units = ChoiceBox()
         self._units.addItems([unit.value for unit in SpectralUnit])
         self._units.setAccessibleName("Unit of the spectral axis")
         self._units.setToolTip("Photon energy or wavelength in vacuum")
@@ -149,6 +153,8 @@ class SpectrumView(QWidget):
         self._detail = None
         self.plot.restore_auto()
         self.residuals.restore_auto()
+        if self._model.holds(self._cursor.point):
+            self._model.ask_detail(self._cursor.point)
         self._redraw.soon()
 
     def _on_point(self, point: int) -> None:
@@ -200,7 +206,7 @@ class SpectrumView(QWidget):
             verdict_look(None if fit is None else fit.verdict), "" if fit is None else fit.reason
         )
 
-    def _curve(self) -> FitCurve | None:
+    def _curve(self) -> "FitCurve | None":
         if self._model.trial is not None:
             return self._model.trial
         detail = self._detail
@@ -211,7 +217,7 @@ class SpectrumView(QWidget):
         )
         return detail.fit if is_shown and detail is not None else None
 
-    def _draw_fit(self, x: Array, counts: Array, curve: FitCurve | None) -> None:
+    def _draw_fit(self, x: Array, counts: Array, curve: "FitCurve | None") -> None:
         while curve is not None and len(self._lines) < len(curve.lines):
             number = len(self._lines) + 1
             self._lines.append(self.plot.curve(f"line {number}", Role.COMPONENT))

@@ -73,6 +73,7 @@ class StripsView(QWidget):
         if link is not None:
             link.snapshot.connect(self._on_snapshot)
             link.said_hello.connect(lambda _: self._live.clear())
+        self._begin()
 
     @property
     def channels(self) -> tuple[str, ...]:
