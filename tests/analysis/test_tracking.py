@@ -172,7 +172,7 @@ def test_along_a_sweep_the_next_energy_is_predicted_from_the_last_ones(
         window_of(
             nanocrystals,
             nanocrystals.measured(
-                moved(truth, -0.9e-3 * 7.0 * field).expected(nanocrystals.edges_eV), rng
+                moved(truth, 0.9e-3 * 7.0 * field).expected(nanocrystals.edges_eV), rng
             ),
         )
         for field in fields
@@ -183,7 +183,7 @@ def test_along_a_sweep_the_next_energy_is_predicted_from_the_last_ones(
     # Once three points are known, the step of 0.9 meV is no surprise.
     assert all(tracked.course is Course.FOLLOWED for tracked in with_place[3:])
     slope = np.polyfit(fields, [tracked.fit["energy_1_eV"] for tracked in with_place], 1)[0]
-    assert slope == pytest.approx(-6.3e-3, abs=0.05e-3)
+    assert slope == pytest.approx(6.3e-3, abs=0.05e-3)
 
 
 def test_no_light_at_all_is_off_from_the_first_frame(nanocrystals: Nanocrystals) -> None:
