@@ -12,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 __all__ = [
     "Candidates",
@@ -19,6 +20,7 @@ __all__ = [
     "find_peaks",
     "floor_of",
     "kernel",
+    "responses",
     "significance",
     "width_px",
 ]
@@ -49,7 +51,16 @@ def floor_of(spectrum: Array) -> float:
     if spectrum.size < 2:
         return float(spectrum.min(initial=0.0))
     deviation = float(np.median(np.abs(np.diff(spectrum)))) / 0.954
-    return float(np.percentile(spectrum, 20.0)) + 0.84 * deviation
+    return _quantile(spectrum, 0.2) + 0.84 * deviation
+
+
+def _quantile(values: Array, share: float) -> float:
+    """Return what np.quantile does, in a fifth of the time."""
+    place = share * (values.size - 1)
+    low = int(place)
+    high = min(low + 1, values.size - 1)
+    ordered = np.partition(values, (low, high))
+    return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
 
 
 def significance(spectrum: Array, deviation: Array) -> tuple[float, int, float]:
@@ -57,30 +68,46 @@ def significance(spectrum: Array, deviation: Array) -> tuple[float, int, float]:
 
     spectrum: background removed; deviation: standard deviation per pixel without signal.
     """
-    best = (-np.inf, 0, _SIGMAS_PER_FWHM)
-    for sigma in _usable(spectrum.size):
-        shape = kernel(sigma)
-        z = np.convolve(spectrum, shape, "same") / np.sqrt(
-            np.convolve(deviation**2, shape**2, "same")
-        )
-        peak = int(np.argmax(z))
-        if z[peak] > best[0]:
-            best = (float(z[peak]), peak, sigma * _SIGMAS_PER_FWHM)
-    return best
+    widths = _usable(spectrum.size)
+    if not widths:
+        return (-np.inf, 0, _SIGMAS_PER_FWHM)
+    z = responses(spectrum) / _deviations(deviation)
+    width, peak = np.unravel_index(int(np.argmax(z)), z.shape)
+    return float(z[width, peak]), int(peak), widths[int(width)] * _SIGMAS_PER_FWHM
 
 
-def find_lines(spectrum: Array, lines: int) -> Candidates:
+def _deviations(deviation: Array) -> Array:
+    """Return the deviation of the responses; one for all pixels needs no second transform."""
+    if np.ptp(deviation) == 0.0:
+        return float(deviation[0]) * _deviations_of_one(deviation.size)
+    variance = _responses(deviation**2, 2)
+    return np.asarray(np.sqrt(np.maximum(variance, 1e-12 * variance.max())))
+
+
+@lru_cache(maxsize=16)
+def _deviations_of_one(pixels: int) -> Array:
+    return np.asarray(np.sqrt(_responses(np.ones(pixels), 2)))
+
+
+def responses(spectrum: Array) -> Array:
+    """Return the spectrum correlated with the Gaussian of each width, shape (widths, pixels)."""
+    return _responses(spectrum, 1)
+
+
+def find_lines(spectrum: Array, lines: int, *, seen: Array | None = None) -> Candidates:
     """Return the equal Gaussians, as many as asked, that explain most of the spectrum.
 
-    spectrum: background removed, shape (pixels,).
+    spectrum: background removed, shape (pixels,). seen: its responses, if they are known.
     """
     widths = _usable(spectrum.size)
-    single = max((_strongest(spectrum, s) for s in widths), key=lambda found: found.gain)
+    every = responses(spectrum) if seen is None else seen
+    heights = every.max(axis=1)
+    strongest = int(np.argmax(heights * np.abs(heights)))
     if lines == 1:
-        return single
+        return _strongest(every[strongest], widths[strongest])
     # Several lines are no wider than the one that covers them all.
-    narrow = [s for s in widths if s * _SIGMAS_PER_FWHM <= single.fwhm_px * 1.001]
-    return max((_best_set(spectrum, lines, s) for s in narrow), key=lambda found: found.gain)
+    narrow = list(zip(every, widths, strict=True))[: strongest + 1]
+    return max((_best_set(one, lines, s) for one, s in narrow), key=lambda found: found.gain)
 
 
 def width_px(spectrum: Array) -> float:
@@ -89,7 +116,8 @@ def width_px(spectrum: Array) -> float:
     The gain of a Gaussian filter on a Gaussian line is symmetric in the logarithm of the width.
     """
     widths = _usable(spectrum.size)
-    gain = np.log([max(_strongest(spectrum, s).gain, 1e-300) for s in widths])
+    heights = responses(spectrum).max(axis=1)
+    gain = np.log(np.maximum(heights * np.abs(heights), 1e-300))
     i = int(np.argmax(gain))
     if not 0 < i < len(widths) - 1:
         return widths[i] * _SIGMAS_PER_FWHM
@@ -122,15 +150,13 @@ def find_peaks(spectrum: Array, lines: int) -> Candidates | None:
     return Candidates(highest.astype(np.float64), fwhm_px, area, float(smooth[highest].sum()))
 
 
-def _strongest(spectrum: Array, sigma: float) -> Candidates:
-    projection = np.convolve(spectrum, kernel(sigma), "same")
+def _strongest(projection: Array, sigma: float) -> Candidates:
     best = int(np.argmax(projection))
     height = projection[[best]]
     return _candidates(np.array([best]), height, float(height[0] * abs(height[0])), sigma)
 
 
-def _best_set(spectrum: Array, lines: int, sigma: float) -> Candidates:
-    projection = np.convolve(spectrum, kernel(sigma), "same")
+def _best_set(projection: Array, lines: int, sigma: float) -> Candidates:
     places = _places(projection, sigma, _MOST_PLACES[lines])
     sets = places[_sets(places.size, lines)]
     gain, height = (_gain_of_two if lines == 2 else _gain_of_three)(projection[sets], sets, sigma)
@@ -207,9 +233,37 @@ def _usable(pixels: int) -> list[float]:
     return [sigma for sigma in _WIDTHS_PX if 8.0 * sigma + 3.0 <= pixels]
 
 
+@lru_cache(maxsize=256)
 def kernel(sigma: float) -> Array:
     """Return a Gaussian of unit square sum, reaching 4 sigma to both sides; sigma in pixels."""
     reach = int(np.ceil(4.0 * sigma))
     gauss = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     normalised: Array = gauss / np.sqrt((gauss**2).sum())
+    normalised.flags.writeable = False
     return normalised
+
+
+_MOST_PIXELS_AT_ONCE = 8192
+
+
+def _responses(spectrum: Array, power: int) -> Array:
+    """Return the correlation with the kernels to a power, one row for each usable width."""
+    widths = _usable(spectrum.size)
+    if spectrum.size > _MOST_PIXELS_AT_ONCE:
+        return np.array([np.convolve(spectrum, kernel(s) ** power, "same") for s in widths])
+    transform, size = _kernel_transforms(spectrum.size, power)
+    seen = irfft(transform * rfft(spectrum, size), size, axis=1)
+    return np.asarray(seen[:, : spectrum.size])
+
+
+@lru_cache(maxsize=64)
+def _kernel_transforms(pixels: int, power: int) -> tuple[NDArray[np.complex128], int]:
+    """Return the transforms of the kernels about pixel 0, and their length."""
+    widths = _usable(pixels)
+    size = int(next_fast_len(pixels + int(np.ceil(4.0 * max(widths, default=0.0))), real=True))
+    rows = np.zeros((len(widths), size))
+    for row, sigma in zip(rows, widths, strict=True):
+        shape = kernel(sigma) ** power
+        reach = shape.size // 2
+        row[: reach + 1], row[size - reach :] = shape[reach:], shape[:reach]
+    return rfft(rows, size, axis=1), size

@@ -13,7 +13,7 @@ from analysis.detector_noise import DetectorNoise
 from analysis.fisher_scoring import MOST_STEPS, Box, Counts, Optimum, StepCap
 from analysis.fit_model import FitModel
 from analysis.line_table import LineTable
-from analysis.matched_filter import Candidates, find_lines, find_peaks, floor_of
+from analysis.matched_filter import Candidates, find_lines, find_peaks, floor_of, responses
 from analysis.spectrum_window import Window, find_window, in_electrons, mean_above_floor
 from analysis.table_fit import fit_table
 from analysis.verdict import Verdict
@@ -166,7 +166,7 @@ def _climb(
 ) -> tuple[SpectrumFit, Array]:
     """Return the fit from the start that leads highest, and its residuals in electrons."""
     table, starts = model.table(lines), guess.starts(window, model, lines)
-    counts = window.counts
+    counts, box = window.counts, box_of(window, model, table, noise)
 
     def climbed(places: Array, most_steps: int) -> Optimum:
         copies = [
@@ -178,7 +178,7 @@ def _climb(
             window.edges_eV,
             Counts(copies[0], copies[1], copies[2]),
             start=places,
-            box=box_of(window, model, table, noise, spectra=len(places)),
+            box=box,
             most_steps=most_steps,
         )
 
@@ -189,7 +189,7 @@ def _climb(
         optimum = replace(optimum, evaluations=first.evaluations + optimum.evaluations)
     else:
         optimum = climbed(starts, MOST_STEPS)
-    fit = judged(optimum, 0, window=window, model=model, lines=lines, noise=noise)
+    fit = _judged(optimum, box, window=window, model=model, lines=lines, noise=noise)
     return fit, counts.electrons[0] - optimum.expected[0]
 
 
@@ -198,17 +198,19 @@ class Guess:
     """What is seen in the mean of a window's spectra: candidates for as many lines as asked for."""
 
     spectrum: Array
+    seen: Array
     floor: float
     found: dict[int, Candidates]
 
     @classmethod
     def of(cls, window: Window) -> Guess:
         spectrum, _ = mean_above_floor(window)
-        return cls(spectrum, floor_of(window.counts.electrons.mean(axis=0)), {})
+        floor = floor_of(window.counts.electrons.mean(axis=0))
+        return cls(spectrum, responses(spectrum), floor, {})
 
     def candidates(self, lines: int) -> Candidates:
         if lines not in self.found:
-            self.found[lines] = find_lines(self.spectrum, lines)
+            self.found[lines] = find_lines(self.spectrum, lines, seen=self.seen)
         return self.found[lines]
 
     def starts(self, window: Window, model: FitModel, lines: int) -> Array:
@@ -250,14 +252,16 @@ def _in_order(
     return np.array([value.get(name, 0.0) for name in model.table(lines).names])
 
 
-def box_of(
-    window: Window, model: FitModel, table: LineTable, noise: DetectorNoise, *, spectra: int
-) -> Box:
-    """Return the bounds: lines inside the window, widths from half a pixel to half the window."""
+def box_of(window: Window, model: FitModel, table: LineTable, noise: DetectorNoise) -> Box:
+    """Return the bounds: lines inside the window, widths from half a pixel to half the window.
+
+    Either width of a Voigt profile may vanish beside the other.
+    """
     low, high = window.limits_eV
+    narrowest = 0.05 if model.shape == "voigt" else 0.5
     limits = {
         "energy": (low, high),
-        "width": (0.5 * window.pixel_eV, 0.5 * (high - low)),
+        "width": (narrowest * window.pixel_eV, 0.5 * (high - low)),
         "lorentz": (0.0, 0.5 * (high - low)),
     }
     free = (-np.inf, np.inf)
@@ -265,11 +269,7 @@ def box_of(
     for name, limit in _user_limits(model, noise, table.names).items():
         per_name[table.names.index(name)] = limit
     bounds = np.array(per_name)
-    return Box(
-        np.tile(bounds[:, 0], (spectra, 1)),
-        np.tile(bounds[:, 1], (spectra, 1)),
-        _step_cap(table.names),
-    )
+    return Box(bounds[None, :, 0], bounds[None, :, 1], _step_cap(table.names))
 
 
 @lru_cache(maxsize=64)
@@ -297,10 +297,13 @@ def _user_limits(
     }
 
 
+@lru_cache(maxsize=256)
 def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
     """Return what turns each parameter's unit into the fit's own: counts into electrons."""
     in_counts = [name.startswith(("area", "background")) for name in names]
-    return np.where(in_counts, noise.gain_e_per_count, 1.0)
+    scale = np.where(in_counts, noise.gain_e_per_count, 1.0)
+    scale.flags.writeable = False
+    return scale
 
 
 _LEAST_SIGNIFICANCE = 5.0
@@ -308,19 +311,12 @@ _NO_SPLITTING = "shape not known, splitting not claimed"
 _MOST_CORRELATION = 0.9995
 
 
-def judged(
-    optimum: Optimum,
-    row: int,
-    *,
-    window: Window,
-    model: FitModel,
-    lines: int,
-    noise: DetectorNoise,
-    spectrum: int = 0,
+def _judged(
+    optimum: Optimum, box: Box, *, window: Window, model: FitModel, lines: int, noise: DetectorNoise
 ) -> SpectrumFit:
-    """Turn one row of an optimum into values, errors, chi2 and a verdict with its reason."""
+    """Turn an optimum into values, errors, chi2 and a verdict with its reason."""
     table = model.table(lines)
-    if not optimum.converged[row] or not np.isfinite(optimum.deviance[row]):
+    if not optimum.converged[0] or not np.isfinite(optimum.deviance[0]):
         return without_values(
             model,
             Verdict.FAILED,
@@ -328,18 +324,17 @@ def judged(
             window.limits_eV,
             lines=lines,
         )
-    box = box_of(window, model, table, noise, spectra=1)
-    place = optimum.parameters[row]
+    place = optimum.parameters[0]
     fixed = box.lower[0] == box.upper[0]
     at_bound = ~fixed & ((place <= box.lower[0]) | (place >= box.upper[0]))
-    covariance, condition = inverse_information(optimum.information[row], ~fixed)
-    pixels = int(window.counts.good[spectrum].sum())
-    chi2 = pearson_chi2(optimum.expected[row], window.counts, spectrum)
+    covariance, condition = inverse_information(optimum.information[0], ~fixed)
+    pixels = int(window.counts.good[0].sum())
+    chi2 = pearson_chi2(optimum.expected[0], window.counts, 0)
     dof = max(1, pixels - int((~fixed).sum()))
     scale = electrons_per_unit(table.names, noise)
     order = _rising_energy(table.names, place, lines)
     values = (place / scale)[order]
-    covariance = (covariance / scale[:, None] / scale)[np.ix_(order, order)]
+    covariance = (covariance / scale[:, None] / scale)[order[:, None], order]
     fit = SpectrumFit(
         names=table.names,
         values=values,
@@ -351,13 +346,40 @@ def judged(
         lines=lines,
         window_eV=window.limits_eV,
         splitting_claimed=lines > 1 and bool(model.confirmed_by),
-        deviance=float(optimum.deviance[row]),
+        deviance=float(optimum.deviance[0]),
         pixels=pixels,
         evaluations=optimum.evaluations,
     )
     held = [table.names[i] for i in np.flatnonzero(at_bound)]
+    pure = [name for name in held if model.shape == "voigt" and _is_pure(fit, name)]
+    held = [name for name in held if name not in pure]
     verdict, reason = verdict_of(fit, held, condition=condition, dof=dof, model=model)
-    return replace(fit, verdict=verdict, reason=reason)
+    return replace(fit, verdict=verdict, reason="; ".join([reason, *map(_PURE.__getitem__, pure)]))
+
+
+_PURE = {"lorentz_width_eV": "no Lorentzian in the profile", "width_eV": "no Gaussian in it"}
+
+
+def _is_pure(fit: SpectrumFit, name: str) -> bool:
+    """Return whether this is the width of a part that the profile does not have."""
+    return name in _PURE and fit[name] < 0.5 * fwhm_of(fit)[0]
+
+
+def fwhm_of(fit: SpectrumFit) -> tuple[float, float]:
+    """Return the full width at half maximum of the lines and its error, in eV.
+
+    Of a Voigt profile to 0.02 %: J. J. Olivero and R. L. Longbothum, J. Quant. Spectrosc. Radiat.
+    Transfer 17, 233 (1977).
+    """
+    gauss = fit["width_eV"]
+    if "lorentz_width_eV" not in fit.names:
+        return gauss, fit.error("width_eV")
+    lorentz = fit["lorentz_width_eV"]
+    root = float(np.hypot(np.sqrt(0.2166) * lorentz, gauss))
+    slope = np.array([gauss / root, 0.5346 + 0.2166 * lorentz / root])
+    places = [fit.names.index(name) for name in ("width_eV", "lorentz_width_eV")]
+    variance = float(slope @ fit.covariance[np.ix_(places, places)] @ slope)
+    return 0.5346 * lorentz + root, float(np.sqrt(max(variance, 0.0)))
 
 
 def verdict_of(
@@ -382,12 +404,18 @@ def _with_claim(reason: str, fit: SpectrumFit, model: FitModel) -> str:
 def _rising_energy(names: tuple[str, ...], place: Array, lines: int) -> NDArray[np.intp]:
     """Return the order of the parameters that numbers the lines in rising energy."""
     order = np.arange(len(names))
-    energies = [names.index(f"energy_{k}_eV") for k in range(1, lines + 1)]
-    areas = [names.index(f"area_{k}_counts") for k in range(1, lines + 1)]
-    rising = np.argsort(place[energies], kind="stable")
-    order[energies] = np.array(energies)[rising]
-    order[areas] = np.array(areas)[rising]
+    if lines > 1:
+        energies, areas = _places_of(names, "energy"), _places_of(names, "area")
+        rising = np.argsort(place[energies], kind="stable")
+        order[energies], order[areas] = energies[rising], areas[rising]
     return order
+
+
+@lru_cache(maxsize=256)
+def _places_of(names: tuple[str, ...], kind: str) -> NDArray[np.intp]:
+    places = np.flatnonzero([name.startswith(kind) for name in names])
+    places.flags.writeable = False
+    return places
 
 
 def inverse_information(information: Array, free: NDArray[np.bool_]) -> tuple[Array, float]:
@@ -395,14 +423,15 @@ def inverse_information(information: Array, free: NDArray[np.bool_]) -> tuple[Ar
     covariance = np.zeros_like(information)
     if not free.any():
         return covariance, 1.0
-    part = np.ix_(free, free)
-    scale = np.sqrt(np.diag(information)[free])
+    kept = np.flatnonzero(free)
+    part = (kept[:, None], kept)
+    scale = np.sqrt(information.diagonal()[kept])
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         return np.full_like(information, np.inf), 0.0
     scaled = information[part] / scale / scale[:, None]
     eigenvalue, vector = np.linalg.eigh(scaled)
-    kept = np.maximum(eigenvalue, 1e-14)
-    covariance[part] = (vector / kept) @ vector.T / scale / scale[:, None]
+    safe = np.maximum(eigenvalue, 1e-14)
+    covariance[part] = (vector / safe) @ vector.T / scale / scale[:, None]
     return covariance, float(eigenvalue[0])
 
 
@@ -417,17 +446,17 @@ def _verdict(
     fit: SpectrumFit, held: list[str], *, condition: float, dof: int
 ) -> tuple[Verdict, str]:
     """Return the first thing that is wrong with a converged fit, gravest first."""
-    areas = [i for i, name in enumerate(fit.names) if name.startswith("area")]
+    areas = _places_of(fit.names, "area")
     area, area_error = fit.values[areas], fit.errors[areas]
     strongest = int(np.argmax(area))
     z = area[strongest] / max(area_error[strongest], 1e-300)
-    total_error = float(np.sqrt(fit.covariance[np.ix_(areas, areas)].sum().clip(0.0)))
+    total_error = float(np.sqrt(max(0.0, fit.covariance[areas[:, None], areas].sum())))
     if area.sum() < _LEAST_SIGNIFICANCE * total_error or area[strongest] <= 0:
         return Verdict.NO_SIGNAL, f"the light of all lines is {area.sum():.3g} +- {total_error:.2g}"
     if held:
         return Verdict.AT_A_BOUND, f"{', '.join(held)} at the end of the allowed range"
-    width, width_error = fit["width_eV"], fit.error("width_eV")
-    energies = [i for i, name in enumerate(fit.names) if name.startswith("energy")]
+    width, width_error = fwhm_of(fit)
+    energies = _places_of(fit.names, "energy")
     doubtful = [fit.names[i] for i in energies if fit.errors[i] > 0.5 * width] + (
         ["width_eV"] if width_error > width else []
     )
