@@ -300,6 +300,8 @@ def _inverse(information: Array, free: NDArray[np.bool_]) -> Array:
     covariance = np.zeros_like(information)
     part = np.ix_(free, free)
     scale = np.sqrt(np.diag(information)[free])
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        return np.full_like(information, np.nan)
     try:
         root = np.linalg.inv(np.linalg.cholesky(information[part] / scale / scale[:, None]))
     except np.linalg.LinAlgError:
