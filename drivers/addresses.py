@@ -11,6 +11,7 @@ What the query leaves out comes from the instrument's factory setting.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
 
@@ -111,9 +112,10 @@ def _body_and_query(address: str, allowed: set[str]) -> tuple[str, dict[str, str
 def _serial_format(address: str, query: Mapping[str, str], factory: SerialFormat) -> SerialFormat:
     frame = query.get("format", f"{factory.data_bits}{factory.parity}{factory.stop_bits}")
     try:
-        return SerialFormat.parse(int(query.get("baud", factory.baud_rate)), frame)
+        chosen = SerialFormat.parse(int(query.get("baud", factory.baud_rate)), frame)
     except ValueError as error:
         raise AddressError(f"address {address!r}: {error}") from error
+    return replace(chosen, pulses_rts=factory.pulses_rts)
 
 
 OPENERS: Mapping[str, Opener] = MappingProxyType(

@@ -15,6 +15,7 @@ from itertools import pairwise
 from math import isfinite
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_number, confirmed_settings
 from drivers.errors import InstrumentError, LimitError, LinkTimeout, StateError
 from drivers.line import Line, WhoAreYou
 from drivers.link import Link
@@ -226,13 +227,14 @@ class ANC300Positioner:
 
     def read_capacitance_nF(self, axis: str) -> float:
         """Return the capacitance measured last."""
-        return float(self._ask(f"getc {self._number(axis)}", NUMBER))
+        question = f"getc {self._number(axis)}"
+        return confirmed_number(lambda: float(self._ask(question, NUMBER)))
 
     def is_at_rest(self, number: int) -> bool:
         """Ask whether an axis neither steps nor measures."""
         if self._ask(f"getm {number}", WORD) == "cap":
             return False
-        return float(self._ask(f"geto {number}", NUMBER)) == 0.0
+        return confirmed_number(lambda: float(self._ask(f"geto {number}", NUMBER))) == 0.0
 
     def read(self) -> Mapping[str, Reading]:
         """Return the steps counted since this connection was made; no position is known."""
@@ -250,16 +252,19 @@ class ANC300Positioner:
 
     def settings(self) -> Mapping[str, Setting]:
         """Read back mode, drive and frequency of every axis."""
+        return confirmed_settings(self.name, self._look_at_settings)
+
+    def close(self) -> None:
+        """Let go of the line; the axes stay as they are."""
+        self._line.close()
+
+    def _look_at_settings(self) -> Mapping[str, Setting]:
         found: dict[str, Setting] = {}
         for axis, number in self._numbers.items():
             found[f"mode_{axis}"] = self._ask(f"getm {number}", WORD)
             found[f"drive_{axis}_V"] = float(self._ask(f"getv {number}", NUMBER))
             found[f"frequency_{axis}_Hz"] = float(self._ask(f"getf {number}", NUMBER))
         return found
-
-    def close(self) -> None:
-        """Let go of the line; the axes stay as they are."""
-        self._line.close()
 
     def _number(self, axis: str) -> int:
         if axis not in self._numbers:

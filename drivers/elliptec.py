@@ -8,6 +8,7 @@ from math import inf, isfinite
 from typing import Any
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_number
 from drivers.elliptec_bus import WHO, ElliptecBus, ElliptecLink
 from drivers.errors import (
     InstrumentError,
@@ -181,7 +182,7 @@ class _Module:
         return Status(action, self._movement)
 
     def _read_position(self) -> int:
-        return int(self._instrument.position)
+        return confirmed_number(lambda: int(self._instrument.position))
 
 
 @register(
@@ -268,7 +269,9 @@ class ELL14Stage(_Module):
 
     def _ask_pulses_per_turn(self) -> int:
         if not self._pulses_per_turn:
-            self._pulses_per_turn = int(self._instrument.pulses_per_travel)
+            self._pulses_per_turn = confirmed_number(
+                lambda: int(self._instrument.pulses_per_travel)
+            )
         return self._pulses_per_turn
 
     def _degrees(self, pulses: int) -> float:
@@ -384,7 +387,7 @@ class ELL6Shutter(_Module):
 
     def _far_end(self) -> int:
         if self._travel is None:
-            self._travel = int(self._instrument.travel)
+            self._travel = confirmed_number(lambda: int(self._instrument.travel))
         return self._travel
 
     def _verify(self, position: int, target: int) -> None:

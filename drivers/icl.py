@@ -19,6 +19,7 @@ import numpy as np
 
 from drivers.clock import Clock
 from drivers.errors import InstrumentError, LinkClosed, LinkTimeout, ReplyError
+from drivers.known_identity import KnownIdentity
 from drivers.line import RETRIES, Line
 from drivers.link import Link
 from drivers.roles import Identity
@@ -50,6 +51,7 @@ class IclClient:
     def __init__(self, name: str, link: Link, clock: Clock, timeout_s: float = 0.5) -> None:
         self.timeout_s = timeout_s
         self.dropped = 0  # late replies and frames that are none
+        self.doubts = 0  # how often the line was lost or a reply missing: who is there now?
         self._line = Line(name, link, clock, timeout_s=timeout_s)
         self._last_id = 0
         self._awaited: set[int] = set()
@@ -82,7 +84,8 @@ class IclClient:
         return self._replies.pop(request)
 
     def forget(self, request: int) -> None:
-        """Drop the reply to a request whenever it comes."""
+        """Drop the reply to a request whenever it comes; that it did not come is suspicious."""
+        self.doubts += 1
         self._awaited.discard(request)
         self._replies.pop(request, None)
 
@@ -119,6 +122,7 @@ class IclClient:
             self._line.send(json.dumps(request).encode())
         except LinkClosed:
             self._in_session = False
+            self.doubts += 1
             raise
         return self._last_id
 
@@ -127,6 +131,7 @@ class IclClient:
             return self._line.receive(timeout_s)
         except LinkClosed:
             self._in_session = False
+            self.doubts += 1
             raise
 
     def _sort(self, message: bytes) -> None:
@@ -167,8 +172,8 @@ class IclModule:
         self._prefix = prefix
         self._index = index
         self._key = f"{prefix} {index}"
-        self._serial = serial
-        self._identity: Identity | None = None
+        self._known = KnownIdentity(name, serial)
+        self._trusted = -1  # at how many doubts of the client it was identified last
         self.openings = 0  # how often it had to be opened: each time it may have restarted
 
     def ask(self, command: str, **parameters: Any) -> dict[str, Any]:
@@ -177,6 +182,7 @@ class IclModule:
         What only asks (get..., is...) is asked again up to three times; a command never.
         Raises LinkClosed, LinkTimeout, IclError.
         """
+        self._make_sure()
         is_question = command.startswith(("get", "is"))
         if not is_question:
             self.client.outdate(self._key)
@@ -208,10 +214,12 @@ class IclModule:
     def ask_as_it_is(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Return the results of a command that is refused where the server forgot the instrument,
         which then has forgotten its settings as well."""
+        self._make_sure()
         return self._ask(command, parameters, self.client.timeout_s, 1)
 
     def ask_slowly(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Return the results of a command that takes seconds to reply."""
+        self._make_sure()
         self.client.outdate(self._key)
         return self._ask_open(command, parameters, SLOW_REPLY_S, 1)
 
@@ -235,13 +243,15 @@ class IclModule:
                 self.name, f"ICL lists no {self._prefix} with index {self._index}"
             )
         serial = str(entry.get("serialNumber", "")).rpartition(":")[2].strip()
-        identity = Identity("HORIBA", str(entry.get("deviceType", "")).strip(), serial, "")
-        if self._serial and self._serial != serial:
-            raise InstrumentError(self.name, f"serial number {serial}, not {self._serial}")
-        if self._identity not in (None, identity):
-            raise InstrumentError(self.name, f"{identity} where {self._identity} was before")
-        self._identity = identity
+        kind = str(entry.get("deviceType", "")).strip()
+        identity = self._known.meet(Identity("HORIBA", kind, serial, ""))
+        self._trusted = self.client.doubts
         return identity
+
+    def _make_sure(self) -> None:
+        """Identify it again after anything odd on the line, as every line does."""
+        if self._known.is_known and self._trusted != self.client.doubts:
+            self.identify()
 
     def _entry(self) -> dict[str, Any] | None:
         devices = self._ask("list", {}, self.client.timeout_s, 1 + RETRIES).get("devices", [])

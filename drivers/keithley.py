@@ -15,6 +15,8 @@ from drivers.roles import BiasMeasurement, BiasSettings, BiasSupply, Setting
 
 __all__ = ["Keithley2410Config", "Keithley2410Supply"]
 
+# :FETC? shows the same reading again, so that no garbled digit passes
+READ = ":READ?;:SENS:CURR:PROT:TRIP?;:FETC?;:SENS:CURR:PROT:TRIP?"
 ELEMENTS = "VOLT,CURR,RES,TIME,STAT"
 NORMAL = "NORM"  # V source at 0 V while off, so that the gap discharges; the 2410 starts in GUAR
 SETTINGS = {
@@ -78,9 +80,9 @@ class Keithley2410Supply(KeithleySupply):
         """
         if not self.is_output_on():
             raise StateError(self.name, "nothing is measured while the output is off")
-        text = self._line.ask(":READ?;:SENS:CURR:PROT:TRIP?", scpi.MEASUREMENT)
+        text = self._line.ask(READ, scpi.MEASUREMENT_TWICE)
         try:
-            found = scpi.parse_measurement(text)
+            found = scpi.parse_measurement(text[: len(text) // 2])
         except ValueError as error:
             raise ReplyError(self.name, str(error)) from error
         return BiasMeasurement(

@@ -21,7 +21,9 @@ __all__ = ["Keithley2470Config", "Keithley2470Supply"]
 
 NORMAL = "NORM"  # V source at 0 V while off, so that the gap discharges
 WITHOUT_INTERLOCK_V = 21.0  # above that, an open interlock limits the output (12-39)
-READ = ':READ? "defbuffer1",SOUR,READ;:SOUR:VOLT:ILIM:TRIP?;:SOUR:VOLT:PROT:TRIP?;:OUTP?'
+FLAGS = ":SOUR:VOLT:ILIM:TRIP?;:SOUR:VOLT:PROT:TRIP?;:OUTP?"
+# :FETC? shows the same reading again, so that no garbled digit passes
+READ = f':READ? "defbuffer1",SOUR,READ;{FLAGS};:FETC? "defbuffer1",SOUR,READ;{FLAGS}'
 SETTINGS = {
     "command_set": "*LANG?",
     "source_function": ":SOUR:FUNC?",
@@ -82,7 +84,8 @@ class Keithley2470Supply(KeithleySupply):
         same. Raises ReplyError for not-a-number.
         """
         try:
-            found = scpi.parse_reading_2470(self._line.ask(READ, scpi.READING_2470))
+            text = self._line.ask(READ, scpi.READING_2470_TWICE)
+            found = scpi.parse_reading_2470(text[: len(text) // 2])
         except ValueError as error:
             raise ReplyError(self.name, str(error)) from error
         if not found.is_output_on:

@@ -23,9 +23,11 @@ __all__ = [
     "ERROR",
     "MAX_VOLTAGE_V",
     "MEASUREMENT",
+    "MEASUREMENT_TWICE",
     "NUMBER",
     "PROTECTION_STEPS_V",
     "READING_2470",
+    "READING_2470_TWICE",
     "SOURCE_RANGES_2470_V",
     "SOURCE_RANGES_V",
     "ErrorEntry",
@@ -63,6 +65,9 @@ BOOLEAN = "[01]"
 MEASUREMENT = re.compile(rf"{NUMBER}(?:,{NUMBER}){{4}};{BOOLEAN}")
 # :READ? with source and reading, then current limit, protection and output in the same message
 READING_2470 = re.compile(rf"{NUMBER},{NUMBER}(?:;{BOOLEAN}){{3}}")
+# and each a second time, from the instrument's memory
+MEASUREMENT_TWICE = re.compile(rf"({MEASUREMENT.pattern});\1")
+READING_2470_TWICE = re.compile(rf"({READING_2470.pattern});\1")
 ERROR = re.compile(r'([+-]?\d+),"([^"]*)"')
 
 

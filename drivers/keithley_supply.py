@@ -25,6 +25,7 @@ __all__ = ["KeithleySupply", "SupplyConfig"]
 logger = logging.getLogger(__name__)
 
 FULL_SCALE_EXCESS = 0.11  # of a range: 5 %, 10 % in the largest
+LEVEL, OUTPUT = re.compile(scpi.NUMBER), re.compile(scpi.BOOLEAN)
 LEVEL_SLACK_V = 0.05  # of a level that was measured; the step of the largest range
 
 
@@ -40,8 +41,7 @@ class SupplyConfig(Protocol):
 class KeithleySupply(ABC):
     """A Keithley SMU as bias supply (roles.BiasSupply). Only a BiasPort talks to it.
 
-    instrument: the model's pymeasure class, with is_output_on, source_voltage, drain_errors and
-    check_errors.
+    instrument: the model's pymeasure class, with drain_errors and check_errors.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class KeithleySupply(ABC):
 
     def read_level(self) -> float:
         """Return the programmed level in V. Raises ReplyError for the instrument's not-a-number."""
-        return self._number(str(self._instrument.source_voltage))
+        return self._number(self._line.ask_twice(":SOUR:VOLT:LEV?", LEVEL))
 
     def switch_output(self, on: bool) -> None:
         """Switch the output and verify it.
@@ -143,7 +143,7 @@ class KeithleySupply(ABC):
 
     def is_output_on(self) -> bool:
         """Ask whether the output is on."""
-        return bool(self._instrument.is_output_on)
+        return self._line.ask_twice(":OUTP?", OUTPUT) == "1"
 
     def read(self) -> Mapping[str, Reading]:
         """Measure voltage and current; nothing while the output is off."""
@@ -195,7 +195,7 @@ class KeithleySupply(ABC):
 
     def _ask_all(self, questions: Mapping[str, str]) -> dict[str, str]:
         pattern = re.compile(";".join(["[^;]+"] * len(questions)))
-        answers = self._line.ask(";".join(questions.values()), pattern).split(";")
+        answers = self._line.ask_twice(";".join(questions.values()), pattern).split(";")
         return dict(zip(questions, answers, strict=True))
 
     def _raise_errors(self, first: str) -> None:

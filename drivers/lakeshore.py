@@ -8,13 +8,14 @@ decades that the others call low, medium and high.
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite, nan
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_readings
 from drivers.errors import InstrumentError, LimitError, StateError
 from drivers.line import Line
 from drivers.link import Terminated
@@ -48,8 +49,10 @@ READING_FAULTS = {
 HEATER_FAULTS = {0: "", 1: "heater open", 2: "heater short"}
 
 NUMBER = r"[+-]?\d+\.?\d*"
+SENSOR = re.compile(rf"({NUMBER});(\d{{1,3}})")
 OVERVIEW = re.compile(rf"({NUMBER});(\d{{1,3}});({NUMBER});(\d{{1,3}});({NUMBER});([012])")
-LOOP = re.compile(r"(\d),(\d),([01]);(\d+),([01]),(\d+),([01]),([123]);(\d);([012])")
+LOOP = re.compile(r"(\d),(\d),([01]);(\d+),([01]),(\d+),([01]),([123]);(\d)")
+HEATER = re.compile("[012]")
 SETTINGS = re.compile(
     rf"({NUMBER});([01]),({NUMBER});(\d);(\d),(\d),([01]);"
     rf"({NUMBER}),({NUMBER}),({NUMBER});({NUMBER})"
@@ -155,7 +158,6 @@ class LakeShore336Controller:
         instrument_class = getattr(pymeasure_lakeshore, self.vocabulary)
         self._instrument: Any = instrument_class(LineAdapter(line), name)
         self._control = self._instrument.channels[config.control_input]
-        self._sample = self._instrument.channels[config.sample_input]
         self._output = self._instrument.channels[config.output]
         self._heater_fault = ""
         self._approach: _Approach | None = None
@@ -166,24 +168,18 @@ class LakeShore336Controller:
 
     def read_temperature(self) -> Reading:
         """Read the control sensor and, in the same message, whether the reading is good."""
-        return self._reading(*self._control.kelvin_and_status)
+        return self._read_sensor(self._config.control_input)
 
     def read_sample_temperature(self) -> Reading:
         """Read the sample sensor and, in the same message, whether the reading is good."""
-        return self._reading(*self._sample.kelvin_and_status)
+        return self._read_sensor(self._config.sample_input)
 
     def read(self) -> Mapping[str, Reading]:
         """Read both sensors and the heater in one message."""
         a, b, n = self._config.control_input, self._config.sample_input, self._config.output
-        answer = self._ask(
-            f"KRDG? {a};RDGST? {a};KRDG? {b};RDGST? {b};HTR? {n};HTRST? {n}", OVERVIEW
-        )
-        self._note_heater(int(answer[6]))
-        return {
-            "temperature_K": self._reading(float(answer[1]), int(answer[2])),
-            "sample_temperature_K": self._reading(float(answer[3]), int(answer[4])),
-            "heater_percent": self._heater_reading(float(answer[5])),
-        }
+        question = f"KRDG? {a};RDGST? {a};KRDG? {b};RDGST? {b};HTR? {n};HTRST? {n}"
+        looks = map(self._overview, self._looks(question, OVERVIEW))
+        return confirmed_readings(looks.__next__)
 
     def set(self, temperature_K: float) -> Status:
         """Send setpoint, ramp and heater range; done when the ramp, if any, has ended.
@@ -276,9 +272,33 @@ class LakeShore336Controller:
             self._approach.is_superseded = True
 
     def _ask(self, question: str, pattern: re.Pattern[str]) -> re.Match[str]:
-        match = pattern.fullmatch(self._line.ask(question, pattern))
+        """Ask for what does not change by itself: it has to be answered alike twice."""
+        match = pattern.fullmatch(self._line.ask_twice(question, pattern))
         assert match is not None  # noqa: S101 - the line lets nothing else through
         return match
+
+    def _looks(self, question: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        """Look again and again, twice with each message."""
+        while True:
+            for reply in self._line.ask_both(question, pattern):
+                match = pattern.fullmatch(reply)
+                assert match is not None  # noqa: S101 - the line lets nothing else through
+                yield match
+
+    def _read_sensor(self, letter: str) -> Reading:
+        looks = (
+            {letter: self._reading(float(found[1]), int(found[2]))}
+            for found in self._looks(f"KRDG? {letter};RDGST? {letter}", SENSOR)
+        )
+        return confirmed_readings(looks.__next__)[letter]
+
+    def _overview(self, found: re.Match[str]) -> Mapping[str, Reading]:
+        self._note_heater(int(found[6]))
+        return {
+            "temperature_K": self._reading(float(found[1]), int(found[2])),
+            "sample_temperature_K": self._reading(float(found[3]), int(found[4])),
+            "heater_percent": self._heater_reading(float(found[5])),
+        }
 
     def _reading(self, kelvin: float, bits: float) -> Reading:
         faults = [fault for bit, fault in READING_FAULTS.items() if int(bits) & bit]
@@ -301,7 +321,7 @@ class LakeShore336Controller:
     def _check_loop(self) -> int:
         """Return the heater range in force if the output can regulate what we ask for."""
         n, letter = self._config.output, self._config.control_input
-        found = self._ask(f"OUTMODE? {n};INTYPE? {letter};RANGE? {n};HTRST? {n}", LOOP)
+        found = self._ask(f"OUTMODE? {n};INTYPE? {letter};RANGE? {n}", LOOP)
         if int(found[1]) != CLOSED_LOOP or int(found[2]) != 1 + INPUTS.index(letter):
             raise StateError(
                 self.name,
@@ -311,7 +331,7 @@ class LakeShore336Controller:
         if found[8] != KELVIN:
             raise StateError(self.name, f"input {letter} does not control in kelvin (INTYPE)")
         self._heater_fault = ""
-        self._note_heater(int(found[10]))
+        self._note_heater(int(self._line.ask(f"HTRST? {n}", HEATER)))
         if self._heater_fault:
             raise InstrumentError(self.name, self._heater_fault)
         return int(found[9])

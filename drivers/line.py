@@ -12,10 +12,12 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from drivers.clock import Clock
-from drivers.errors import LinkClosed, LinkError, LinkTimeout, ReplyError, StateError
+from drivers.errors import LinkClosed, LinkError, LinkTimeout, ReplyError
+from drivers.known_identity import KnownIdentity
 from drivers.link import Link
 from drivers.roles import Identity
 
@@ -84,11 +86,8 @@ class Line:
         self._pacing_s = pacing_s
         self._free_at_s = clock.now()
         self.terminator = terminator
-        self._serial = serial
         self._who = who
-        self._identity: Identity | None = None
-        self._is_sure = False  # whether that identity was heard twice
-        self._doubted: Identity | None = None  # another one, heard once: it may be garbled
+        self.known = KnownIdentity(name, serial)
         self._suspect = False
         self._question = ""
 
@@ -148,6 +147,21 @@ class Line:
         """
         self.start(question)
         return self.finish(reply, retries)
+
+    def ask_both(self, question: str, reply: re.Pattern[str]) -> tuple[str, str]:
+        """Return the two replies to a question that is put twice in one message, joined by ";".
+
+        For instruments that take several questions at once, on lines without a checksum. Raises
+        as `ask` does.
+        """
+        fields = self.ask(f"{question};{question}", _twice(reply)).split(";")
+        half = len(fields) // 2
+        return ";".join(fields[:half]), ";".join(fields[half:])
+
+    def ask_twice(self, question: str, reply: re.Pattern[str]) -> str:
+        """Return the reply to a question that was answered alike twice in one message."""
+        both = self.ask(f"{question};{question}", _alike(reply))
+        return both[: len(both) // 2]
 
     def identify(self) -> Identity:
         """Ask who answers. Raises StateError if it is not the instrument that was here before."""
@@ -235,25 +249,7 @@ class Line:
     def _checked_identity(self, reply: str) -> Identity:
         match = self._who.reply.fullmatch(reply)
         assert match is not None  # noqa: S101 - only matching replies come here
-        identity = self._who.identity(match)
-        if identity == self._identity:
-            self._is_sure, self._doubted = True, None
-            return identity
-        if self._identity is not None:
-            self._doubt(identity)
-        if self._serial and self._serial not in identity.serial.split("/"):
-            raise StateError(self.name, f"serial number {identity.serial}, not {self._serial}")
-        self._identity, self._doubted = identity, None
-        return identity
-
-    def _doubt(self, other: Identity) -> None:
-        """Believe in another instrument only when it is heard twice: one reply may be garbled."""
-        heard = f"{other} answers where {self._identity} was before"
-        if other != self._doubted:
-            self._doubted = other
-            raise ReplyError(self.name, f"{heard}; not believed until it is heard again")
-        if self._is_sure:
-            raise StateError(self.name, heard)
+        return self.known.meet(self._who.identity(match))
 
     def _note_anomaly(self, what: str) -> None:
         self.anomalies += 1
@@ -263,3 +259,13 @@ class Line:
     def _closed(self, error: Exception) -> LinkClosed:
         self._suspect = True
         return LinkClosed(self.name, f"line lost ({error})")
+
+
+@cache
+def _twice(reply: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(f"(?:{reply.pattern});(?:{reply.pattern})", reply.flags)
+
+
+@cache
+def _alike(reply: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(f"(?P<once>{reply.pattern});(?P=once)", reply.flags)

@@ -20,6 +20,7 @@ from math import inf, isfinite, nan
 from typing import Any
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_readings, confirmed_settings
 from drivers.errors import InstrumentError, LimitError, ReplyError, StateError
 from drivers.line import Line, WhoAreYou
 from drivers.link import Link, Terminated
@@ -175,28 +176,15 @@ class MercuryController:
 
     def read_temperature(self) -> Reading:
         """Read the control sensor."""
-        return self._reading(self._control, "")
+        return self._read_sensor(self._control)
 
     def read_sample_temperature(self) -> Reading:
         """Read the sample sensor."""
-        return self._reading(self._sample, "")
+        return self._read_sensor(self._sample)
 
     def read(self) -> Mapping[str, Reading]:
-        """Read both sensors, heater, valve and alarms, one message each."""
-        alarms = self._instrument.alarms
-        found = {
-            "temperature_K": self._reading(self._control, alarms),
-            "sample_temperature_K": self._reading(self._sample, alarms),
-            "heater_percent": self._percent(
-                self._number(self._control, "control_loop_heater_percent"),
-                self._config.heater,
-                alarms,
-            ),
-        }
-        if self._config.flow:
-            valve = self._number(self._instrument.FLOW[self._config.flow], "valve_percent")
-            found["flow_percent"] = self._percent(valve, self._config.flow, alarms)
-        return found
+        """Read both sensors, heater, valve and alarms, one message each; all of them twice."""
+        return confirmed_readings(self._look)
 
     def set(self, temperature_K: float) -> Status:
         """Send setpoint, ramp, PID and gas flow; done when the working setpoint has arrived.
@@ -255,22 +243,7 @@ class MercuryController:
 
     def settings(self) -> Mapping[str, Setting]:
         """Read back what a power cycle or a knob changes."""
-        leaves = ("ENAB", "TSET", "RSET", "RENA", "P", "I", "D", "PIDT", "FAUT", "FSET")
-        found = dict(zip(leaves, self._ask(*leaves), strict=True))
-        number = self._quantity
-        return {
-            "loop_enabled": found["ENAB"] == "ON",
-            "setpoint_K": number(found["TSET"], "K"),
-            "ramp_on": found["RENA"] == "ON",
-            "ramp_K_per_min": number(found["RSET"], "K/m"),
-            "pid_p": number(found["P"]),
-            "pid_i": number(found["I"]),
-            "pid_d": number(found["D"]),
-            "pid_from_table": found["PIDT"] == "ON",
-            "flow_automatic": found["FAUT"] == "ON",
-            "flow_setpoint_percent": number(found["FSET"]),
-            "heater_voltage_limit_V": self._number(self._heater, "voltage_limit"),
-        }
+        return confirmed_settings(self.name, self._look_at_settings)
 
     def close(self) -> None:
         """Let go of the line; heater, setpoint and gas flow stay as they are."""
@@ -289,6 +262,40 @@ class MercuryController:
         if exactly or abs(percent - self._flow_sent) >= FLOW_STEP_PERCENT:
             self._tell(f"FAUT:OFF:FSET:{percent:.2f}")
             self._flow_sent = percent
+
+    def _look(self) -> Mapping[str, Reading]:
+        alarms = self._instrument.alarms
+        found = {
+            "temperature_K": self._reading(self._control, alarms),
+            "sample_temperature_K": self._reading(self._sample, alarms),
+            "heater_percent": self._percent(
+                self._number(self._control, "control_loop_heater_percent"),
+                self._config.heater,
+                alarms,
+            ),
+        }
+        if self._config.flow:
+            valve = self._number(self._instrument.FLOW[self._config.flow], "valve_percent")
+            found["flow_percent"] = self._percent(valve, self._config.flow, alarms)
+        return found
+
+    def _look_at_settings(self) -> Mapping[str, Setting]:
+        leaves = ("ENAB", "TSET", "RSET", "RENA", "P", "I", "D", "PIDT", "FAUT", "FSET")
+        found = dict(zip(leaves, self._ask(*leaves), strict=True))
+        number = self._quantity
+        return {
+            "loop_enabled": found["ENAB"] == "ON",
+            "setpoint_K": number(found["TSET"], "K"),
+            "ramp_on": found["RENA"] == "ON",
+            "ramp_K_per_min": number(found["RSET"], "K/m"),
+            "pid_p": number(found["P"]),
+            "pid_i": number(found["I"]),
+            "pid_d": number(found["D"]),
+            "pid_from_table": found["PIDT"] == "ON",
+            "flow_automatic": found["FAUT"] == "ON",
+            "flow_setpoint_percent": number(found["FSET"]),
+            "heater_voltage_limit_V": self._number(self._heater, "voltage_limit"),
+        }
 
     def _ask(self, *leaves: str) -> list[str]:
         """Read leaves of the control loop in one message."""
@@ -325,6 +332,9 @@ class MercuryController:
             return float(getattr(board, quantity_name))
         except ValueError as error:
             raise ReplyError(self.name, f"{board.id} {quantity_name}: {error}") from error
+
+    def _read_sensor(self, sensor: Any) -> Reading:
+        return confirmed_readings(lambda: {sensor.id: self._reading(sensor, "")})[sensor.id]
 
     def _reading(self, sensor: Any, alarms: str) -> Reading:
         now = self._clock.now()

@@ -13,6 +13,7 @@ from math import nan
 from typing import Any
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_readings, confirmed_settings
 from drivers.errors import InstrumentError, LinkTimeout, ReplyError
 from drivers.line import RETRIES, Line, WhoAreYou
 from drivers.link import Link, Terminated
@@ -144,6 +145,24 @@ class PfeifferGauge:
 
         Raises DeviceError. Underrange is a good reading: the pressure is at most that.
         """
+        return confirmed_readings(self._look)["pressure_mbar"]
+
+    def read(self) -> Mapping[str, Reading]:
+        """Read the pressure."""
+        return {"pressure_mbar": self.read_pressure()}
+
+    def settings(self) -> Mapping[str, Setting]:
+        """Read back what a power cycle or a knob changes."""
+        return confirmed_settings(self.name, self._look_at_settings)
+
+    def close(self) -> None:
+        """Let go of the line."""
+        self._line.close()
+
+    def _look(self) -> Mapping[str, Reading]:
+        return {"pressure_mbar": self._measure()}
+
+    def _measure(self) -> Reading:
         per_unit_mbar = self._mbar_per_unit()
         measured = self._line.exchange(f"PR{self._config.gauge}", MEASUREMENT)
         status, now = int(measured[1]), self._clock.now()
@@ -152,22 +171,13 @@ class PfeifferGauge:
         note = "underrange: at most that" if status == UNDERRANGE else ""
         return Reading(float(measured[2]) * per_unit_mbar, "mbar", now, note=note)
 
-    def read(self) -> Mapping[str, Reading]:
-        """Read the pressure."""
-        return {"pressure_mbar": self.read_pressure()}
-
-    def settings(self) -> Mapping[str, Setting]:
-        """Read back what a power cycle or a knob changes."""
+    def _look_at_settings(self) -> Mapping[str, Setting]:
         sensors = self._line.exchange("SEN", re.compile(r"\d(?:,\d)?"))[0].split(",")
         gauge = self._config.gauge
         return {
             "unit": int(self._line.exchange("UNI", DIGIT)[0]),
             "sensor_switch": int(sensors[gauge - 1]) if gauge <= len(sensors) else 0,
         }
-
-    def close(self) -> None:
-        """Let go of the line."""
-        self._line.close()
 
     def _mbar_per_unit(self) -> float:
         unit = int(self._line.exchange("UNI", DIGIT)[0])

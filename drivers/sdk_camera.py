@@ -4,9 +4,10 @@ Never tried on hardware; proven against a stand-in only.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,11 @@ class SdkClient:
                 "temperature_C": self._config.detector_C,
             }
             found, _ = self._ask("open", parameters, self._config.open_timeout_s)
+            with self.understood("open"):
+                found = {
+                    **{key: str(found[key]) for key in ("manufacturer", "model", "serial")},
+                    **{key: int(found[key]) for key in ("pixels", "rows")},
+                }
             if self._config.serial not in ("", found["serial"]):
                 self.close()
                 raise StateError(
@@ -93,6 +99,14 @@ class SdkClient:
         self.open()
         return self._ask(command, parameters, self._config.command_timeout_s)
 
+    @contextmanager
+    def understood(self, command: str) -> Iterator[None]:
+        """Raise ReplyError where what a command was answered makes no sense."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ReplyError(self.name, f"{command!r} was answered nonsense: {error!r}") from error
+
     def close(self) -> None:
         """Let the process close the camera."""
         self.identity = {}
@@ -106,12 +120,12 @@ class SdkClient:
         try:
             self._link.send(json.dumps(request).encode() + b"\n")
             reply = self._await(command, timeout_s)
-        except LinkClosed:
+        except LinkClosed as error:
             self.identity = {}
-            raise
+            raise LinkClosed(self.name, f"{command!r}: {error}") from error
         if "error" in reply[0]:
             raise InstrumentError(self.name, f"{command}: {reply[0]['error']}")
-        return reply[0]["result"], reply[1]
+        return reply[0].get("result"), reply[1]
 
     def _await(self, command: str, timeout_s: float) -> tuple[dict[str, Any], bytes]:
         # The SDK's time is real, whatever the clock of the experiment says
@@ -119,9 +133,10 @@ class SdkClient:
             message = self._link.poll(self._config.timeout_s)
             if message is not None:
                 line, _, content = message.partition(b"\n")
-                header = json.loads(line)
-                if header["id"] == self._number:
-                    return header, content
+                with self.understood(command):
+                    header = dict(json.loads(line))
+                    if header["id"] == self._number:
+                        return header, content
         self._link.reset()
         self.identity = {}
         raise LinkTimeout(self.name, f"{command!r} hung for {timeout_s} s; its process was killed")
@@ -168,9 +183,11 @@ class SdkCamera:
             speed=settings.speed,
             open_shutter=settings.open_shutter,
         )
-        if abs(found["exposure_s"] - settings.exposure_s) > max(1e-3, 0.01 * settings.exposure_s):
+        with self._client.understood("arm"):
+            exposure_s = float(found["exposure_s"])
+        if not abs(exposure_s - settings.exposure_s) <= max(1e-3, 0.01 * settings.exposure_s):
             raise InstrumentError(
-                self.name, f"exposure reads back {found['exposure_s']} s, not {settings.exposure_s}"
+                self.name, f"exposure reads back {exposure_s} s, not {settings.exposure_s}"
             )
         self._armed = settings
 
@@ -218,7 +235,11 @@ class SdkCamera:
         """Read the detector's temperature; nothing while exposing, when the SDK can't tell."""
         if self._is_running:
             return {}
-        temperature_C = float(self._client.ask("temperature"))
+        found = self._client.ask("temperature")
+        with self._client.understood("temperature"):
+            temperature_C = float(found)
+        if not isfinite(temperature_C):
+            raise ReplyError(self.name, f"detector temperature {temperature_C}")
         return {"detector_temperature_C": Reading(temperature_C, "degC", self._clock.now())}
 
     def settings(self) -> Mapping[str, Setting]:
@@ -290,7 +311,10 @@ class _Exposure:
         if now < self._next_s:
             return False
         self._next_s = now + ASK_INTERVAL_S
-        if self._client.ask("is_acquiring"):
+        is_acquiring = self._client.ask("is_acquiring")
+        if not isinstance(is_acquiring, bool):
+            raise ReplyError(self._client.name, f"'is_acquiring' was answered {is_acquiring!r}")
+        if is_acquiring:
             if now > self._deadline_s:
                 raise LinkTimeout(self._client.name, f"no data {now - self._start_s:.1f} s later")
             return False
@@ -299,9 +323,15 @@ class _Exposure:
 
     def _frames(self, result: Mapping[str, Any], content: bytes) -> NDArray[np.int32]:
         """Return the counts, (frames, pixels) where rows are binned, or (frames, rows, pixels)."""
-        counts = np.frombuffer(content, "<i4").astype(np.int32)
-        shape = tuple(int(size) for size in result["shape"])
-        if counts.size != int(np.prod(shape)) or shape[0] != self.settings.frames:
-            raise ReplyError(self._client.name, f"{shape} frames instead of {self.settings.frames}")
-        frames = counts.reshape(shape)
-        return frames.reshape(shape[0], -1) if self.settings.rows is not None else frames
+        camera, frames = self._client.open(), self.settings.frames
+        rows = camera["rows"] if self.settings.rows is None else 1
+        with self._client.understood("frames"):
+            counts = np.frombuffer(content, "<i4").astype(np.int32)
+            shape = tuple(int(size) for size in result["shape"])
+        expected = (frames, rows, camera["pixels"])
+        if shape != expected or counts.size != frames * rows * camera["pixels"]:
+            raise ReplyError(
+                self._client.name, f"{counts.size} counts of shape {shape} instead of {expected}"
+            )
+        series = counts.reshape(shape)
+        return series.reshape(frames, -1) if self.settings.rows is not None else series

@@ -8,12 +8,16 @@ __all__ = ["EIGHT_N_ONE", "SerialFormat"]
 
 @dataclass(frozen=True, slots=True)
 class SerialFormat:
-    """Baud rate, data bits, parity (N, E or O) and stop bits."""
+    """Baud rate, data bits, parity (N, E or O) and stop bits.
+
+    pulses_rts: the instrument wants to be woken by its RTS line when the port was opened.
+    """
 
     baud_rate: int = 9600
     data_bits: int = 8
     parity: str = "N"
     stop_bits: int = 1
+    pulses_rts: bool = False
 
     @classmethod
     def parse(cls, baud_rate: int, frame: str) -> "SerialFormat":

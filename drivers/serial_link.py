@@ -1,6 +1,7 @@
 """Instruments on a serial port."""
 
 import os
+from typing import TYPE_CHECKING
 
 from drivers.clock import RealClock
 from drivers.link import Framing
@@ -8,14 +9,18 @@ from drivers.serial_format import EIGHT_N_ONE, SerialFormat
 from drivers.serial_ports import device_of
 from drivers.stream_link import StreamLink
 
-__all__ = ["SerialLink", "refuse_others"]
+__all__ = ["SerialLink", "pulse_rts", "refuse_others"]
+
+if TYPE_CHECKING:
+    from serial import Serial
 
 REAL = RealClock()  # timeouts of the operating system are real time, whatever the clock
 
 SLICE_S = 0.02  # the port's own timeout, set once
 WRITE_TIMEOUT_S = 0.5
+DWELL_S = 0.05  # before and after the purge
 
-# They stay exclusive after a killed program, as long as their other end is open
+# They stay exclusive after a killed program, as long as their other end is open; no modem lines
 PSEUDO_TERMINALS = "/dev/pts/"
 
 
@@ -54,8 +59,12 @@ class SerialLink(StreamLink):
             )
         except _refusals() as error:
             raise OSError(f"{self._format}: {error}") from error
-        if os.name == "posix" and not os.path.realpath(device).startswith(PSEUDO_TERMINALS):
+        if os.path.realpath(device).startswith(PSEUDO_TERMINALS):
+            return
+        if os.name == "posix":
             refuse_others(self._port.fileno())
+        if self._format.pulses_rts:
+            pulse_rts(self._port)
 
     def _disconnect(self) -> None:
         self._port.close()
@@ -74,6 +83,16 @@ class SerialLink(StreamLink):
                     return arrived
             if REAL.now() >= deadline:
                 return b""
+
+
+def pulse_rts(port: "Serial") -> None:
+    """Wake what sleeps behind an FTDI adapter, and drop what was in the buffers before."""
+    port.rts = True
+    REAL.wait(DWELL_S)
+    port.reset_input_buffer()
+    port.reset_output_buffer()
+    REAL.wait(DWELL_S)
+    port.rts = False
 
 
 def _refusals() -> tuple[type[Exception], ...]:

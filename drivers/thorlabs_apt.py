@@ -7,8 +7,8 @@ Rules (APT communications protocol, issue 29; pylablib)
   leaves the line in doubt: then everything is drained, and the unit has to say who it is.
 - Noise between messages is skipped up to the next header that can be one.
 
-Drivers from Thorlabs pulse RTS and wait 50 ms before first use; a unit that stays silent after
-power-up may need that, which a pseudo-terminal can't show.
+- Before first use RTS is pulsed and the line purged, with 50 ms before and after (the protocol's
+  document; pylablib): SerialLink does, where the port has such a line.
 """
 
 import logging
@@ -21,7 +21,8 @@ import thorlabs_apt_protocol as apt
 from thorlabs_apt_protocol.parsing import id_to_func
 
 from drivers.clock import Clock
-from drivers.errors import LinkClosed, LinkError, LinkTimeout, ReplyError, StateError
+from drivers.errors import LinkClosed, LinkError, LinkTimeout, ReplyError
+from drivers.known_identity import KnownIdentity
 from drivers.link import Link
 from drivers.roles import Identity
 from drivers.serial_format import SerialFormat
@@ -39,7 +40,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 HOST, DEVICE, CHANNEL = 0x01, 0x50, 1
-SERIAL = SerialFormat(115200)
+SERIAL = SerialFormat(115200, pulses_rts=True)
 HEADER, HAS_DATA = 6, 0x80
 RETRIES = 3
 MAX_DRAINED = 1000
@@ -119,8 +120,7 @@ class AptClient:
         self.anomalies = 0
         self._link = link
         self._clock = clock
-        self._serial = serial
-        self._identity: Identity | None = None
+        self.known = KnownIdentity(name, serial)
         self._events: deque[dict[str, Any]] = deque(maxlen=MAX_DRAINED)
         self._suspect = False
         self._waits_for = 0
@@ -251,13 +251,7 @@ class AptClient:
     def _checked(self, found: Mapping[str, Any]) -> Identity:
         model = _text(found["model_number"])
         version = ".".join(str(part) for part in found["firmware_version"])
-        identity = Identity("Thorlabs", model, str(found["serial_number"]), version)
-        if self._serial not in ("", identity.serial):
-            raise StateError(self.name, f"serial number {identity.serial}, not {self._serial}")
-        if self._identity not in (None, identity):
-            raise StateError(self.name, f"{identity} answers where {self._identity} was before")
-        self._identity = identity
-        return identity
+        return self.known.meet(Identity("Thorlabs", model, str(found["serial_number"]), version))
 
     def _note_anomaly(self, what: str) -> None:
         self.anomalies += 1

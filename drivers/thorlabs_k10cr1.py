@@ -11,6 +11,7 @@ from math import isfinite
 import thorlabs_apt_protocol as apt
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_readings, confirmed_settings
 from drivers.errors import InstrumentError, LimitError, LinkTimeout, StateError
 from drivers.registry import register
 from drivers.roles import Identity, Reading, ReadingStatus, RotationStage, Setting
@@ -29,6 +30,7 @@ HOMED, COMPLETED = 0x0444, 0x0464
 STATUS, VELOCITY, BACKLASH = 0x0481, 0x0415, 0x043C
 MARGIN_S = 1.0  # beyond the time that a movement should take, before the stage is asked
 ASK_INTERVAL_S = 0.5
+NOT_HOMED = "not homed: its angles mean nothing yet"
 STOP_PROFILED = 2
 
 
@@ -93,9 +95,9 @@ class K10CR1Stage:
         if not (isfinite(angle_deg) and abs(angle_deg) <= MAX_ANGLE_DEG):
             raise LimitError(self.name, f"angle {angle_deg} deg: allowed +-{MAX_ANGLE_DEG} deg")
         self._require_rest()
-        here_deg = self._ask_angle_deg()
+        here_deg = self._read_angle().value
         if not self._is_homed:
-            raise StateError(self.name, "not homed: its angles mean nothing yet")
+            raise StateError(self.name, NOT_HOMED)
         self._client.forget_events()
         target = round(angle_deg * COUNTS_PER_DEG)
         self._client.tell(apt.mot_move_absolute(DEVICE, HOST, CHANNEL, target))
@@ -116,24 +118,11 @@ class K10CR1Stage:
 
     def read(self) -> Mapping[str, Reading]:
         """Read the mechanical angle, also while moving."""
-        angle_deg = self._ask_angle_deg()
-        status, note = ReadingStatus.OK, ""
-        if not self._is_homed:
-            status, note = ReadingStatus.FAULT, "not homed: its angles mean nothing yet"
-        return {"angle_deg": Reading(angle_deg, "deg", self._clock.now(), status, note)}
+        return {"angle_deg": self._read_angle()}
 
     def settings(self) -> Mapping[str, Setting]:
         """Read back what a power cycle or another program changes."""
-        self._ask_angle_deg()
-        client = self._client
-        motion = client.ask(apt.mot_req_velparams(DEVICE, HOST, CHANNEL), VELOCITY)
-        backlash = client.ask(apt.mot_req_genmoveparams(DEVICE, HOST, CHANNEL), BACKLASH)
-        return {
-            "is_homed": self._is_homed,
-            "speed_deg_per_s": round(motion["max_velocity"] / VELOCITY_PER_DEG, 4),
-            "acceleration_deg_per_s2": round(motion["acceleration"] / ACCELERATION_PER_DEG, 2),
-            "backlash_deg": round(backlash["backlash_distance"] / COUNTS_PER_DEG, 4),
-        }
+        return confirmed_settings(self.name, self._look_at_settings)
 
     def close(self) -> None:
         """Let go of the line; nothing moves."""
@@ -145,13 +134,25 @@ class K10CR1Stage:
 
     def check(self, target_deg: float | None) -> None:
         """Raise InstrumentError if the stage isn't homed, or doesn't stand at the target."""
-        angle_deg = self._ask_angle_deg()
+        angle_deg = self._read_angle().value
         if not self._is_homed:
             raise InstrumentError(self.name, "the reference was not found, or is lost")
         if target_deg is not None and abs(angle_deg - target_deg) > self._config.tolerance_deg:
             raise InstrumentError(
                 self.name, f"stands at {angle_deg:.4f} deg, not at {target_deg:.4f} deg"
             )
+
+    def _look_at_settings(self) -> Mapping[str, Setting]:
+        self._read_angle()
+        client = self._client
+        motion = client.ask(apt.mot_req_velparams(DEVICE, HOST, CHANNEL), VELOCITY)
+        backlash = client.ask(apt.mot_req_genmoveparams(DEVICE, HOST, CHANNEL), BACKLASH)
+        return {
+            "is_homed": self._is_homed,
+            "speed_deg_per_s": round(motion["max_velocity"] / VELOCITY_PER_DEG, 4),
+            "acceleration_deg_per_s2": round(motion["acceleration"] / ACCELERATION_PER_DEG, 2),
+            "backlash_deg": round(backlash["backlash_distance"] / COUNTS_PER_DEG, 4),
+        }
 
     def _require_rest(self) -> None:
         if self._movement is not None and not self._movement.is_done:
@@ -178,12 +179,21 @@ class K10CR1Stage:
     def _ask_status(self) -> Mapping[str, bool]:
         return self._client.ask(apt.mot_req_statusupdate(DEVICE, HOST, CHANNEL), STATUS)
 
-    def _ask_angle_deg(self) -> float:
-        found = self._ask_status()
-        if self._is_homed and not found["homed"] and not found["homing"]:
+    def _read_angle(self) -> Reading:
+        """Read the angle, and whether it means something."""
+        reading = confirmed_readings(self._look)["angle_deg"]
+        if self._is_homed and reading.note == NOT_HOMED:
             logger.warning("%s: the reference is lost, home it again", self.name)
-        self._is_homed = found["homed"]
-        return found["position"] / COUNTS_PER_DEG
+        self._is_homed = reading.is_good
+        return reading
+
+    def _look(self) -> Mapping[str, Reading]:
+        found, now = self._ask_status(), self._clock.now()
+        angle_deg = found["position"] / COUNTS_PER_DEG
+        if found["homed"]:
+            return {"angle_deg": Reading(angle_deg, "deg", now)}
+        note = "searching its reference" if found["homing"] else NOT_HOMED
+        return {"angle_deg": Reading(angle_deg, "deg", now, ReadingStatus.FAULT, note)}
 
 
 MOVING = ("moving_forward", "moving_reverse", "jogging_forward", "jogging_reverse", "homing")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import thorlabs_apt_protocol as apt
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_readings, confirmed_settings
 from drivers.errors import LimitError, LinkTimeout
 from drivers.registry import register
 from drivers.roles import Identity, Reading, ReadingStatus, Selector, Setting
@@ -88,7 +89,7 @@ class MFF101Selector:
             if now < next_ask_s:
                 return False
             next_ask_s = now + ASK_INTERVAL_S
-            if self.read_position() == position:
+            if all(self.read_position() == position for _ in range(2)):  # one may be garbled
                 return True
             if now > deadline_s:
                 raise LinkTimeout(self.name, f"not at {position!r} after {timeout_s} s")
@@ -107,17 +108,22 @@ class MFF101Selector:
 
     def read(self) -> Mapping[str, Reading]:
         """Read the number of the position, counted from 0."""
+        return confirmed_readings(self._look)
+
+    def settings(self) -> Mapping[str, Setting]:
+        """Read back where it stands, which a hand may change."""
+        return confirmed_settings(
+            self.name, lambda: {"position": self.read_position() or "between"}
+        )
+
+    def close(self) -> None:
+        """Let go of the line; nothing moves."""
+        self._client.close()
+
+    def _look(self) -> Mapping[str, Reading]:
         position, now = self.read_position(), self._clock.now()
         if position is None:
             reading = Reading(float("nan"), "", now, ReadingStatus.FAULT, "between its positions")
         else:
             reading = Reading(float(self.positions.index(position)), "", now, note=position)
         return {"position": reading}
-
-    def settings(self) -> Mapping[str, Setting]:
-        """Read back where it stands, which a hand may change."""
-        return {"position": self.read_position() or "between"}
-
-    def close(self) -> None:
-        """Let go of the line; nothing moves."""
-        self._client.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite, nan
 
 from drivers.clock import Clock
+from drivers.confirmed import confirmed_readings, confirmed_settings
 from drivers.errors import InstrumentError, LimitError
 from drivers.line import Line
 from drivers.link import Terminated
@@ -73,18 +74,7 @@ class PM100DMeter:
 
     def read_power(self) -> Reading:
         """Read the power at the sample in W; flagged where the meter can't be trusted."""
-        if self._line.ask("SYST:SENS:IDN?", SENSOR) == "no sensor":
-            return self._flagged("no sensor")
-        corrected_nm = self._number("SENS:CORR:WAV?")
-        wanted_nm = self._config.wavelength_nm
-        if wanted_nm is not None and abs(corrected_nm - wanted_nm) > SAME_NM:
-            return self._flagged(f"corrected for {corrected_nm:g} nm, not {wanted_nm:g} nm")
-        unit = self._line.ask("SENS:POW:UNIT?", UNIT)
-        value = self._number("MEAS:POW?")
-        if value > OVER_RANGE:
-            return self._flagged("power over range", ReadingStatus.OUT_OF_RANGE)
-        power_W = 1e-3 * 10.0 ** (value / 10.0) if unit == "DBM" else value
-        return Reading(power_W * self._config.factor, "W", self._clock.now())
+        return confirmed_readings(self._look)["laser_power_W"]
 
     def read(self) -> Mapping[str, Reading]:
         """Read the power."""
@@ -116,6 +106,30 @@ class PM100DMeter:
 
     def settings(self) -> Mapping[str, Setting]:
         """Read back what a power cycle or a knob changes."""
+        return confirmed_settings(self.name, self._look_at_settings)
+
+    def close(self) -> None:
+        """Let go of the line."""
+        self._line.close()
+
+    def _look(self) -> Mapping[str, Reading]:
+        return {"laser_power_W": self._measure()}
+
+    def _measure(self) -> Reading:
+        if self._line.ask("SYST:SENS:IDN?", SENSOR) == "no sensor":
+            return self._flagged("no sensor")
+        corrected_nm = self._number("SENS:CORR:WAV?")
+        wanted_nm = self._config.wavelength_nm
+        if wanted_nm is not None and abs(corrected_nm - wanted_nm) > SAME_NM:
+            return self._flagged(f"corrected for {corrected_nm:g} nm, not {wanted_nm:g} nm")
+        unit = self._line.ask("SENS:POW:UNIT?", UNIT)
+        value = self._number("MEAS:POW?")
+        if value > OVER_RANGE:
+            return self._flagged("power over range", ReadingStatus.OUT_OF_RANGE)
+        power_W = 1e-3 * 10.0 ** (value / 10.0) if unit == "DBM" else value
+        return Reading(power_W * self._config.factor, "W", self._clock.now())
+
+    def _look_at_settings(self) -> Mapping[str, Setting]:
         return {
             "sensor": self._line.ask("SYST:SENS:IDN?", SENSOR),
             "wavelength_nm": self._number("SENS:CORR:WAV?"),
@@ -123,10 +137,6 @@ class PM100DMeter:
             "unit": self._line.ask("SENS:POW:UNIT?", UNIT),
             "averages": self._number("SENS:AVER:COUN?"),
         }
-
-    def close(self) -> None:
-        """Let go of the line."""
-        self._line.close()
 
     def _number(self, question: str) -> float:
         return float(self._line.ask(question, NUMBER))

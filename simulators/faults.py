@@ -223,7 +223,7 @@ class Line:
 
     def _strike(self, request: bytes) -> _Strike | None:
         found: _Strike | None = None
-        for verb in (*self.core.verbs(request), ANY_VERB):
+        for verb in dict.fromkeys((*self.core.verbs(request), ANY_VERB)):
             self._counts[verb] += 1
             nth = self._counts[verb]
             fault = self._faults.find(self.device, verb, nth)

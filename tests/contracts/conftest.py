@@ -381,6 +381,14 @@ class Bench:
             self.served.stop()
             self.served = None
 
+    def framed(self, message: bytes) -> bytes | None:
+        """Return what the framing makes of a message with its end, None if that is no reply."""
+        for end in (b"", b"\r\n", b"\r", b">", b"\r\nOK\r\n", b" ok\r\n"):
+            reply = self.kind.framing.split(bytearray(message + end))
+            if reply is not None:
+                return reply
+        return None
+
     def finish(self, status: Any) -> None:
         """Wait until the action is done, and raise what went wrong with it."""
         for _ in range(PATIENCE):

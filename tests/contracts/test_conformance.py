@@ -138,7 +138,7 @@ def test_garbage_becomes_our_error(stand, simulated_model, garbage):
     bench = stand(simulated_model)
     device = bench.connect()
     device.identify()
-    framed = in_frame(bench.kind.framing, garbage)
+    framed = bench.framed(garbage)
     bench.wire.arrive = lambda reply: (0.0, framed)
 
     with pytest.raises(DeviceError) as caught:
@@ -146,15 +146,6 @@ def test_garbage_becomes_our_error(stand, simulated_model, garbage):
 
     assert caught.value.device == simulated_model
     assert str(caught.value).startswith(f"{simulated_model}: ")
-
-
-def in_frame(framing: Any, garbage: bytes) -> bytes | None:
-    """Return the garbage as a complete reply; None where no such reply can be."""
-    for end in (b"", b"\r\n", b"\r", b">", b"\r\nOK\r\n", b" ok\r\n"):
-        reply = framing.split(bytearray(garbage + end))
-        if reply is not None:
-            return reply
-    return None
 
 
 def read_all(bench, device):

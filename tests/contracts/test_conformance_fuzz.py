@@ -1,13 +1,16 @@
 """Random and mutated bytes into every simulator core, and as replies into every driver.
 
 What goes in is mutated from what really was said on that line. Nothing but our own errors comes
-out, nothing hangs, nothing grows.
+out, nothing hangs (the time limit of the test), nothing grows: neither the containers of a core nor
+the memory that Python has given out, once the first tenth of the strings has filled what is kept.
 """
 
+import logging
 import os
 import random
+import tracemalloc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -30,6 +33,7 @@ NASTY = (
     b"9" * 40,
 )
 LARGEST = 4000  # entries in all containers of one core
+MOST_BYTES = 4_000_000  # more than after a tenth of the strings
 
 
 def seeded(name: str) -> random.Random:
@@ -68,19 +72,53 @@ def spoken(stand: Callable, name: str) -> tuple[list[bytes], list[bytes]]:
     return list(dict.fromkeys(bench.wire.sent)), list(dict.fromkeys(bench.wire.received))
 
 
+class Memory:
+    """What Python has given out since a tenth of the strings."""
+
+    def __init__(self, strings: int) -> None:
+        self.grown = 0
+        self._first, self._before = strings // 10, 0
+        tracemalloc.start()
+
+    def look(self, number: int) -> None:
+        if number == self._first:
+            self._before = tracemalloc.get_traced_memory()[0]
+        elif number > self._first and number % 500 == 0:
+            self.grown = max(self.grown, tracemalloc.get_traced_memory()[0] - self._before)
+
+    def close(self) -> None:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def memory() -> Iterator[Callable[[int], Memory]]:
+    made: list[Memory] = []
+    logging.disable()  # pytest keeps every record
+
+    def make(strings: int) -> Memory:
+        made.append(Memory(strings))
+        return made[-1]
+
+    yield make
+    logging.disable(logging.NOTSET)
+    for each in made:
+        each.close()
+
+
 def size_of(core: object) -> int:
     containers = (dict, list, set, bytearray, deque)
     return sum(len(each) for each in vars(core).values() if isinstance(each, containers))
 
 
-def fuzz_core(stand: Callable, name: str, strings: int) -> None:
+def fuzz_core(stand: Callable, name: str, seed: int, strings: int, memory: Memory) -> None:
     requests, _ = spoken(stand, name)
-    chance, bench = seeded(f"core {name}"), stand(name)
+    chance, bench = seeded(f"core {name} {seed}"), stand(name)
     line, now, before = bench.setup.line(bench.stand.port), 0.0, size_of(bench.core)
     for number in range(strings):
         line.receive(mutated(chance.choice(requests), chance), now)
         now += chance.choice((0.0, 0.001, 0.02, 0.1))
         line.transmit(now)
+        memory.look(number)
         if number % 100 == 0:
             assert size_of(bench.core) - before < LARGEST
     line.transmit(now + 1000.0)
@@ -90,10 +128,10 @@ def fuzz_core(stand: Callable, name: str, strings: int) -> None:
     assert due is None or due > now + 1060.0
 
 
-def fuzz_driver(stand: Callable, name: str, strings: int) -> int:
+def fuzz_driver(stand: Callable, name: str, seed: int, strings: int, memory: Memory) -> int:
     """Feed replies that were mutated as the framing would cut them; return how many."""
     _, replies = spoken(stand, name)
-    chance, bench = seeded(f"driver {name}"), stand(name)
+    chance, bench = seeded(f"driver {name} {seed}"), stand(name)
     device = bench.connect()
     device.identify()
     fed = 0
@@ -103,8 +141,11 @@ def fuzz_driver(stand: Callable, name: str, strings: int) -> int:
         if chance.random() < 0.3:
             return 0.0, reply
         fed += 1
+        memory.look(fed)
+        bench.wire.sent.clear()
+        bench.wire.received.clear()
         source = reply if chance.random() < 0.7 else chance.choice(replies)
-        return 0.0, framed(bench, mutated(source, chance))
+        return 0.0, bench.framed(mutated(source, chance))
 
     bench.wire.arrive = spoil
     rounds = 0
@@ -125,30 +166,39 @@ def fuzz_driver(stand: Callable, name: str, strings: int) -> int:
     return fed
 
 
-def framed(bench, message: bytes) -> bytes | None:
-    """Return what the framing makes of a message with its end; None where nothing is complete."""
-    for end in (b"", b"\r\n", b">", b"\r\nOK\r\n", b" ok\r\n"):
-        reply = bench.kind.framing.split(bytearray(message + end))
-        if reply is not None:
-            return reply
-    return None
+def test_no_core_raises_hangs_or_grows(stand, simulated_model, commit_seed, memory):
+    used = memory(SHORT)
+
+    fuzz_core(stand, simulated_model, commit_seed, SHORT, used)
+
+    assert used.grown < MOST_BYTES
 
 
-def test_no_core_raises_hangs_or_grows(stand, simulated_model):
-    fuzz_core(stand, simulated_model, SHORT)
+def test_no_reply_is_more_than_our_error(stand, simulated_model, commit_seed, memory):
+    used = memory(SHORT)
 
-
-def test_no_reply_is_more_than_our_error(stand, simulated_model):
-    assert fuzz_driver(stand, simulated_model, SHORT) >= SHORT
-
-
-@pytest.mark.campaign
-@pytest.mark.timeout(1800)
-def test_campaign_into_the_core(stand, simulated_model):
-    fuzz_core(stand, simulated_model, CAMPAIGN)
+    assert fuzz_driver(stand, simulated_model, commit_seed, SHORT, used) >= SHORT
+    assert used.grown < MOST_BYTES
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(1800)
-def test_campaign_into_the_driver(stand, simulated_model):
-    assert fuzz_driver(stand, simulated_model, CAMPAIGN) >= CAMPAIGN
+def test_campaign_into_the_core(stand, simulated_model, commit_seed, memory):
+    used = memory(CAMPAIGN)
+
+    fuzz_core(stand, simulated_model, commit_seed, CAMPAIGN, used)
+    print(f"{simulated_model} core: {CAMPAIGN} strings, {used.grown / 1000:.0f} kB more")
+
+    assert used.grown < MOST_BYTES
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1800)
+def test_campaign_into_the_driver(stand, simulated_model, commit_seed, memory):
+    used = memory(CAMPAIGN)
+
+    fed = fuzz_driver(stand, simulated_model, commit_seed, CAMPAIGN, used)
+    print(f"{simulated_model} replies: {fed} strings, {used.grown / 1000:.0f} kB more")
+
+    assert fed >= CAMPAIGN
+    assert used.grown < MOST_BYTES

@@ -17,8 +17,13 @@ from simulators.truth import Truth
 STAGE = ("0in", "0IN0E11400517202417000168" + "00023000")
 SHUTTER = ("1in", "1IN06106002182024" + "1700001F00000001")
 HOME = ("0ho0", "0PO00000000")
-AT_ZERO = ("0gp", "0PO00000000")
+AT_ZERO = 2 * (("0gp", "0PO00000000"),)  # where it stands is asked twice, like all that decides
+HOMED = (STAGE, STAGE, HOME, *AT_ZERO)
 TURN = 143360
+
+
+def found_at(packet):
+    return 2 * ((f"{packet[0]}gp", packet),)
 
 
 def po(pulses, address="0"):
@@ -108,7 +113,7 @@ def test_another_serial_number_is_refused(stage):
 
 
 def test_nothing_turns_before_homing(stage):
-    device, _ = stage(("0gp", po(5000)), STAGE)
+    device, _ = stage(*found_at(po(5000)), STAGE, STAGE)
 
     with pytest.raises(StateError, match="not homed"):
         device.set(30.0)
@@ -122,7 +127,7 @@ def test_an_angle_that_is_none_never_reaches_the_wire(stage, angle_deg):
 
 def test_pulses_are_rounded_not_truncated(stage):
     # 30 deg are 11946.67 pulses: truncated they are 29.998 deg
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00002EAB", po(11947)))
+    device, _ = stage(*HOMED, ("0mr00002EAB", po(11947)))
     home(device)
 
     finish(device.set(30.0))
@@ -130,9 +135,7 @@ def test_pulses_are_rounded_not_truncated(stage):
 
 def test_a_target_below_zero_is_reached_from_above_and_not_round_the_other_way(stage):
     back = po(-1991)
-    device, _ = stage(
-        STAGE, HOME, AT_ZERO, ("0mrFFFFF839", back), ("0gp", back), ("0gp", po(TURN - 1991))
-    )
+    device, _ = stage(*HOMED, ("0mrFFFFF839", back), *found_at(back), *found_at(po(TURN - 1991)))
     home(device)
 
     finish(device.set(-5.0))
@@ -142,7 +145,7 @@ def test_a_target_below_zero_is_reached_from_above_and_not_round_the_other_way(s
 
 
 def test_a_move_takes_its_time_and_says_busy_on_the_way(stage):
-    device, link = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", None))
+    device, link = stage(*HOMED, ("0mr00011800", None))
     home(device)
 
     status = device.set(180.0)
@@ -165,7 +168,7 @@ def test_a_move_takes_its_time_and_says_busy_on_the_way(stage):
     ],
 )
 def test_a_move_that_fails_says_why(stage, packet, text):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", packet))
+    device, _ = stage(*HOMED, ("0mr00011800", packet))
     home(device)
     status = device.set(180.0)
 
@@ -175,7 +178,7 @@ def test_a_move_that_fails_says_why(stage, packet, text):
 
 
 def test_a_move_that_ends_beside_its_target_is_an_error(stage):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", po(71600)))  # 0.2 deg off
+    device, _ = stage(*HOMED, ("0mr00011800", po(71600)))  # 0.2 deg off
     home(device)
     status = device.set(180.0)
 
@@ -185,7 +188,7 @@ def test_a_move_that_ends_beside_its_target_is_an_error(stage):
 
 
 def test_a_lost_answer_is_replaced_by_the_position(stage, clock):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", None), ("0gp", po(71680)))
+    device, _ = stage(*HOMED, ("0mr00011800", None), *found_at(po(71680)))
     home(device)
     status = device.set(180.0)
     clock.wait(7.0)
@@ -194,7 +197,7 @@ def test_a_lost_answer_is_replaced_by_the_position(stage, clock):
 
 
 def test_a_stall_without_answer_is_an_error_after_the_time_of_the_move(stage, clock):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", None), ("0gp", po(100)))
+    device, _ = stage(*HOMED, ("0mr00011800", None), *found_at(po(100)))
     home(device)
     status = device.set(180.0)
     clock.wait(6.7)
@@ -207,7 +210,7 @@ def test_a_stall_without_answer_is_an_error_after_the_time_of_the_move(stage, cl
 
 
 def test_a_move_that_ends_elsewhere_makes_the_reference_doubtful(stage):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", po(20000)))
+    device, _ = stage(*HOMED, ("0mr00011800", po(20000)))
     home(device)
     status = device.set(180.0)
     assert status.poll()
@@ -217,9 +220,7 @@ def test_a_move_that_ends_elsewhere_makes_the_reference_doubtful(stage):
 
 def test_a_move_that_was_never_answered_does_not_trust_a_count_of_zero(stage, clock):
     turn_back = ("0mrFFFEE800", None)  # 180 deg back to 0: on the way it may have lost power
-    device, _ = stage(
-        STAGE, HOME, AT_ZERO, ("0mr00011800", po(71680)), ("0gp", po(71680)), turn_back, AT_ZERO
-    )
+    device, _ = stage(*HOMED, ("0mr00011800", po(71680)), *found_at(po(71680)), turn_back, *AT_ZERO)
     home(device)
     finish(device.set(180.0))
     clock.wait(1.0)
@@ -233,7 +234,7 @@ def test_a_move_that_was_never_answered_does_not_trust_a_count_of_zero(stage, cl
 
 
 def test_nonsense_for_an_answer_is_an_error(stage):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", "0PO0001180"))
+    device, _ = stage(*HOMED, ("0mr00011800", "0PO0001180"))
     home(device)
     status = device.set(180.0)
 
@@ -243,7 +244,7 @@ def test_nonsense_for_an_answer_is_an_error(stage):
 
 
 def test_homing_that_never_answers_is_an_error(stage, clock):
-    device, _ = stage(STAGE, ("0ho0", None))
+    device, _ = stage(STAGE, STAGE, ("0ho0", None))
     status = device.home()
     clock.wait(10.1)
 
@@ -255,7 +256,7 @@ def test_homing_that_never_answers_is_an_error(stage, clock):
 
 def test_a_stage_that_is_elsewhere_than_it_was_left_has_lost_its_reference(stage, clock):
     target = po(71680)
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", target), ("0gp", po(0)), ("0gp", po(0)))
+    device, _ = stage(*HOMED, ("0mr00011800", target), *found_at(po(0)), *found_at(po(0)))
     home(device)
     finish(device.set(180.0))
     clock.wait(1.0)
@@ -266,7 +267,7 @@ def test_a_stage_that_is_elsewhere_than_it_was_left_has_lost_its_reference(stage
 
 
 def test_a_stage_that_was_turned_with_the_handset_keeps_its_reference(stage):
-    device, link = stage(STAGE, HOME, AT_ZERO, ("0mr00002EAB", po(11947)), ("0gp", po(17920)))
+    device, link = stage(*HOMED, ("0mr00002EAB", po(11947)), *found_at(po(17920)))
     home(device)
     finish(device.set(30.0))
     link.replies += [b"0BS01", b"0BO00004600"]
@@ -277,7 +278,7 @@ def test_a_stage_that_was_turned_with_the_handset_keeps_its_reference(stage):
 
 
 def test_a_second_move_must_wait_for_the_first(stage):
-    device, _ = stage(STAGE, HOME, AT_ZERO, ("0mr00011800", None))
+    device, _ = stage(*HOMED, ("0mr00011800", None))
     home(device)
     device.set(180.0)
 
@@ -287,9 +288,7 @@ def test_a_second_move_must_wait_for_the_first(stage):
 
 
 def test_a_stopped_move_fails_and_the_stage_is_found_where_it_stopped(stage):
-    device, _ = stage(
-        STAGE, HOME, AT_ZERO, ("0mr00011800", None), ("0st", po(35840)), ("0gp", po(35840))
-    )
+    device, _ = stage(*HOMED, ("0mr00011800", None), ("0st", po(35840)), *found_at(po(35840)))
     home(device)
     status = device.set(180.0)
 
@@ -366,7 +365,7 @@ def test_an_address_is_one_upper_case_hex_digit(bus, address):
 
 
 def test_the_answer_of_the_shutter_says_where_it_stands(shutter):
-    device, _ = shutter(SHUTTER, ("1fw", po(31, "1")), ("1gp", po(31, "1")))
+    device, _ = shutter(SHUTTER, SHUTTER, ("1fw", po(31, "1")), *found_at(po(31, "1")))
 
     finish(device.set(True))
 
@@ -376,8 +375,9 @@ def test_the_answer_of_the_shutter_says_where_it_stands(shutter):
 def test_which_end_is_open_is_the_station_s_choice(shutter):
     device, _ = shutter(
         SHUTTER,
+        SHUTTER,
         ("1bw", po(0, "1")),
-        ("1gp", po(0, "1")),
+        *found_at(po(0, "1")),
         open_is_forward=False,
     )
 
@@ -387,7 +387,7 @@ def test_which_end_is_open_is_the_station_s_choice(shutter):
 
 
 def test_a_shutter_that_did_not_close_is_an_error(shutter):
-    device, _ = shutter(SHUTTER, ("1bw", po(31, "1")))
+    device, _ = shutter(SHUTTER, SHUTTER, ("1bw", po(31, "1")))
     status = device.set(False)
 
     assert status.poll()
@@ -396,7 +396,7 @@ def test_a_shutter_that_did_not_close_is_an_error(shutter):
 
 
 def test_a_shutter_that_slides_back_is_found_open(shutter):
-    device, _ = shutter(SHUTTER, ("1bw", po(0, "1")), ("1gp", po(31, "1")))
+    device, _ = shutter(SHUTTER, SHUTTER, ("1bw", po(0, "1")), *found_at(po(31, "1")))
 
     finish(device.set(False))
 
@@ -404,14 +404,14 @@ def test_a_shutter_that_slides_back_is_found_open(shutter):
 
 
 def test_between_its_ends_a_shutter_is_neither_open_nor_closed(shutter):
-    reading = shutter(("1gp", po(12, "1")), SHUTTER)[0].read()["is_open"]
+    reading = shutter(*found_at(po(12, "1")), SHUTTER, SHUTTER)[0].read()["is_open"]
 
     assert not reading.is_good
     assert "at 12" in reading.note
 
 
 def test_a_shutter_can_be_closed_while_it_opens(shutter):
-    device, link = shutter(SHUTTER, ("1fw", None), ("1bw", po(0, "1")))
+    device, link = shutter(SHUTTER, SHUTTER, ("1fw", None), ("1bw", po(0, "1")))
     opening = device.set(True)
     assert not opening.poll()
     link.replies.append(po(31, "1").encode())

@@ -190,7 +190,7 @@ def test_a_serial_number_that_is_another_s_is_refused(server):
     client, _ = server(ccd_list=devices)
 
     assert IclModule("ccd", client, "ccd", 0, "2244").identify().serial == "2244"
-    with pytest.raises(InstrumentError, match="serial number 2244, not 2245"):
+    with pytest.raises(StateError, match="serial number 2244, not 2245"):
         IclModule("ccd", client, "ccd", 0, "2245").identify()
 
 

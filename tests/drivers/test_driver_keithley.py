@@ -16,8 +16,8 @@ from simulators.truth import Truth
 
 IDN = ("*IDN?", "KEITHLEY INSTRUMENTS INC.,MODEL 2410,1402736,C34 Sep 21 2016 15:30:00/A02  /J/K")
 NO_ERROR = (":SYST:ERR?", '0,"No error"')
-OFF, ON = (":OUTP?", "0"), (":OUTP?", "1")
-READ = ":READ?;:SENS:CURR:PROT:TRIP?"
+OFF, ON = (":OUTP?;:OUTP?", "0;0"), (":OUTP?;:OUTP?", "1;1")
+READ = ":READ?;:SENS:CURR:PROT:TRIP?;:FETC?;:SENS:CURR:PROT:TRIP?"
 SETTINGS = (
     ":SOUR:FUNC?;:SOUR:VOLT:MODE?;:OUTP:SMOD?;:SOUR:VOLT:RANG?;:SOUR:VOLT:RANG:AUTO?;"
     ":SOUR:VOLT:PROT?"
@@ -26,6 +26,11 @@ MORE_SETTINGS = (
     ":SENS:CURR:PROT?;:SENS:CURR:RANG?;:SENS:CURR:RANG:AUTO?;:OUTP:INT:STAT?;:OUTP?;"
     ":SOUR:VOLT:LEV?;:FORM:ELEM?"
 )
+
+
+def twice(question, answer):
+    """What is asked twice in one message and answered twice, as what decides something is."""
+    return f"{question};{question}", f"{answer};{answer}"
 
 
 # The dialect
@@ -200,8 +205,8 @@ def configuration(
         (":ARM:COUN 1", None),
         (":TRIG:COUN 1", None),
         NO_ERROR,
-        (SETTINGS, settings_answer),
-        (
+        twice(SETTINGS, settings_answer),
+        twice(
             MORE_SETTINGS,
             "+1.000000E-05;+1.050000E-05;0;1;0;+0.000000E+00;VOLT,CURR,RES,TIME,STAT",
         ),
@@ -311,9 +316,9 @@ def test_a_level_whose_reply_is_lost_is_not_sent_again(supply):
 
 def test_what_an_earlier_run_left_can_only_be_brought_down(supply):
     device = supply(
-        (":SOUR:VOLT:LEV?", "+3.000000E+02"),
+        twice(":SOUR:VOLT:LEV?", "+3.000000E+02"),
         set_level("299.000000"),
-        (":SOUR:VOLT:LEV?", "+2.990000E+02"),
+        twice(":SOUR:VOLT:LEV?", "+2.990000E+02"),
     )
     device.set_level(299.0)
 
@@ -369,7 +374,7 @@ def test_nothing_is_shown_while_the_output_is_off(supply):
 def test_a_measurement_has_voltage_current_and_compliance(supply, clock):
     answer = "+8.000206E+00,-1.050000E-09,+9.910000E+37,+7.282600E+01,+2.150400E+04;1"
 
-    found = supply(ON, (READ, answer)).measure()
+    found = supply(ON, (READ, f"{answer};{answer}")).measure()
 
     assert (found.voltage_V, found.current_A, found.in_compliance) == (8.000206, -1.05e-9, True)
 
@@ -378,13 +383,13 @@ def test_not_a_number_is_no_measurement(supply):
     answer = "+9.910000E+37,+9.910000E+37,+9.910000E+37,+7.282600E+01,+2.150400E+04;0"
 
     with pytest.raises(ReplyError, match="not-a-number"):
-        supply(ON, (READ, answer)).measure()
+        supply(ON, (READ, f"{answer};{answer}")).measure()
 
 
 def test_over_voltage_is_a_fault_of_the_reading(supply):
     answer = "+2.100000E+01,+1.000000E-09,+9.910000E+37,+7.282600E+01,+1.600000E+01;0"
 
-    reading = supply(ON, ON, (READ, answer)).read()["voltage_V"]
+    reading = supply(ON, ON, (READ, f"{answer};{answer}")).read()["voltage_V"]
 
     assert reading.status is ReadingStatus.FAULT
 

@@ -90,7 +90,7 @@ def test_what_is_no_reading_is_refused(text):
 
 def test_a_level_is_sent_with_all_digits_and_read_back_in_the_same_message(supply):
     device = supply(
-        (":SOUR:VOLT:LEV?", "1.100000E+03"),
+        (":SOUR:VOLT:LEV?;:SOUR:VOLT:LEV?", "1.100000E+03;1.100000E+03"),
         (
             ":SOUR:VOLT:LEV 1099.999600;:SOUR:VOLT:LEV?;:SYST:ERR?",
             f"1.100000E+03;{NO_ERROR}",
@@ -103,7 +103,7 @@ def test_a_level_is_sent_with_all_digits_and_read_back_in_the_same_message(suppl
 def test_an_error_of_the_instrument_is_raised_with_its_time(supply):
     error = '-222,"Parameter data out of range;1;2026/05/06 12:57:04.484"'
     device = supply(
-        (":SOUR:VOLT:LEV?", "5.0"),
+        (":SOUR:VOLT:LEV?;:SOUR:VOLT:LEV?", "5.0;5.0"),
         (":SOUR:VOLT:LEV 5.000000;:SOUR:VOLT:LEV?;:SYST:ERR?", f"5.0;{error}"),
         (":SYST:ERR?", NO_ERROR),
     )
@@ -113,14 +113,14 @@ def test_an_error_of_the_instrument_is_raised_with_its_time(supply):
 
 
 def test_a_reading_with_the_output_off_is_no_measurement(supply):
-    device = supply((READ, "4.9E-04,2.2E-11;0;0;0"))
+    device = supply((READ, "4.9E-04,2.2E-11;0;0;0;4.9E-04,2.2E-11;0;0;0"))
 
     with pytest.raises(StateError, match="off"):
         device.measure()
 
 
 def test_not_a_number_is_no_measurement(supply):
-    device = supply((READ, "9.91E+37,2.2E-11;0;0;1"))
+    device = supply((READ, "9.91E+37,2.2E-11;0;0;1;9.91E+37,2.2E-11;0;0;1"))
 
     with pytest.raises(ReplyError, match="not-a-number"):
         device.measure()

@@ -14,7 +14,18 @@ from simulators.setup import SimulatedSetup, SimulatorSettings
 from simulators.truth import Truth
 
 IDN = ("*IDN?", "LSCI,MODEL336,LSA24K7/2136045,2.9")
-READY = ("OUTMODE? 1;INTYPE? A;RANGE? 1;HTRST? 1", "1,1,0;3,1,0,1,1;2;0")
+
+
+def twice(question, answer):
+    """What is asked twice in one message and answered twice, as what decides something is."""
+    return f"{question};{question}", f"{answer};{answer}"
+
+
+def loop(answer="1,1,0;3,1,0,1,1;2", heater="0"):
+    return twice("OUTMODE? 1;INTYPE? A;RANGE? 1", answer), ("HTRST? 1", heater)
+
+
+READY = loop()
 
 
 @pytest.fixture
@@ -36,7 +47,7 @@ def test_connecting_sends_nothing(controller):
 
 
 def test_a_temperature_is_read_together_with_its_status(controller, clock):
-    reading = controller(("KRDG? A;RDGST? A", "+077.350;000")).read_temperature()
+    reading = controller(twice("KRDG? A;RDGST? A", "+077.350;000")).read_temperature()
 
     assert (reading.value, reading.unit, reading.status) == (77.35, "K", ReadingStatus.OK)
 
@@ -53,7 +64,7 @@ def test_a_temperature_is_read_together_with_its_status(controller, clock):
     ],
 )
 def test_an_overrange_that_reads_zero_kelvin_is_no_temperature(controller, bits, status, note):
-    device = controller(("KRDG? B;RDGST? B", f"+000.000;{bits:03d}"))
+    device = controller(twice("KRDG? B;RDGST? B", f"+000.000;{bits:03d}"))
 
     reading = device.read_sample_temperature()
 
@@ -65,7 +76,7 @@ def test_an_overrange_that_reads_zero_kelvin_is_no_temperature(controller, bits,
 def test_all_channels_are_read_in_one_message(controller):
     question = "KRDG? A;RDGST? A;KRDG? B;RDGST? B;HTR? 1;HTRST? 1"
 
-    found = controller((question, "+010.001;000;+009.750;000;+023.4;0")).read()
+    found = controller(twice(question, "+010.001;000;+009.750;000;+023.4;0")).read()
 
     assert {name: reading.value for name, reading in found.items()} == {
         "temperature_K": 10.001,
@@ -78,7 +89,7 @@ def test_a_setpoint_is_sent_with_ramp_and_range_between_two_looks_at_the_event_r
     controller, clock
 ):
     device = controller(
-        READY,
+        *READY,
         sent("RAMP 1,1,2.000;SETP 1,25.500;RANGE 1,2"),
         ("RAMPST? 1;SETP? 1", "1;+025.500"),
         ("RAMPST? 1;SETP? 1", "0;+025.500"),
@@ -98,7 +109,7 @@ def test_a_setpoint_is_sent_with_ramp_and_range_between_two_looks_at_the_event_r
 def test_the_pid_of_the_zone_goes_before_the_setpoint(controller, clock):
     zones = ((10.0, 20.0, 200.0, 0.0), (inf, 50.0, 20.0, 5.0))
     device = controller(
-        READY,
+        *READY,
         sent("PID 1,50.0,20.0,5;RAMP 1,0,0.000;SETP 1,100.000;RANGE 1,3"),
         pid_zones=zones,
     )
@@ -113,7 +124,7 @@ def test_pid_zones_must_ascend():
 
 def test_the_old_setpoint_read_early_is_waited_out(controller, clock):
     device = controller(
-        READY,
+        *READY,
         sent("RAMP 1,0,0.000;SETP 1,25.500;RANGE 1,2"),
         ("RAMPST? 1;SETP? 1", "0;+010.000"),
         ("RAMPST? 1;SETP? 1", "0;+025.500"),
@@ -128,7 +139,7 @@ def test_the_old_setpoint_read_early_is_waited_out(controller, clock):
 
 def test_a_working_setpoint_during_a_ramp_is_no_error(controller, clock):
     device = controller(
-        READY,
+        *READY,
         sent("RAMP 1,1,2.000;SETP 1,25.500;RANGE 1,2"),
         ("RAMPST? 1;SETP? 1", "1;+011.250"),
         ("RAMPST? 1;SETP? 1", "0;+025.500"),
@@ -145,7 +156,7 @@ def test_a_working_setpoint_during_a_ramp_is_no_error(controller, clock):
 
 def test_a_setpoint_that_was_not_taken_is_an_error(controller, clock):
     device = controller(
-        READY,
+        *READY,
         sent("RAMP 1,0,0.000;SETP 1,25.500;RANGE 1,2"),
         ("RAMPST? 1;SETP? 1", "0;+010.000"),
     )
@@ -159,7 +170,7 @@ def test_a_setpoint_that_was_not_taken_is_an_error(controller, clock):
 
 
 def test_a_setpoint_that_is_superseded_fails(controller):
-    script = READY, sent("RAMP 1,0,0.000;SETP 1,25.500;RANGE 1,2")
+    script = *READY, sent("RAMP 1,0,0.000;SETP 1,25.500;RANGE 1,2")
     device = controller(*script, *script)
 
     first = device.set(25.5)
@@ -172,8 +183,8 @@ def test_a_setpoint_that_is_superseded_fails(controller):
 
 def test_after_the_heater_was_off_the_ramp_begins_at_the_measured_temperature(controller):
     device = controller(
-        ("OUTMODE? 1;INTYPE? A;RANGE? 1;HTRST? 1", "1,1,0;3,1,0,1,1;0;0"),
-        ("KRDG? A;RDGST? A", "+005.123;000"),
+        *loop("1,1,0;3,1,0,1,1;0"),
+        twice("KRDG? A;RDGST? A", "+005.123;000"),
         sent("RAMP 1,0,2.000;SETP 1,5.123"),
         ("SETP? 1", "+005.123"),
         sent("RAMP 1,1,2.000;SETP 1,25.500;RANGE 1,2"),
@@ -192,26 +203,28 @@ def test_a_setpoint_outside_the_limit_never_reaches_the_wire(controller, tempera
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ("0,1,0;3,1,0,1,1;2;0", r"output 1 is in mode 0 on input 1, expected mode 1"),
-        ("1,2,0;3,1,0,1,1;2;0", r"on input 2, expected mode 1 \(closed loop\) on input A"),
-        ("1,1,0;3,1,0,1,2;2;0", "does not control in kelvin"),
+        ("0,1,0;3,1,0,1,1;2", r"output 1 is in mode 0 on input 1, expected mode 1"),
+        ("1,2,0;3,1,0,1,1;2", r"on input 2, expected mode 1 \(closed loop\) on input A"),
+        ("1,1,0;3,1,0,1,2;2", "does not control in kelvin"),
     ],
 )
 def test_an_output_that_can_t_regulate_is_named(controller, answer, message):
     with pytest.raises(StateError, match=message):
-        controller((READY[0], answer)).set(25.5)
+        controller(loop(answer)[0]).set(25.5)
 
 
 @pytest.mark.parametrize(("code", "fault"), [(1, "heater open"), (2, "heater short")])
 def test_a_faulty_heater_is_an_error(controller, code, fault):
     with pytest.raises(InstrumentError, match=fault):
-        controller((READY[0], f"1,1,0;3,1,0,1,1;2;{code}")).set(25.5)
+        controller(*loop(heater=f"{code}")).set(25.5)
 
 
 def test_a_heater_fault_that_reading_clears_is_remembered(controller):
     question = "KRDG? A;RDGST? A;KRDG? B;RDGST? B;HTR? 1;HTRST? 1"
     readings = "+010.001;000;+009.750;000;+000.0;"
-    device = controller((question, f"{readings}1"), (question, f"{readings}0"))
+    device = controller(
+        (f"{question};{question}", f"{readings}1;{readings}0"), twice(question, f"{readings}0")
+    )
 
     first, second = device.read(), device.read()
 
@@ -223,9 +236,9 @@ def test_a_heater_fault_that_reading_clears_is_remembered(controller):
 def test_an_error_left_by_somebody_else_is_not_blamed_on_an_innocent_command(controller, caplog):
     device = controller(
         ("*ESR?;RANGE 1,0;RANGE 2,0;RANGE 3,0;RANGE 4,0;*ESR?", "032;000"),
-        ("RANGE? 1;RANGE? 2;RANGE? 3;RANGE? 4", "0;0;0;0"),
+        twice("RANGE? 1;RANGE? 2;RANGE? 3;RANGE? 4", "0;0;0;0"),
         ("*ESR?;RANGE 1,0;RANGE 2,0;RANGE 3,0;RANGE 4,0;*ESR?", "016;000"),
-        ("RANGE? 1;RANGE? 2;RANGE? 3;RANGE? 4", "0;0;0;0"),
+        twice("RANGE? 1;RANGE? 2;RANGE? 3;RANGE? 4", "0;0;0;0"),
     )
 
     device.heater_off()
@@ -241,13 +254,13 @@ def test_an_error_of_our_own_command_raises(controller, bits, text):
     command = "RAMP 1,0,0.000;SETP 1,25.500;RANGE 1,2"
 
     with pytest.raises(InstrumentError, match=text):
-        controller(READY, (f"*ESR?;{command};*ESR?", f"000;{bits:03d}")).set(25.5)
+        controller(*READY, (f"*ESR?;{command};*ESR?", f"000;{bits:03d}")).set(25.5)
 
 
 def test_heaters_that_stay_on_are_an_error(controller):
     device = controller(
         sent("RANGE 1,0;RANGE 2,0;RANGE 3,0;RANGE 4,0"),
-        ("RANGE? 1;RANGE? 2;RANGE? 3;RANGE? 4", "3;0;0;0"),
+        twice("RANGE? 1;RANGE? 2;RANGE? 3;RANGE? 4", "3;0;0;0"),
     )
 
     with pytest.raises(InstrumentError, match="heaters not off: ranges 3;0;0;0"):
@@ -256,7 +269,7 @@ def test_heaters_that_stay_on_are_an_error(controller):
 
 def test_to_hold_is_to_regulate_where_it_is_with_the_heater_as_it_was(controller):
     device = controller(
-        ("KRDG? A;RDGST? A", "+042.424;000"),
+        twice("KRDG? A;RDGST? A", "+042.424;000"),
         sent("RAMP 1,0,2.000;SETP 1,42.424"),
         ("SETP? 1", "+100.000"),  # too early
         ("SETP? 1", "+042.424"),
@@ -268,7 +281,7 @@ def test_to_hold_is_to_regulate_where_it_is_with_the_heater_as_it_was(controller
 
 def test_without_a_good_reading_there_is_nothing_to_hold(controller):
     with pytest.raises(InstrumentError, match="cannot hold: sensor units over range"):
-        controller(("KRDG? A;RDGST? A", "+000.000;128")).hold()
+        controller(twice("KRDG? A;RDGST? A", "+000.000;128")).hold()
 
 
 def test_protection_is_written_only_when_asked_and_read_back(controller):
@@ -296,7 +309,7 @@ def test_settings_are_read_back_in_one_message(controller):
     question = "SETP? 1;RAMP? 1;RANGE? 1;OUTMODE? 1;PID? 1;TLIMIT? A"
     answer = "+010.000;1,+002.0;2;1,1,0;+0050.0,+0020.0,+0000;+0350"
 
-    found = controller((question, answer)).settings()
+    found = controller(twice(question, answer)).settings()
 
     assert found["setpoint_K"] == 10.0
     assert found["ramp_on"] is True

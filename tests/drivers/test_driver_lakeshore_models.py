@@ -18,7 +18,8 @@ from drivers.serial_format import SerialFormat
 from simulators.setup import SimulatedSetup, SimulatorSettings
 from simulators.truth import Truth
 
-READY = ("OUTMODE? 1;INTYPE? A;RANGE? 1;HTRST? 1", "1,1,0;3,1,0,1,1;2;0")
+READY = ("OUTMODE? 1;INTYPE? A;RANGE? 1;" * 2)[:-1], "1,1,0;3,1,0,1,1;2;1,1,0;3,1,0,1,1;2"
+HEATER_GOOD = ("HTRST? 1", "0")
 MODELS = [
     ("lakeshore.335", LakeShore335Controller, LakeShore335Config),
     ("lakeshore.350", LakeShore350Controller, LakeShore350Config),
@@ -40,7 +41,7 @@ def test_they_are_found_by_name_with_the_factory_s_serial_line(name, driver, con
 
 def test_a_350_gets_the_range_of_its_own_numbering(scripted, clock):
     command = "RAMP 1,1,0.005;SETP 1,25.500;RANGE 1,4"
-    link = scripted(READY, (f"*ESR?;{command};*ESR?", "000;000"))
+    link = scripted(READY, HEATER_GOOD, (f"*ESR?;{command};*ESR?", "000;000"))
     config = LakeShore350Config(pacing_s=0.0, ramp_K_per_min=0.005)
 
     scripted_controller(link, clock, LakeShore350Controller, config).set(25.5)
@@ -49,9 +50,9 @@ def test_a_350_gets_the_range_of_its_own_numbering(scripted, clock):
 def test_the_two_outputs_of_a_335_go_off_and_are_read_back(scripted, clock):
     link = scripted(
         ("*ESR?;RANGE 1,0;RANGE 2,0;*ESR?", "000;000"),
-        ("RANGE? 1;RANGE? 2", "0;0"),
+        ("RANGE? 1;RANGE? 2;RANGE? 1;RANGE? 2", "0;0;0;0"),
         ("*ESR?;RANGE 1,0;RANGE 2,0;*ESR?", "000;000"),
-        ("RANGE? 1;RANGE? 2", "0;1"),
+        ("RANGE? 1;RANGE? 2;RANGE? 1;RANGE? 2", "0;1;0;1"),
     )
     device = scripted_controller(
         link, clock, LakeShore335Controller, LakeShore335Config(pacing_s=0.0)

@@ -19,6 +19,11 @@ def asked(mnemonic, data):
     return (f"{mnemonic}\r\n", ACK), (ENQ, data)
 
 
+def measured(unit, measurement, channel=1):
+    """Unit and pressure, asked twice."""
+    return 2 * (asked("UNI", unit), asked(f"PR{channel}", measurement))
+
+
 @pytest.fixture
 def gauge(scripted, clock):
     def make(*script, **options):
@@ -46,7 +51,7 @@ def test_identity_and_serial_number(gauge):
     [("0", "+2.5000E-06", 2.5e-6), ("1", "+1.0000E+00", 1.333224), ("2", "+1.0000E+05", 1000.0)],
 )
 def test_pressure_is_in_mbar_whatever_the_display_shows(gauge, unit, shown, mbar):
-    reading = gauge(asked("UNI", unit), asked("PR1", f"0,{shown}")).read_pressure()
+    reading = gauge(*measured(unit, f"0,{shown}")).read_pressure()
 
     assert (reading.unit, reading.is_good) == ("mbar", True)
     assert reading.value == pytest.approx(mbar)
@@ -63,21 +68,21 @@ def test_pressure_is_in_mbar_whatever_the_display_shows(gauge, unit, shown, mbar
     ],
 )
 def test_a_flagged_measurement_is_no_pressure(gauge, status, expected, note):
-    reading = gauge(asked("UNI", "0"), asked("PR1", f"{status},+2.0000E-02")).read_pressure()
+    reading = gauge(*measured("0", f"{status},+2.0000E-02")).read_pressure()
 
     assert isnan(reading.value)
     assert (reading.status, reading.note) == (expected, note)
 
 
 def test_below_the_range_the_pressure_is_known_to_be_at_most_that(gauge):
-    reading = gauge(asked("UNI", "0"), asked("PR1", "1,+5.0000E-09")).read_pressure()
+    reading = gauge(*measured("0", "1,+5.0000E-09")).read_pressure()
 
     assert reading.is_good
     assert (reading.value, reading.note) == (5e-9, "underrange: at most that")
 
 
 def test_the_second_gauge_of_a_362(gauge):
-    device = gauge(asked("UNI", "0"), asked("PR2", "0,+1.0000E-03"), gauge=2)
+    device = gauge(*measured("0", "0,+1.0000E-03", 2), gauge=2)
 
     assert device.read()["pressure_mbar"].value == 1e-3
 

@@ -34,7 +34,7 @@ def test_it_is_found_by_name_and_connecting_sends_nothing(meter):
 
 def test_power_at_the_sample_in_watts(meter):
     measured = ("MEAS:POW?", "1.25000000E-06")
-    reading = meter(SENSOR, AT_405, IN_WATTS, measured, factor=0.4).read()["laser_power_W"]
+    reading = meter(*2 * (SENSOR, AT_405, IN_WATTS, measured), factor=0.4).read()["laser_power_W"]
 
     assert (reading.unit, reading.is_good) == ("W", True)
     assert reading.value == pytest.approx(0.5e-6)
@@ -43,11 +43,11 @@ def test_power_at_the_sample_in_watts(meter):
 def test_dbm_is_taken_back_to_watts(meter):
     script = SENSOR, AT_405, ("SENS:POW:UNIT?", "DBM"), ("MEAS:POW?", "-3.00000000E+01")
 
-    assert meter(*script).read_power().value == pytest.approx(1e-6)
+    assert meter(*2 * script).read_power().value == pytest.approx(1e-6)
 
 
 def test_a_power_corrected_for_another_wavelength_is_not_trusted(meter):
-    device = meter(SENSOR, ("SENS:CORR:WAV?", "6.35000000E+02"), wavelength_nm=405.0)
+    device = meter(*2 * (SENSOR, ("SENS:CORR:WAV?", "6.35000000E+02")), wavelength_nm=405.0)
 
     reading = device.read_power()
 
@@ -57,8 +57,8 @@ def test_a_power_corrected_for_another_wavelength_is_not_trusted(meter):
 
 
 def test_without_sensor_or_over_range_there_is_no_power(meter):
-    assert meter(("SYST:SENS:IDN?", "no sensor")).read_power().note == "no sensor"
-    over = meter(SENSOR, AT_405, IN_WATTS, ("MEAS:POW?", "9.91000000E+37")).read_power()
+    assert meter(*2 * [("SYST:SENS:IDN?", "no sensor")]).read_power().note == "no sensor"
+    over = meter(*2 * (SENSOR, AT_405, IN_WATTS, ("MEAS:POW?", "9.91000000E+37"))).read_power()
     assert over.status is ReadingStatus.OUT_OF_RANGE
 
 
