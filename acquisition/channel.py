@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 __all__ = [
     "GREETING_BYTES",
@@ -43,6 +44,7 @@ BODY_BYTES = 128 << 20  # an image of 4096 x 4096 pixels takes 64 MB
 READ_BYTES = 1 << 18
 MOST_READS = 16  # of one client in a row, so that a busy one starves nobody
 KERNEL_BYTES = 1 << 17  # kept on the way, out of date when a client that hung reads on
+ONE_GO_BYTES = 1 << 15
 MOST_UNSENT = 2000
 TOKEN_BYTES = 32
 
@@ -153,9 +155,17 @@ class Outbox:
             self._drop_oldest()
 
     def take(self) -> bytes:
-        """Remove and return the oldest packet; empty if there is none."""
-        key = next(iter(self._waiting), None)
-        return b"" if key is None else self._waiting.pop(key)[0]
+        """Remove and return the oldest packets, as many as are sent in one go; empty if none."""
+        taken: list[bytes] = []
+        size = 0
+        for packet, _ in self._waiting.values():
+            if taken and size + len(packet) > ONE_GO_BYTES:
+                break
+            taken.append(packet)
+            size += len(packet)
+        for key in list(islice(self._waiting, len(taken))):
+            del self._waiting[key]
+        return b"".join(taken)
 
     def _drop_oldest(self) -> None:
         for key, (_, is_kept) in self._waiting.items():

@@ -39,10 +39,12 @@ from acquisition.messages import (
     Answer,
     Axis,
     FrameArrived,
+    FrameSource,
     Hello,
     Message,
     MessageError,
     Request,
+    Said,
     Snapshot,
     Verb,
     decode_request,
@@ -56,7 +58,9 @@ logger = logging.getLogger(__name__)
 
 FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 """What anybody who watches may ask: it makes nothing move."""
+URGENT = (FrameArrived, Said)
 SNAPSHOT_S = 0.1
+EARLY_S = 0.03  # by which a snapshot may go out with something else
 GREETING_S = 5.0
 MOST_STRANGERS = 16  # whose greeting is still awaited
 STUCK_S = 5.0  # without reading, after which a commander counts as gone
@@ -137,10 +141,13 @@ class EngineServer:
     def publish(self, message: Message, values: NDArray[np.generic] | None = None) -> None:
         """Send to everybody; never waits. Callable from any thread.
 
-        values: counts or wavelengths behind the message; they must not change any more.
+        values: counts or wavelengths behind the message; they must not change any more. What is
+        not urgent goes out with the next that is, or the next snapshot.
         """
         if isinstance(message, Axis) or self._watchers:
-            self._post("", message, values)
+            self._posted.append(("", message, values))
+            if isinstance(message, URGENT):
+                self._ring()
 
     def greet_again(self) -> None:
         """Send everybody a new hello: what can be moved has changed. Callable from any thread."""
@@ -194,8 +201,8 @@ class EngineServer:
                 self._guarded(key.data, self._listen_to)
         self._distribute()
         now = self._clock.now()
-        if self.watchers and now >= self._next_snapshot_s:
-            self._next_snapshot_s = now + SNAPSHOT_S
+        if self.watchers and now >= self._next_snapshot_s - EARLY_S:
+            self._next_snapshot_s = max(now, self._next_snapshot_s) + SNAPSHOT_S
             self._send_snapshot()
         for watcher in tuple(self._watchers):
             self._guarded(watcher, self._send_to)
@@ -363,5 +370,6 @@ class EngineServer:
 def _slot(message: Message) -> str:
     """Return the slot in which only the latest message counts; "" for history."""
     if isinstance(message, FrameArrived):
-        return message.source.value
+        is_place = message.source is FrameSource.RASTER  # of a map, which no journal has
+        return f"{message.source.value} {message.point}" if is_place else message.source.value
     return message.kind if isinstance(message, Snapshot | Axis) else ""

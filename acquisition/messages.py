@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from acquisition.engine_status import EngineStatus, Safety
 from acquisition.record import Level
@@ -310,17 +310,20 @@ class Request:
 Message = Hello | Snapshot | FrameArrived | Axis | Committed | Fitted | Said | Answer
 
 
-_MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
+# a reading that is no number stays one: null would be no number to whoever reads it
+_NOT_A_NUMBER = ConfigDict(ser_json_inf_nan="constants")
+_MESSAGES: TypeAdapter[Message] = TypeAdapter(
+    Annotated[Message, Field(discriminator="kind")], config=_NOT_A_NUMBER
+)
 _REQUESTS = TypeAdapter(Request)
 
 
 def encode(message: Message | Request) -> bytes:
     """Return the message as one JSON document in UTF-8; a reading may be NaN."""
-    adapter: TypeAdapter[Request] | TypeAdapter[Message]
-    adapter = _REQUESTS if isinstance(message, Request) else _MESSAGES
-    # pydantic's own text would turn NaN into null, which is no number to whoever reads it
-    plain = adapter.dump_python(message, mode="json")  # type: ignore[arg-type]
-    return json.dumps(plain, separators=(",", ":")).encode()
+    if isinstance(message, Request):  # pydantic takes no config for a dataclass by itself
+        plain = _REQUESTS.dump_python(message, mode="json")
+        return json.dumps(plain, separators=(",", ":")).encode()
+    return _MESSAGES.dump_json(message)
 
 
 def decode(document: bytes) -> Message:

@@ -47,6 +47,7 @@ class RunBroadcast:
             self._publish_axis(attempt.calibration)
         self._frames += 1
         self._done += accepted
+        self._publish(Committed(key, point.index, accepted, self._done, self._total), None)
         utc = self._clock.utc()
         begun_s = float(attempt.frame_start_s[0]) if attempt.frame_start_s.size else attempt.start_s
         self._publish(
@@ -65,7 +66,6 @@ class RunBroadcast:
             ),
             attempt.counts,
         )
-        self._publish(Committed(key, point.index, accepted, self._done, self._total), None)
 
     def results(self) -> Sequence[FitRow]:
         return ()

@@ -205,7 +205,8 @@ def test_of_two_packets_in_a_slot_only_the_later_goes_and_in_its_own_place() -> 
     ):
         outbox.put(packet, slot=slot)
 
-    assert [outbox.take() for _ in range(4)] == [b"said", b"axis", b"frame 2", b""]
+    assert outbox.take() == b"saidaxisframe 2"
+    assert outbox.take() == b""
 
 
 def test_what_is_too_much_drops_the_oldest_that_may_be_lost() -> None:
@@ -214,7 +215,15 @@ def test_what_is_too_much_drops_the_oldest_that_may_be_lost() -> None:
     for number in range(4):
         outbox.put(b"%d" % number)
 
-    assert [outbox.take() for _ in range(3)] == [b"answer", b"2", b"3"]
+    assert outbox.take() == b"answer23"
+
+
+def test_large_packets_are_sent_one_by_one_and_small_ones_together() -> None:
+    outbox, large = Outbox(), bytes(30_000)
+    for packet in (b"a", large, large, b"b", b"c"):
+        outbox.put(packet)
+
+    assert [len(outbox.take()) for _ in range(3)] == [30_001, 30_002, 0]
 
 
 def test_a_client_that_leaves_too_much_unread_that_must_not_be_lost_is_given_up() -> None:
