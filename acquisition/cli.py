@@ -168,7 +168,7 @@ def fit(
         typer.Argument(help="folder of a run, or spectra in any known format", show_default=False),
     ],
     lines: Annotated[str, typer.Option(help="1, 2, 3 or auto")] = "1",
-    shape: Annotated[str, typer.Option(help="gauss or lorentz")] = "gauss",
+    shape: Annotated[str, typer.Option(help="gauss, lorentz or voigt")] = "gauss",
     window: Annotated[
         list[str] | None,
         typer.Option(
@@ -242,9 +242,12 @@ def _fit_files(
     from acquisition.fit_plot import plot_fit  # noqa: PLC0415
     from acquisition.fit_table import csv_text, fit_table  # noqa: PLC0415
     from acquisition.fit_table_file import write_fit_table  # noqa: PLC0415
+    from analysis import kernels  # noqa: PLC0415
 
     if not files:
         return
+    kernels.settle(longest_s=10.0)
+    err.print(kernels.status(), markup=False)
     fits, unread = fit_paths(files, options, console=err)
     table = fit_table(fits)
     if path is None:

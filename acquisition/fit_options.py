@@ -22,7 +22,7 @@ __all__ = [
 
 Window = tuple[float, float]
 Medium = Literal["air", "vacuum"]
-ShapeName = Literal["gauss", "lorentz"]
+ShapeName = Literal["gauss", "lorentz", "voigt"]
 EVERY_PEAK = "peaks"
 TABLE_SUFFIXES = (".csv", ".h5", ".hdf5")
 

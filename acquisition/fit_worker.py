@@ -2,7 +2,8 @@
 
 The worker reads accepted spectra without a fit from the journal, newest first, and prints one JSON
 line per fit; the engine writes them. Lines: {"begin": attempt} before each fit, and {"idle":
-attempt} when nothing is left to do up to this attempt. The worker ends when its standard input
+attempt} when nothing is left to do up to this attempt; first of all {"kernels": what fits}, which a
+worker that replaces another is made to use as well. The worker ends when its standard input
 does: with the engine, however that ends.
 """
 
@@ -21,6 +22,7 @@ from acquisition.fit_rows import row_from_json, row_to_json
 from acquisition.point_fitter import PointFitter
 from acquisition.point_table import Point
 from acquisition.record import Attempt, FitRow
+from analysis import kernels
 from drivers.clock import RealClock
 
 __all__ = ["FitWorker", "main"]
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.1
 LONGEST_FIT_S = 20.0
 MOST_RESTARTS = 5
+LONGEST_LOAD_S = 10.0  # of kernels that were compiled before
 NICENESS = 10  # the engine comes first
 
 
@@ -49,6 +52,7 @@ class FitWorker:
         self._busy_with: int | None = None
         self._busy_since_s = 0.0
         self._failed: list[int] = []  # attempts that are not tried again
+        self._kernels: str | None = None  # a run never changes them midway
         self._restarts = 0
         self._latest = 0  # attempt
         self._idle_at = -1  # attempt up to which the worker had nothing to do
@@ -88,12 +92,16 @@ class FitWorker:
             process.end()
 
     def _start(self) -> "_Process":
-        return _Process(_command(self._folder, self._failed))
+        chosen = {kernels.VARIABLE: self._kernels} if self._kernels else {}
+        return _Process(_command(self._folder, self._failed), {**os.environ, **chosen})
 
     def _take(self, line: str, rows: list[FitRow]) -> None:
         match _message(line):
             case {"begin": int(attempt)}:
                 self._busy_with, self._busy_since_s = attempt, self._clock.now()
+            case {"kernels": str(code)}:
+                self._kernels = code
+                logger.info("live fits by %s", code)
             case {"idle": int(attempt)}:
                 self._idle_at = attempt
             case {"attempt": int(attempt)} if attempt == self._busy_with:
@@ -130,10 +138,11 @@ class FitWorker:
 class _Process:
     """The process and its lines."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -192,6 +201,7 @@ def main() -> None:
     from acquisition.point_fitter import open_fitter  # noqa: PLC0415 - after the signal is ignored
 
     fitter = open_fitter(Path(sys.argv[1]))
+    _say({"kernels": kernels.settle(longest_s=LONGEST_LOAD_S).value})
     clock = RealClock()
     given = set(map(int, sys.argv[2:]))
     idle_at = -1
@@ -215,7 +225,7 @@ def _end_with_the_engine() -> None:
     os._exit(0)
 
 
-def _say(message: Mapping[str, int]) -> None:
+def _say(message: Mapping[str, int | str]) -> None:
     print(json.dumps(message), flush=True)
 
 

@@ -1,6 +1,6 @@
 """From a run's files to what the fit needs: model, detector noise, background, by row."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,16 +94,25 @@ class PointFitter:
 
     def fit(self, key: int) -> FitRow:
         """Fit one attempt. Raises ValueError for an axis that is none."""
+        return self.prepared(key)()
+
+    def prepared(self, key: int) -> Callable[[], FitRow]:
+        """Read one attempt and return what fits it, in any thread."""
         stored = self._reader.attempt(key)
         point = self._points[stored.attempt.point]
-        fit = fit_frames(
-            self.wavelength_nm(stored),
-            stored.attempt.counts,
-            model=fit_model(self._config, point.temperature_K),
-            noise=self._noise,
-            background=self.background(stored),
-        )
-        return fit_row(key, point.index, self.model, fit)
+        axis, background = self.wavelength_nm(stored), self.background(stored)
+
+        def fit() -> FitRow:
+            found = fit_frames(
+                axis,
+                stored.attempt.counts,
+                model=fit_model(self._config, point.temperature_K),
+                noise=self._noise,
+                background=background,
+            )
+            return fit_row(key, point.index, self.model, found)
+
+        return fit
 
     def failed(self, key: int, reason: str) -> FitRow:
         """Return the row that records a fit that died, so that it is not tried for ever."""

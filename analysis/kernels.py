@@ -3,7 +3,8 @@
 Loading kernels that were compiled before takes half a second, in a thread; compiling them takes a
 quarter of a minute, once for each version of the package, in a process of its own that outlives
 this one and leaves the cores to others. Whoever must not change the code midway settles first.
-The environment variable CRYOSCAN_KERNELS=numpy keeps numba out altogether.
+The environment variable CRYOSCAN_KERNELS decides beforehand: numpy keeps numba out altogether,
+compiled waits for the kernels.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from threading import Event, Lock, Thread
 
 from analysis.kernel_cache import cache_folder
 
-__all__ = ["FitCode", "code_in_use", "prepare", "settle", "status"]
+__all__ = ["VARIABLE", "FitCode", "code_in_use", "prepare", "settle", "status"]
 
 logger = logging.getLogger(__name__)
 
 COMPILATION_S = 300.0  # longer than any lasts: after that another one is tried
 POLL_S = 0.5
+VARIABLE = "CRYOSCAN_KERNELS"
 
 
 class FitCode(Enum):
@@ -47,7 +49,7 @@ class _Kernels:
 
     def begin(self) -> None:
         with self.lock:
-            if self.thread is None and os.environ.get("CRYOSCAN_KERNELS") != "numpy":
+            if self.thread is None and _asked_for() is not FitCode.NUMPY:
                 self.thread = Thread(target=self._prepare, name="fit kernels", daemon=True)
                 self.thread.start()
 
@@ -67,15 +69,13 @@ class _Kernels:
             if not self.is_settled:
                 self._use(FitCode.COMPILED)
 
-    def settle(self, longest_s: float, only: FitCode | None) -> FitCode:
-        if only is not FitCode.NUMPY:
-            self.begin()
-            if self.thread and (only is FitCode.COMPILED or _ready_mark().exists()):
-                self.loaded.wait(longest_s)
+    def settle(self, longest_s: float) -> FitCode:
+        self.begin()
+        if self.thread and (_asked_for() is FitCode.COMPILED or _ready_mark().exists()):
+            self.loaded.wait(longest_s)
         with self.lock:
             self.is_settled = True
-            fast = self.loaded.is_set() and only is not FitCode.NUMPY
-            self._use(FitCode.COMPILED if fast else FitCode.NUMPY)
+            self._use(FitCode.COMPILED if self.loaded.is_set() else FitCode.NUMPY)
             return self.code
 
     def _use(self, code: FitCode) -> None:
@@ -102,13 +102,18 @@ def prepare() -> None:
     _KERNELS.begin()
 
 
-def settle(*, longest_s: float, only: FitCode | None = None) -> FitCode:
+def settle(*, longest_s: float) -> FitCode:
     """Decide once for this process and return what fits.
 
-    Waits for kernels that are compiled already, not for a compilation, unless only they will do.
-    only: what began the work and is to go on with it.
+    Waits for kernels that are compiled already; for a compilation only where CRYOSCAN_KERNELS asks
+    for compiled ones. Raises ValueError if that names anything else.
     """
-    return _KERNELS.settle(longest_s, only)
+    return _KERNELS.settle(longest_s)
+
+
+def _asked_for() -> FitCode | None:
+    name = os.environ.get(VARIABLE)
+    return FitCode(name) if name else None
 
 
 def _load() -> None:

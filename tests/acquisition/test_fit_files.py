@@ -238,7 +238,7 @@ def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path)
     ("options", "message"),
     [
         (("--lines", "4"), "lines '4': expected 1, 2, 3 or auto"),
-        (("--shape", "box"), "shape 'box': expected gauss or lorentz"),
+        (("--shape", "box"), "shape 'box': expected gauss, lorentz or voigt"),
         (("--medium", "water"), "medium 'water': expected air or vacuum"),
         (("--window", "2.4"), "expected LOW:HIGH"),
         (("--window", "2.4:2.3"), "must be above 0 and below"),

@@ -351,7 +351,8 @@ def test_another_thread_gets_the_interpreter_while_the_kernel_runs(compiled: Non
 
 
 def _kernel_arguments(table: LineTable, counts: Counts, start: Array) -> tuple[Any, ...]:
-    out = fit_kernel.Climbed.of(*start.shape, EDGES.size - 1, expected=False)
+    spectra, parameters = start.shape
+    out = fit_kernel.Climbed.of(spectra, parameters, EDGES.size - 1, expected=False)
     out.parameters[:] = start
     box = box_of(table)
     assert isinstance(box.largest_step, StepCap)

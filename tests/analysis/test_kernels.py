@@ -1,5 +1,6 @@
 """Which code fits: numpy until the kernels are there, and one code for whoever settled."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -65,10 +66,12 @@ def test_what_began_with_kernels_waits_for_them_and_what_began_without_stays_wit
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kernels, "_compile_elsewhere", compiled_before)
-    assert kernels.settle(longest_s=LONG_S, only=FitCode.COMPILED) is FitCode.COMPILED
+    monkeypatch.setenv("CRYOSCAN_KERNELS", "compiled")
+    assert kernels.settle(longest_s=LONG_S) is FitCode.COMPILED
 
     monkeypatch.setattr(kernels, "_KERNELS", kernels._Kernels())
-    assert kernels.settle(longest_s=LONG_S, only=FitCode.NUMPY) is FitCode.NUMPY
+    monkeypatch.setenv("CRYOSCAN_KERNELS", "numpy")
+    assert kernels.settle(longest_s=LONG_S) is FitCode.NUMPY
     assert kernels._KERNELS.thread is None
 
 
@@ -91,14 +94,11 @@ def test_while_it_compiles_the_status_says_so_and_a_failure_is_told(
     assert "no space left on device" in caplog.text
 
 
-def test_the_environment_can_keep_numba_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CRYOSCAN_KERNELS", "numpy")
-    compiled_before()
+def test_a_word_that_names_no_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYOSCAN_KERNELS", "fortran")
 
-    kernels.prepare()
-
-    assert kernels._KERNELS.thread is None
-    assert kernels.settle(longest_s=LONG_S) is FitCode.NUMPY
+    with pytest.raises(ValueError, match="fortran"):
+        kernels.settle(longest_s=LONG_S)
 
 
 def test_kernels_of_another_source_or_interpreter_are_not_taken(
@@ -125,7 +125,7 @@ def test_a_compilation_that_goes_on_is_waited_for_and_a_forgotten_one_is_not(
 
 
 def test_the_compiling_process_leaves_the_mark_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels.os, "nice", lambda _: 0)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
     kernels.main()
     assert kernels._ready_mark().exists()
     assert not (cache_folder() / "compiling").exists()

@@ -102,6 +102,31 @@ def test_garbage_between_the_lines_is_left_out(scripted):
     assert (row.attempt, row.verdict) == (4, "converged")
 
 
+def test_a_worker_that_takes_over_goes_on_with_the_kernels_of_the_first(
+    scripted, caplog, monkeypatch
+):
+    monkeypatch.delenv("CRYOSCAN_KERNELS")
+    caplog.set_level("INFO")
+    worker = scripted(
+        f"""
+        import os
+        if "4" not in sys.argv:
+            say('{{"kernels": "compiled"}}')
+            say('{{"begin": 4}}')
+            sys.exit(1)
+        say('{{"begin": 4}}' if os.environ.get("CRYOSCAN_KERNELS") == "compiled" else "none")
+        say({LINE!r})
+        sys.stdin.read()
+        """
+    )
+
+    died, after = collect(worker, 2)
+
+    assert died.verdict == "failed"
+    assert after.verdict == "converged"
+    assert "live fits by compiled" in caplog.text
+
+
 def test_a_fit_that_was_not_begun_is_not_believed(scripted):
     worker = scripted(f"""
         say({LINE!r})
