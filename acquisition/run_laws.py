@@ -1,8 +1,8 @@
 """The laws of a sweep from all frames in its journal: what the sweep file asks for, in words."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,25 @@ from numpy.typing import NDArray
 from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
 from acquisition.point_fitter import PointFitter, detector_noise, fit_model
+from acquisition.point_laws import point_law_texts
 from acquisition.point_table import Point, PointKind
 from acquisition.record import Attempt
 from acquisition.run_configuration import configuration_of
 from acquisition.station_file import CameraConfig
 from acquisition.sweep_file import FitConfig
 from analysis.detector_noise import DetectorNoise
+from analysis.emitter import Emitter, Phonon, Presence
 from analysis.fit_model import FitModel
+from analysis.frame_series import fit_frames
+from analysis.laws import LAWS
+from analysis.line_table import Shape
+from analysis.model_fit import ModelFitter
 from analysis.polarization_series import PolarizationSeries, fit_polarization_series
+from analysis.spectral_diffusion import fit_spectral_diffusion
+from analysis.spectrum_model import SpectrumModel
 from analysis.stark_series import StarkSeries, fit_stark_series
 
-__all__ = ["Series", "law_texts", "polarization_of", "series_of", "stark_of"]
+__all__ = ["OF_FRAMES", "Series", "law_texts", "polarization_of", "series_of", "stark_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +50,36 @@ class Series:
     point_light_s: float
     field_kV_per_cm: NDArray[np.float64]
     angle_deg: NDArray[np.float64]
+    temperature_K: float = float("nan")
+    phonons_eV: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfFrames:
+    """How a law is fitted to all frames of a series. same: setpoints that make a series."""
+
+    texts: Callable[[Series], Iterator[str]]
+    same: tuple[str, ...]
 
 
 def law_texts(reader: JournalReader) -> tuple[str, ...]:
     """Return a sentence per law and series; nothing where the sweep asks for none."""
+    fit = configuration_of(reader.meta).sweep.fit
+    return () if fit is None else tuple(text for law in fit.laws for text in _texts(law, reader))
+
+
+def _texts(law: str, reader: JournalReader) -> Iterator[str]:
     configuration = configuration_of(reader.meta)
     fit = configuration.sweep.fit
-    if fit is None:
-        return ()
-    fitter = PointFitter(reader, configuration.sweep, configuration.station.camera)
-    series = {
-        "parabola": (_parabola_texts, ("temperature_K", "angle_deg")),
-        "cos2": (_cos2_texts, ("temperature_K", "field_kV_per_cm")),
-    }
-    return tuple(
-        text
-        for law in fit.laws
-        for group in series_of(
-            reader, fitter, fit, configuration.station.camera, same=series[law][1]
-        )
-        for text in series[law][0](group)
-    )
+    assert fit is not None  # noqa: S101 - it asked for the law
+    if law not in OF_FRAMES:
+        yield from point_law_texts(reader, law, shapes={zone.shape for zone in fit.model})
+        return
+    camera = configuration.station.camera
+    fitter = PointFitter(reader, configuration.sweep, camera)
+    of_frames = OF_FRAMES[law]
+    for group in series_of(reader, fitter, fit, camera, same=of_frames.same):
+        yield from of_frames.texts(group)
 
 
 def series_of(
@@ -138,6 +155,8 @@ def _series(
         point_light_s=float(np.median([len(a.counts) * a.exposure_s for a in attempts])),
         field_kV_per_cm=_of_frames(attempts, numbers, "field_kV_per_cm"),
         angle_deg=_of_frames(attempts, numbers, "angle_deg"),
+        temperature_K=float(np.mean([a.readings.get("temperature_K", np.nan) for a in attempts])),
+        phonons_eV=fit.phonons_eV,
     )
 
 
@@ -186,6 +205,84 @@ def _cos2_texts(series: Series) -> Iterator[str]:
             )
 
     return _said(f"cos^2{series.where}", text)
+
+
+def _diffusion_texts(series: Series) -> Iterator[str]:
+    def text() -> Iterator[str]:
+        point = fit_frames(
+            series.wavelength_nm,
+            series.frames,
+            model=series.model,
+            noise=series.noise,
+            background=series.background,
+        )
+        used = [i for i in range(len(series.frames)) if i not in point.excluded]
+        if len(used) != point.frame_energy_eV.size:
+            raise ValueError(f"frames too weak to be fitted one by one: {point.reason}")
+        photon_eV = float(point.photon_errors[point.names.index("energy_1_eV")]) * len(used) ** 0.5
+        found = fit_spectral_diffusion(
+            series.light_s[used], point.frame_energy_eV, np.full(len(used), photon_eV)
+        )
+        yield (
+            f"wanders by {1e3 * found.scatter_eV:.3f} meV rms with a memory of "
+            f"{found.memory_s:.3g} s of exposure; mean {found.mean_eV:.6f} +- "
+            f"{found.error_eV:.6f} eV, of photons alone +- {found.photon_error_eV:.6f}; "
+            f"{len(used)} frames, {len(point.excluded)} left out; "
+            f"{found.verdict.value}: {found.reason}"
+        )
+
+    return _said(f"{LAWS['diffusion'].title}{series.where}", text)
+
+
+def _huang_rhys_texts(series: Series) -> Iterator[str]:
+    """Fit the sum of all frames with the replicas of the exciton: the factors of every mode."""
+
+    def text() -> Iterator[str]:
+        if not series.phonons_eV:
+            raise ValueError("the sweep file names no phonons ([fit] phonons)")
+        if series.model.lines == "auto":
+            raise ValueError("replicas copy a given number of lines, not auto")
+        warm = series.temperature_K if np.isfinite(series.temperature_K) else 0.0
+        emitter = Emitter(
+            components={"replicas": Presence.ALWAYS},
+            phonons=tuple(Phonon(energy) for energy in series.phonons_eV),
+            temperature_K=warm,
+            shape=Shape(series.model.shape),
+        )
+        model = SpectrumModel((emitter,), series.model.lines, series.model.window_eV)
+        frames = len(series.frames)
+        noise = replace(
+            series.noise,
+            offset_counts=series.noise.offset_counts * frames,
+            read_noise_e=series.noise.read_noise_e * frames**0.5,
+            saturation_counts=np.inf,
+        )
+        fit = (
+            ModelFitter(model, noise)
+            .fit(
+                series.wavelength_nm,
+                series.frames.sum(axis=0),
+                background=None if series.background is None else series.background * frames,
+            )
+            .fit
+        )
+        factors = [
+            f"S({1e3 * energy:g} meV) = {fit[name]:.4f} +- "
+            f"{fit.error(name) * fit.misfit_factor:.4f}"
+            for k, energy in enumerate(series.phonons_eV, start=1)
+            if (name := f"coupling_{k}") in fit.names
+        ]
+        yield f"{', '.join(factors) or 'no factor'}; {fit.verdict.value}: {fit.reason}"
+
+    return _said(f"{LAWS['huang_rhys'].title}{series.where}", text)
+
+
+OF_FRAMES: Mapping[str, OfFrames] = {
+    "parabola": OfFrames(_parabola_texts, ("temperature_K", "angle_deg")),
+    "cos2": OfFrames(_cos2_texts, ("temperature_K", "field_kV_per_cm")),
+    "diffusion": OfFrames(_diffusion_texts, ("temperature_K", "field_kV_per_cm", "angle_deg")),
+    "huang_rhys": OfFrames(_huang_rhys_texts, ("temperature_K", "field_kV_per_cm")),
+}
 
 
 def _said(what: str, texts: Callable[[], Iterator[str]]) -> Iterator[str]:

@@ -18,13 +18,14 @@ from analysis.curve_fit import CurveFit, fit_curve
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import check_points
 
-__all__ = ["LawFit", "fit_law", "probability_of_runs"]
+__all__ = ["LawFit", "fit_law", "held_where_open", "probability_of_runs"]
 
 Array = NDArray[np.float64]
 Law = Callable[[Array, Array], Array]  # places (n,), parameters (p,) -> values (n,)
 
 _PASSES = 6  # of the effective variance, which depends on the fit
 _SETTLED = 1e-3  # sigma
+_MOST_EVALUATIONS = 1000  # a law that needs more follows a valley without end
 _STRONG_CORRELATION = 0.9
 _UNLIKELY_RUNS = 0.003
 _VAGUE = 0.5  # of its value: beyond that error a parameter is not determined
@@ -120,6 +121,22 @@ def fit_law(
     )
 
 
+def held_where_open(
+    fit: Callable[[dict[str, float]], LawFit], fixed: dict[str, float] | None, name: str, at: float
+) -> LawFit:
+    """Fit a law, and once more with one parameter held where the points leave it open.
+
+    fit: with these parameters fixed. at: the most likely of the values that were tried. The second
+    fit is ILL_DETERMINED: the others are worth something for that value only.
+    """
+    free = fit(fixed or {})
+    if free.verdict is not Verdict.FAILED or name in (fixed or {}):
+        return free
+    held = fit({**(fixed or {}), name: at})
+    reason = f"the points do not determine {name}: all else is for {name} held at {at:.3g}"
+    return replace(held, verdict=Verdict.ILL_DETERMINED, reason=reason)
+
+
 def _points(
     x: ArrayLike, y: ArrayLike, sigma: ArrayLike, sigma_x: ArrayLike | None
 ) -> tuple[Array, Array, Array, Array]:
@@ -180,7 +197,12 @@ def _whitened(
         return np.asarray(np.linalg.solve(root, values), dtype=np.float64)
 
     fit = fit_curve(
-        lambda part: white(curve(part)), white(observed), start=start, names=names, sigma=1.0
+        lambda part: white(curve(part)),
+        white(observed),
+        start=start,
+        names=names,
+        sigma=1.0,
+        most_evaluations=_MOST_EVALUATIONS,
     )
     return fit, root
 
@@ -228,9 +250,10 @@ def _told(fit: LawFit, order: NDArray[np.intp], wanted: Sequence[str]) -> LawFit
             "another law would describe the points better"
         )
     fit = replace(fit, probability_of_runs=runs, warnings=tuple(warnings))
-    vague = [name for name in wanted if fit.error(name) > _VAGUE * abs(fit[name])]
+    errors = dict(zip(fit.names, fit.errors_with_misfit.tolist(), strict=True))
+    vague = [name for name in wanted if errors[name] > _VAGUE * abs(fit[name])]
     if vague and fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT):
-        said = ", ".join(f"{name} = {fit[name]:.3g} +- {fit.error(name):.2g}" for name in vague)
+        said = ", ".join(f"{name} = {fit[name]:.3g} +- {errors[name]:.2g}" for name in vague)
         return replace(fit, verdict=Verdict.ILL_DETERMINED, reason=f"hardly determined: {said}")
     return fit
 

@@ -24,7 +24,7 @@ from analysis.stark import fit_stark_parabola
 from analysis.transition_onset import fit_transition_onset
 from analysis.verdict import Verdict
 
-__all__ = ["LAWS", "Law", "LawResult"]
+__all__ = ["LAWS", "Law", "LawResult", "laws_of_a_run"]
 
 
 class LawResult(Protocol):
@@ -38,12 +38,35 @@ class LawResult(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """sweep and observable: names of the columns it takes, in their units; fit: (x, y, sigma)."""
+    """What a law needs and what fits it.
+
+    sweep and observable: names of the columns it takes, in their units; fit: (x, y, sigma).
+    fit_with_x_errors: (x, y, sigma, sigma of x), where errors of x matter.
+    """
 
     title: str
     sweep: str
     observable: str
     fit: Callable[[ArrayLike, ArrayLike, ArrayLike], LawResult]
+    fit_with_x_errors: Callable[[ArrayLike, ArrayLike, ArrayLike, ArrayLike], LawResult] | None = (
+        None
+    )
+
+    def fitted(self, x: ArrayLike, y: ArrayLike, sigma: ArrayLike, sigma_x: ArrayLike) -> LawResult:
+        """Fit the law, with the errors of x where it takes them. Raises ValueError as it does."""
+        if self.fit_with_x_errors is not None and (np.asarray(sigma_x) > 0).any():
+            return self.fit_with_x_errors(x, y, sigma, sigma_x)
+        return self.fit(x, y, sigma)
+
+
+_SWEPT_IN_A_RUN = frozenset(
+    {"field_kV_per_cm", "angle_deg", "temperature_K", "time_s", "replica_order"}
+)
+
+
+def laws_of_a_run() -> tuple[str, ...]:
+    """Return the names of the laws whose sweep a run, or each of its spectra, can hold."""
+    return tuple(name for name, law in LAWS.items() if law.sweep in _SWEPT_IN_A_RUN)
 
 
 def _saturation(pairs: Pairs) -> Callable[[ArrayLike, ArrayLike, ArrayLike], LawResult]:
@@ -65,10 +88,22 @@ LAWS: Mapping[str, Law] = MappingProxyType(
         "parabola": Law("Stark parabola", "field_kV_per_cm", "energy_eV", fit_stark_parabola),
         "cos2": Law("polarization", "angle_deg", "area_counts", fit_polarization),
         "energy": Law(
-            "energy over temperature", "temperature_K", "energy_eV", fit_energy_of_temperature
+            "energy over temperature",
+            "temperature_K",
+            "energy_eV",
+            fit_energy_of_temperature,
+            lambda x, y, sigma, sigma_x: fit_energy_of_temperature(
+                x, y, sigma, sigma_temperature_K=sigma_x
+            ),
         ),
         "linewidth": Law(
-            "linewidth over temperature", "temperature_K", "width_eV", fit_linewidth_of_temperature
+            "linewidth over temperature",
+            "temperature_K",
+            "width_eV",
+            fit_linewidth_of_temperature,
+            lambda x, y, sigma, sigma_x: fit_linewidth_of_temperature(
+                x, y, sigma, sigma_temperature_K=sigma_x
+            ),
         ),
         "onset": Law("transition onset", "temperature_K", "energy_eV", fit_transition_onset),
         "huang_rhys": Law("Huang-Rhys factor", "replica_order", "area_counts", fit_huang_rhys),

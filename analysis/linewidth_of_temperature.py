@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.law_fit import LawFit, fit_law
+from analysis.law_fit import LawFit, fit_law, held_where_open
 from analysis.linear_start import scan_start
 from analysis.thermal_occupation import thermal_occupation
 from analysis.weighted_least_squares import check_points
@@ -60,14 +60,19 @@ def fit_linewidth_of_temperature(
     known = (fixed or {}).get("energy_lo_eV")
     grid = _PHONONS_EV if known is None else np.array([known])
     phonon, linear = scan_start(columns, width, sigma, grid)
-    return fit_law(
-        linewidth_eV,
-        temperature,
-        width,
-        sigma,
-        start=[*linear, phonon],
-        names=_NAMES,
-        sigma_x=sigma_temperature_K,
-        fixed=fixed,
-        wanted=("gamma_lo_eV", "energy_lo_eV"),
+    return held_where_open(
+        lambda held: fit_law(
+            linewidth_eV,
+            temperature,
+            width,
+            sigma,
+            start=[*linear, phonon],
+            names=_NAMES,
+            sigma_x=sigma_temperature_K,
+            fixed=held,
+            wanted=("gamma_lo_eV", "energy_lo_eV"),
+        ),
+        fixed,
+        "energy_lo_eV",
+        phonon,
     )

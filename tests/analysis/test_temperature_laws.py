@@ -133,3 +133,15 @@ def test_points_that_are_none_are_refused(changed: dict[str, object], message: s
 
     with pytest.raises(ValueError, match=message):
         fit_linewidth_of_temperature(**points)
+
+
+def test_widths_that_leave_the_phonon_open_are_fitted_with_it_held_and_say_so() -> None:
+    # A straight line over a small range: any phonon, however soft, will do.
+    temperature = np.array([30.0, 60.0, 90.0, 95.0, 100.0, 105.0, 110.0, 120.0])
+    width = 1e-3 + 3e-5 * temperature + 1e-3 * (temperature > 50.0) + 2e-4 * np.cos(temperature)
+
+    fit = fit_linewidth_of_temperature(temperature, width, np.full(8, 2e-5))
+
+    assert fit.verdict is Verdict.ILL_DETERMINED
+    assert "do not determine energy_lo_eV" in fit.reason
+    assert fit.error("energy_lo_eV") == 0.0
