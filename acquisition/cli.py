@@ -169,6 +169,13 @@ def fit(
     ],
     lines: Annotated[str, typer.Option(help="1, 2, 3 or auto")] = "1",
     shape: Annotated[str, typer.Option(help="gauss, lorentz or voigt")] = "gauss",
+    model: Annotated[
+        str, typer.Option(help="exciton, with +trion, +biexciton, +replicas as wanted")
+    ] = "exciton",
+    phonon: Annotated[
+        list[float] | None, typer.Option(help="of the replicas, in meV; may be repeated")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="of the nanocrystal, in K", min=0.0)] = 0.0,
     window: Annotated[
         list[str] | None,
         typer.Option(
@@ -211,6 +218,9 @@ def fit(
         options = fit_options.FileFitOptions(
             lines=fit_options.parse_lines(lines),
             shape=fit_options.parse_shape(shape),
+            components=fit_options.parse_model(model),
+            phonons_eV=tuple(1e-3 * energy for energy in phonon or ()),
+            temperature_K=temperature,
             windows_eV=fit_options.parse_windows(window or []),
             spectra=tuple(spectrum or ()),
             medium=fit_options.parse_medium(medium),

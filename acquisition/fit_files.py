@@ -12,10 +12,11 @@ from rich.progress import Progress
 from acquisition.fit_options import FileFitOptions
 from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
-from analysis.fit_model import FitModel
 from analysis.lamp_axis import LampAxis, calibrate_axis
 from analysis.lamp_lines import merged, read_line_list
+from analysis.line_table import LineTable
 from analysis.measured_spectra import MeasuredSpectra
+from analysis.model_fit import ModelFitter
 from analysis.noise_estimate import estimate_noise
 from analysis.read_any import read_any
 from analysis.spectrum_fit import SpectrumFit, fit_spectrum
@@ -26,6 +27,7 @@ __all__ = ["FileFit", "SpectraToFit", "fit_file", "fit_paths", "lamp_axis", "ope
 
 Array = NDArray[np.float64]
 Tell = Callable[[str], None]
+Window = tuple[float, float]
 
 FRAMES_COMPARED = 5  # neighbouring spectra that show what is a cosmic ray in one of them
 FEWEST_FRAMES = 3
@@ -35,12 +37,13 @@ FEWEST_FRAMES = 3
 class FileFit:
     """The fit of one window of one spectrum of a file, with what was fitted.
 
-    peak: around which the window was laid, where every peak was asked for.
+    table: the lines that were fitted. peak: around which the window was laid, where every peak was
+    asked for.
     """
 
     source: str
     spectrum: str
-    model: FitModel
+    table: LineTable
     fit: SpectrumFit
     vacuum_nm: Array
     counts: Array
@@ -65,26 +68,34 @@ class SpectraToFit:
                 FileFit(
                     self.source,
                     label,
-                    model,
-                    fit_spectrum(self.vacuum_nm, counts, model=model, noise=self.noise),
+                    *self._fitted(counts, options, window),
                     self.vacuum_nm,
                     counts,
                     self.noise.offset_counts,
                     peak,
                 )
-                for model, peak in self._models(counts, options)
+                for window, peak in self._windows(counts, options)
             )
 
-    def _models(
+    def _windows(
         self, counts: Array, options: FileFitOptions
-    ) -> Iterator[tuple[FitModel, Peak | None]]:
-        windows = options.windows_eV
-        if windows == "peaks":
+    ) -> Iterator[tuple[Window | None, Peak | None]]:
+        if options.windows_eV == "peaks":
             peaks = spectrum_peaks(self.vacuum_nm, counts, self.noise)
-            yield from ((options.model(peak.window_eV), peak) for peak in peaks)
+            yield from ((peak.window_eV, peak) for peak in peaks)
         else:
-            for window in windows or (None,):
-                yield options.model(window), None
+            yield from ((window, None) for window in options.windows_eV or (None,))
+
+    def _fitted(
+        self, counts: Array, options: FileFitOptions, window: Window | None
+    ) -> tuple[LineTable, SpectrumFit]:
+        if options.components:
+            fitter = ModelFitter(options.spectrum_model(window), self.noise)
+            found = fitter.fit(self.vacuum_nm, counts)
+            return fitter.table(found.contents), found.fit
+        model = options.model(window)
+        fit = fit_spectrum(self.vacuum_nm, counts, model=model, noise=self.noise)
+        return model.table(fit.lines), fit
 
 
 def lamp_axis(options: FileFitOptions) -> LampAxis | None:

@@ -7,7 +7,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from analysis.components import COMPONENTS
+from analysis.emitter import Emitter, Phonon, Presence
 from analysis.fit_model import FitModel
+from analysis.line_table import Shape
+from analysis.spectrum_model import SpectrumModel
 from analysis.units import energy_from_wavelength_eV
 
 __all__ = [
@@ -16,6 +20,7 @@ __all__ = [
     "check_table_name",
     "parse_lines",
     "parse_medium",
+    "parse_model",
     "parse_shape",
     "parse_windows",
 ]
@@ -35,6 +40,8 @@ class FileFitOptions:
     spectra: labels of those to be fitted, none: all. medium: of the wavelengths where the file does
     not say; gain and the others: of the detector, estimated if not given. lamp: spectrum of a lamp
     on the same pixels, and lamp_lines: its lines (in vacuum), which replace the files' own axis.
+    components: what the nanocrystal has beside its exciton; phonons_eV: modes of its replicas;
+    temperature_K: of the nanocrystal, for phonons that are taken up.
     """
 
     lines: int | Literal["auto"] = 1
@@ -46,16 +53,37 @@ class FileFitOptions:
     read_noise_e: float | None = None
     offset_counts: float | None = None
     saturation_counts: float = np.inf
+    components: tuple[str, ...] = ()
+    phonons_eV: tuple[float, ...] = ()
+    temperature_K: float = 0.0
     lamp: Path | None = None
     lamp_lines: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.lamp is None) != (not self.lamp_lines):
             raise ValueError("a lamp needs both its spectrum (--lamp) and its lines (--lamp-lines)")
+        if self.components:
+            self.spectrum_model()
 
     def model(self, window_eV: Window | None = None) -> FitModel:
         """Return the model for a window. Raises ValueError for what no model can be."""
         return FitModel(lines=self.lines, shape=self.shape, window_eV=window_eV)
+
+
+    def spectrum_model(self, window_eV: Window | None = None) -> SpectrumModel:
+        """Return the model with the components. Raises ValueError for what no model can be."""
+        if self.lines == "auto":
+            raise ValueError("a model with components needs 1, 2 or 3 lines, not auto")
+        emitter = Emitter(
+            components={
+                name: Presence.IF_SEEN if COMPONENTS[name].window_eV else Presence.ALWAYS
+                for name in self.components
+            },
+            phonons=tuple(Phonon(energy) for energy in self.phonons_eV),
+            temperature_K=self.temperature_K,
+            shape=Shape(self.shape),
+        )
+        return SpectrumModel((emitter,), self.lines, window_eV)
 
 
 def parse_lines(text: str) -> int | Literal["auto"]:
@@ -85,6 +113,21 @@ def parse_medium(text: str | None) -> Medium | None:
     if text == "vacuum":
         return "vacuum"
     raise ValueError(f"medium {text!r}: expected air or vacuum")
+
+
+def parse_model(text: str) -> tuple[str, ...]:
+    """Read what is there beside the exciton, as in exciton+trion+biexciton+replicas.
+
+    Raises ValueError for a component that is none.
+    """
+    names = tuple(name.strip() for name in text.split("+"))
+    known = [name for name in COMPONENTS if name != "exciton"]
+    unknown = [name for name in names if name not in COMPONENTS]
+    if names[0] != "exciton" or unknown:
+        raise ValueError(
+            f"model {text!r}: expected exciton, and after a + each any of {', '.join(known)}"
+        )
+    return names[1:]
 
 
 def parse_windows(texts: list[str]) -> tuple[Window, ...] | Literal["peaks"]:

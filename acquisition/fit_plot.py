@@ -46,6 +46,5 @@ def _in_window(one: FileFit) -> tuple[Array, Array, Array | None]:
     energy, counts = middle[inside], one.counts[inside]
     if not inside.size or not np.isfinite(one.fit.values).all():
         return energy, counts, None
-    table = one.model.table(one.fit.lines)
-    expected, _ = table.evaluate(one.fit.values[None], edges[inside[0] : inside[-1] + 2])
+    expected, _ = one.table.evaluate(one.fit.values[None], edges[inside[0] : inside[-1] + 2])
     return energy, counts, expected[0] + one.offset_counts

@@ -15,7 +15,7 @@ from acquisition.fit_options import FileFitOptions, parse_windows
 from analysis.axis import energy_edges_eV
 from analysis.cramer_rao import bound_of_lines, expected_electrons
 from analysis.noise_estimate import estimate_noise
-from analysis.units import air_from_vacuum_nm
+from analysis.units import air_from_vacuum_nm, wavelength_from_energy_nm
 from analysis.verdict import Verdict
 
 FIELD_SWEEP = Path(__file__).parents[3] / "shared/data/mose2ws2_bias/electric_field.zip"
@@ -245,6 +245,11 @@ def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path)
         (("--window", "a:b"), "expected LOW:HIGH"),
         (("--window", "peaks", "--window", "2.3:2.4"), "peaks alone"),
         (("--out", "t.xls"), "expected a name ending in .csv, .h5, .hdf5"),
+        (("--model", "trion"), "expected exciton, and after a + each any of trion, biexciton"),
+        (("--model", "exciton+polaron"), "expected exciton"),
+        (("--model", "exciton+replicas"), "need the energy of a phonon"),
+        (("--model", "exciton+trion", "--lines", "auto"), "needs 1, 2 or 3 lines, not auto"),
+        (("--model", "exciton+replicas", "--phonon", "-3"), "must be positive"),
         (("--lamp", "l.txt"), "a lamp needs both its spectrum"),
     ],
 )
@@ -288,3 +293,33 @@ def test_a_line_that_a_field_does_not_move_as_found_independently() -> None:
     assert np.median(energies) == pytest.approx(1.6430, abs=0.0002)
     assert np.std(energies) < 0.1e-3
     assert 2.3e-3 < np.median([fit["width_eV"] for fit in still]) < 2.7e-3
+
+
+def test_a_whole_spectrum_with_trion_and_replicas_is_fitted_from_nothing(tmp_path: Path) -> None:
+    wavelength = wavelength_from_energy_nm(2.395 - 0.05e-3 * np.arange(700))
+    exciton, areas = (2.3920, 2.3930), (6e4, 4e4)
+    energies = [*exciton, *(e - 3.5e-3 for e in exciton), 2.3925 - 15e-3]
+    line = {"width_eV": 0.4e-3, "background_0": 10.0}
+    for k, (energy, area) in enumerate(
+        zip(energies, (*areas, *(0.1 * a for a in areas), 3e4), strict=True), start=1
+    ):
+        line |= {f"energy_{k}_eV": energy, f"area_{k}_counts": area}
+    expected = expected_electrons(energy_edges_eV(wavelength), line, shape="gauss")
+    rng = np.random.default_rng(40)
+    counts = rng.poisson(expected) + 600.0 + 4.0 * rng.standard_normal(expected.size)
+    file = written(tmp_path / "s.txt", wavelength, counts, header="nm vacuum\tA")
+
+    code, (row,), _ = fit(
+        file, "--lines", "2", "--model", "exciton+trion+biexciton+replicas", "--phonon", "3.5",
+        "--plot", tmp_path / "plots",
+    )  # fmt: skip
+
+    assert code == 0
+    assert row["verdict"] == "converged", row["reason"]
+    for name, truth in (
+        ("energy_1_eV", exciton[0]), ("energy_2_eV", exciton[1]), ("coupling_1", 0.1),
+        ("trion_binding_eV", 15e-3), ("trion_area_counts", 3e4), ("width_eV", 0.4e-3),
+    ):  # fmt: skip
+        assert float(row[name]) == pytest.approx(truth, abs=5.0 * float(row[f"{name}_error"]))
+    assert not row.get("biexciton_binding_eV")
+    assert len(list((tmp_path / "plots").iterdir())) == 1
