@@ -141,11 +141,11 @@ class SpectraPro:
 
     def read_wavelength_nm(self) -> float:
         """Read the centre wavelength."""
-        return confirmed_number(lambda: float(self._ask("?nm", WAVELENGTH)))
+        return confirmed_number(self.name, lambda: float(self._ask("?nm", WAVELENGTH)))
 
     def read_grating(self) -> int:
         """Read the place of the turret that is in the light."""
-        return confirmed_number(lambda: int(self._ask("?grating", r"(\d)")))
+        return confirmed_number(self.name, lambda: int(self._ask("?grating", r"(\d)")))
 
     def read(self) -> Mapping[str, Reading]:
         """Read centre wavelength and grating; nothing while moving."""
@@ -164,7 +164,7 @@ class SpectraPro:
         return {
             "wavelength_nm": self.read_wavelength_nm(),
             "grating": self.read_grating(),
-            "turret": confirmed_number(lambda: int(self._ask("?turret", r"(\d)"))),
+            "turret": confirmed_number(self.name, lambda: int(self._ask("?turret", r"(\d)"))),
         }
 
     def close(self) -> None:

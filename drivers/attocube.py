@@ -228,13 +228,14 @@ class ANC300Positioner:
     def read_capacitance_nF(self, axis: str) -> float:
         """Return the capacitance measured last."""
         question = f"getc {self._number(axis)}"
-        return confirmed_number(lambda: float(self._ask(question, NUMBER)))
+        return confirmed_number(self.name, lambda: float(self._ask(question, NUMBER)))
 
     def is_at_rest(self, number: int) -> bool:
         """Ask whether an axis neither steps nor measures."""
         if self._ask(f"getm {number}", WORD) == "cap":
             return False
-        return confirmed_number(lambda: float(self._ask(f"geto {number}", NUMBER))) == 0.0
+        # One zero may be garbled
+        return all(float(self._ask(f"geto {number}", NUMBER)) == 0.0 for _ in range(2))
 
     def read(self) -> Mapping[str, Reading]:
         """Return the steps counted since this connection was made; no position is known."""

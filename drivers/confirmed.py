@@ -1,15 +1,16 @@
 """Values that no garbled digit falsifies, from lines without a checksum.
 
 On RS-232 a digit may arrive as another one, and no reply can be told from a true one by its form.
-So what is stored, or decides something, is looked at twice; where the two differ a third look
-decides: the middle one of three is right unless two of them are wrong. A value that moves by itself
-costs that third look, and nothing else.
+So what is stored, or decides something, is looked at until two looks agree: two, unless one was
+garbled or the value moves by itself. Only the same wrong digit at the same place in two replies
+could pass.
 
 An instrument that takes several questions in one message is asked twice in one (Line.ask_twice,
 Line.ask_both): a few more bytes instead of another round trip.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from math import isclose
 from types import MappingProxyType
 from typing import TypeVar
@@ -23,25 +24,43 @@ Number = TypeVar("Number", int, float)
 SAME = 2e-3  # of a value; what differs by less is noise
 # or by so much, near zero
 SLACK: Mapping[str, float] = MappingProxyType({"K": 0.02, "%": 0.5, "deg": 0.01, "nm": 0.002})
-LOOKS = 4
+LOOKS = 5
 
 
-def confirmed_number(look: Callable[[], Number]) -> Number:
-    """Return a number that was read twice, or the middle one of three."""
-    first, second = look(), look()
-    return second if first == second else sorted((first, second, look()))[1]
+def confirmed_number(device: str, look: Callable[[], Number], slack: float = 0.0) -> Number:
+    """Return the first number that was read twice within the slack. Raises ReplyError if none."""
+    seen: list[Number] = []
+    for _ in range(LOOKS):
+        found = look()
+        if any(abs(found - old) <= slack for old in seen):
+            return found
+        seen.append(found)
+    raise ReplyError(device, f"no two of {seen} agree")
 
 
-def confirmed_readings(look: Callable[[], Mapping[str, Reading]]) -> Mapping[str, Reading]:
-    """Return readings that were taken twice, or the middle ones of three. Raises DeviceError."""
-    first, second = look(), look()
-    if all(_agree(first.get(channel), reading) for channel, reading in second.items()):
-        return second
-    third = look()
-    return {
-        channel: _middle([taken[channel] for taken in (first, second, third) if channel in taken])
-        for channel in third
+def confirmed_readings(
+    device: str, look: Callable[[], Mapping[str, Reading]]
+) -> Mapping[str, Reading]:
+    """Return for each channel the first reading that agrees with an earlier one.
+
+    Where none does, but all rise or all fall, the value runs, and the last one is returned. Raises
+    ReplyError where they do neither, and what looking raises.
+    """
+    seen: list[Mapping[str, Reading]] = []
+    sure: dict[str, Reading] = {}
+    for _ in range(LOOKS):
+        found = look()
+        for channel, reading in found.items():
+            if channel not in sure and any(_agree(old.get(channel), reading) for old in seen):
+                sure[channel] = reading
+        if found.keys() <= sure.keys():
+            return {channel: sure[channel] for channel in found}
+        seen.append(found)
+    running = {
+        channel: _end_of_run(device, channel, [old[channel] for old in seen if channel in old])
+        for channel in found.keys() - sure.keys()
     }
+    return {**sure, **running}
 
 
 def confirmed_settings(
@@ -66,12 +85,12 @@ def _agree(one: Reading | None, other: Reading) -> bool:
     )
 
 
-def _middle(taken: list[Reading]) -> Reading:
-    """Return the reading in the middle of those whose kind, good or not, is the more frequent."""
-    good = [reading for reading in taken if reading.is_good]
-    if 2 * len(good) <= len(taken):
-        return next(reading for reading in reversed(taken) if not reading.is_good)
-    return sorted(good, key=lambda reading: reading.value)[len(good) // 2]
+def _end_of_run(device: str, channel: str, taken: list[Reading]) -> Reading:
+    values = [reading.value for reading in taken]
+    steps = [after - before for before, after in pairwise(values)]
+    if all(step > 0 for step in steps) or all(step < 0 for step in steps):
+        return taken[-1]
+    raise ReplyError(device, f"{channel}: no two of {values} agree")
 
 
 def _is_same(one: Setting | None, other: Setting) -> bool:

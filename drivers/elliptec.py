@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 from drivers.clock import Clock
 from drivers.confirmed import confirmed_number
@@ -128,6 +128,8 @@ class _Movement:
 class _Module:
     """What stage and shutter have in common."""
 
+    DITHER: ClassVar[int] = 0  # pulses by which two readings at rest may differ
+
     def __init__(
         self,
         name: str,
@@ -182,7 +184,7 @@ class _Module:
         return Status(action, self._movement)
 
     def _read_position(self) -> int:
-        return confirmed_number(lambda: int(self._instrument.position))
+        return confirmed_number(self.name, lambda: int(self._instrument.position), self.DITHER)
 
 
 @register(
@@ -199,6 +201,8 @@ class ELL14Stage(_Module):
     Angles are not wrapped: -5 deg and 355 deg are a turn apart, so that a target is approached from
     the side its user means. The module itself counts within a turn, hence relative moves.
     """
+
+    DITHER = 4
 
     def __init__(self, name: str, bus: ElliptecBus, clock: Clock, config: ELL14Config) -> None:
         super().__init__(name, bus, clock, config, "ELL14")
@@ -270,7 +274,7 @@ class ELL14Stage(_Module):
     def _ask_pulses_per_turn(self) -> int:
         if not self._pulses_per_turn:
             self._pulses_per_turn = confirmed_number(
-                lambda: int(self._instrument.pulses_per_travel)
+                self.name, lambda: int(self._instrument.pulses_per_travel)
             )
         return self._pulses_per_turn
 
@@ -387,7 +391,7 @@ class ELL6Shutter(_Module):
 
     def _far_end(self) -> int:
         if self._travel is None:
-            self._travel = confirmed_number(lambda: int(self._instrument.travel))
+            self._travel = confirmed_number(self.name, lambda: int(self._instrument.travel))
         return self._travel
 
     def _verify(self, position: int, target: int) -> None:

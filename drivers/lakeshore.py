@@ -179,7 +179,7 @@ class LakeShore336Controller:
         a, b, n = self._config.control_input, self._config.sample_input, self._config.output
         question = f"KRDG? {a};RDGST? {a};KRDG? {b};RDGST? {b};HTR? {n};HTRST? {n}"
         looks = map(self._overview, self._looks(question, OVERVIEW))
-        return confirmed_readings(looks.__next__)
+        return confirmed_readings(self.name, looks.__next__)
 
     def set(self, temperature_K: float) -> Status:
         """Send setpoint, ramp and heater range; done when the ramp, if any, has ended.
@@ -290,7 +290,7 @@ class LakeShore336Controller:
             {letter: self._reading(float(found[1]), int(found[2]))}
             for found in self._looks(f"KRDG? {letter};RDGST? {letter}", SENSOR)
         )
-        return confirmed_readings(looks.__next__)[letter]
+        return confirmed_readings(self.name, looks.__next__)[letter]
 
     def _overview(self, found: re.Match[str]) -> Mapping[str, Reading]:
         self._note_heater(int(found[6]))

@@ -184,7 +184,7 @@ class MercuryController:
 
     def read(self) -> Mapping[str, Reading]:
         """Read both sensors, heater, valve and alarms, one message each; all of them twice."""
-        return confirmed_readings(self._look)
+        return confirmed_readings(self.name, self._look)
 
     def set(self, temperature_K: float) -> Status:
         """Send setpoint, ramp, PID and gas flow; done when the working setpoint has arrived.
@@ -334,7 +334,8 @@ class MercuryController:
             raise ReplyError(self.name, f"{board.id} {quantity_name}: {error}") from error
 
     def _read_sensor(self, sensor: Any) -> Reading:
-        return confirmed_readings(lambda: {sensor.id: self._reading(sensor, "")})[sensor.id]
+        found = confirmed_readings(self.name, lambda: {sensor.id: self._reading(sensor, "")})
+        return found[sensor.id]
 
     def _reading(self, sensor: Any, alarms: str) -> Reading:
         now = self._clock.now()

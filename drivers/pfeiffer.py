@@ -145,7 +145,7 @@ class PfeifferGauge:
 
         Raises DeviceError. Underrange is a good reading: the pressure is at most that.
         """
-        return confirmed_readings(self._look)["pressure_mbar"]
+        return confirmed_readings(self.name, self._look)["pressure_mbar"]
 
     def read(self) -> Mapping[str, Reading]:
         """Read the pressure."""

@@ -181,7 +181,7 @@ class K10CR1Stage:
 
     def _read_angle(self) -> Reading:
         """Read the angle, and whether it means something."""
-        reading = confirmed_readings(self._look)["angle_deg"]
+        reading = confirmed_readings(self.name, self._look)["angle_deg"]
         if self._is_homed and reading.note == NOT_HOMED:
             logger.warning("%s: the reference is lost, home it again", self.name)
         self._is_homed = reading.is_good

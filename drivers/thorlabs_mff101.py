@@ -108,7 +108,7 @@ class MFF101Selector:
 
     def read(self) -> Mapping[str, Reading]:
         """Read the number of the position, counted from 0."""
-        return confirmed_readings(self._look)
+        return confirmed_readings(self.name, self._look)
 
     def settings(self) -> Mapping[str, Setting]:
         """Read back where it stands, which a hand may change."""

@@ -74,7 +74,7 @@ class PM100DMeter:
 
     def read_power(self) -> Reading:
         """Read the power at the sample in W; flagged where the meter can't be trusted."""
-        return confirmed_readings(self._look)["laser_power_W"]
+        return confirmed_readings(self.name, self._look)["laser_power_W"]
 
     def read(self) -> Mapping[str, Reading]:
         """Read the power."""

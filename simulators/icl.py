@@ -102,7 +102,8 @@ class IclServer(InstrumentCore):
             )
             errors: list[str] = []
         except IclError as error:
-            results, errors = {}, [str(error)]
+            # One instance serves for good, and would keep the frames of every raise
+            results, errors = {}, [str(error.with_traceback(None))]
         return (
             f'{{"id":{_id_of(message)},"command":{json.dumps(command)},'
             f'"results":{_serialised(results)},"errors":{json.dumps(errors)}}}'

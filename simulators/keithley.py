@@ -189,7 +189,8 @@ class Keithley2410(InstrumentCore):
             elif (reply := self._query(command)) is not None:
                 self._replies.append(reply)
         except ScpiError as error:
-            self._status.report(error)
+            # One instance serves for good, and would keep the frames of every raise
+            self._status.report(error.with_traceback(None))
 
     def _query(self, command: ScpiCommand) -> str | None:
         header = command.header

@@ -221,7 +221,8 @@ class Keithley2470(InstrumentCore):
             else:
                 self._set(command.header, command.arguments)
         except ScpiError as error:
-            self._report(error)
+            # One instance serves for good, and would keep the frames of every raise
+            self._report(error.with_traceback(None))
 
     def _understands(self, header: str) -> bool:
         return self.language == "SCPI" or header in ("*LANG", "*IDN")

@@ -154,7 +154,8 @@ class ThorlabsPM100D(InstrumentCore):
         try:
             return self._carry_out(command)
         except ScpiError as error:
-            self._errors.append(error)
+            # One instance serves for good, and would keep the frames of every raise
+            self._errors.append(error.with_traceback(None))
             return None
 
     def _carry_out(self, command: ScpiCommand) -> str | None:

@@ -34,14 +34,34 @@ def test_a_number_that_was_wrong_once_is_right(true, wrong, place):
     shown[place] = wrong
     look, _ = looked(*shown)
 
-    assert confirmed_number(look) == true
+    assert confirmed_number("mono", look) == true
 
 
 def test_two_equal_numbers_need_no_third_look():
     look, left = looked(5, 5, 7)
 
-    assert confirmed_number(look) == 5
+    assert confirmed_number("mono", look) == 5
     assert left == [7]
+
+
+def test_two_wrong_numbers_that_differ_pass_as_little_as_one():
+    look, _ = looked(7, 5, 9, 5)
+
+    assert confirmed_number("mono", look) == 5
+
+
+def test_a_place_that_dithers_by_a_pulse_is_one_place():
+    look, left = looked(71680, 71681, 0)
+
+    assert confirmed_number("polarizer", look, 4) == 71681
+    assert left == [0]
+
+
+def test_numbers_that_never_agree_are_an_error_that_shows_them():
+    look, _ = looked(1, 5, 2, 8, 3)
+
+    with pytest.raises(ReplyError, match=r"mono: no two of \[1, 5, 2, 8, 3\] agree"):
+        confirmed_number("mono", look)
 
 
 @given(st.floats(4.0, 300.0), st.floats(0.0, 1e4), st.integers(0, 2))
@@ -50,7 +70,7 @@ def test_a_reading_that_was_wrong_once_is_right_within_the_noise(true_K, wrong_K
     shown[place] = kelvin(wrong_K)
     look, _ = looked(*shown)
 
-    found_K = confirmed_readings(look)["temperature_K"].value
+    found_K = confirmed_readings("cryostat", look)["temperature_K"].value
 
     assert found_K == pytest.approx(true_K, rel=2.1e-3, abs=0.021)
 
@@ -63,13 +83,38 @@ def test_a_flag_that_was_garbled_once_neither_condemns_nor_absolves(place):
         shown[place] = other
         look, _ = looked(*shown)
 
-        assert confirmed_readings(look)["temperature_K"].is_good is (most is good)
+        found = confirmed_readings("cryostat", look)["temperature_K"]
+        assert found.is_good is (most is good)
 
 
-def test_a_value_that_runs_costs_a_third_look_and_no_error():
-    look, left = looked(kelvin(5.0), kelvin(5.5), kelvin(6.0), kelvin(6.5))
+def test_a_value_that_runs_costs_a_few_looks_and_no_error():
+    look, left = looked(*(kelvin(5.0 + 0.5 * step) for step in range(6)))
 
-    assert confirmed_readings(look)["temperature_K"].value == 5.5
+    assert confirmed_readings("cryostat", look)["temperature_K"].value == 7.0
+    assert len(left) == 1
+
+
+def test_readings_that_neither_agree_nor_run_are_an_error_that_shows_them():
+    look, _ = looked(*(kelvin(value) for value in (5.0, 7.0, 6.0, 9.0, 8.0)))
+
+    with pytest.raises(ReplyError, match=r"cryostat: temperature_K: no two of .*7\.0.* agree"):
+        confirmed_readings("cryostat", look)
+
+
+def test_each_channel_is_confirmed_by_itself():
+    def both(stage, sample):
+        return {
+            "temperature_K": Reading(stage, "K", 0.0),
+            "sample_temperature_K": Reading(sample, "K", 0.0),
+        }
+
+    look, left = looked(both(5.0, 6.0), both(5.0, 1.0), both(2.0, 6.0), both(0.0, 0.0))
+
+    found = confirmed_readings("cryostat", look)
+
+    assert {name: reading.value for name, reading in found.items()} == {
+        "temperature_K": 5.0, "sample_temperature_K": 6.0
+    }  # fmt: skip
     assert len(left) == 1
 
 
@@ -83,7 +128,7 @@ def test_settings_are_taken_when_they_were_read_alike_twice_in_a_row():
 def test_settings_that_are_never_alike_are_an_error_that_names_them():
     numbers = chain.from_iterable(repeat((1, 2)))
 
-    with pytest.raises(ReplyError, match="cryostat: range: never read alike twice in 4 times"):
+    with pytest.raises(ReplyError, match="cryostat: range: never read alike twice in 5 times"):
         confirmed_settings("cryostat", lambda: {"range": next(numbers), "mode": "on"})
 
 
