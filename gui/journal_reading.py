@@ -100,8 +100,11 @@ class JournalReading:
         )
 
     def look_for_old_fits(self) -> None:
-        """Read all fits again with the next news: another process may have stored some."""
+        """Read all fits again with the next news: another process may have stored newer ones."""
         self._fits_are_read = False
+        for point, (attempt, is_accepted) in self._shown.items():
+            if is_accepted and self._points[point].kind is PointKind.SAMPLE:
+                self._without_fit[attempt] = None
 
     def _plan(self) -> RowPlan:
         table, meta = self._reader.table(), self._reader.meta
@@ -115,6 +118,7 @@ class JournalReading:
         for stored in self._reader.attempts(self._attempt):
             self._attempt = stored.id
             if self._is_to_show(stored):
+                self._shown[stored.attempt.point] = (stored.id, stored.is_accepted)
                 held.append(stored)
             if len(held) == ROWS_AT_ONCE:
                 yield self._of_rows(held)
@@ -132,7 +136,6 @@ class JournalReading:
     def _of_rows(self, held: Sequence[StoredAttempt]) -> RunNews:
         rows = {stored.attempt.point: stored for stored in held}  # of several, the last
         for point, stored in rows.items():
-            self._shown[point] = (stored.id, stored.is_accepted)
             if stored.is_accepted and self._points[point].kind is PointKind.SAMPLE:
                 self._without_fit[stored.id] = None
         return RunNews(
@@ -169,6 +172,8 @@ class JournalReading:
             for point, (key, was_accepted) in self._shown.items()
             if was_accepted and point not in accepted
         ]
+        for stored in taken_back:
+            self._shown[stored.attempt.point] = (stored.id, False)
         if taken_back:
             yield self._of_rows(taken_back)
 

@@ -91,7 +91,8 @@ def _stamp(folder: Path) -> tuple[int, ...]:
             status = (folder / name).stat()
         except OSError:
             continue  # no log beside a sealed journal
-        stamps += [status.st_mtime_ns, status.st_size]
+        if status.st_size:  # an empty log is left by whoever reads, so by ourselves
+            stamps += [status.st_mtime_ns, status.st_size]
     return tuple(stamps)
 
 

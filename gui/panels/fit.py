@@ -140,7 +140,7 @@ class FitPanel(QWidget):
         self._process = QProcess(self)
         self._process.finished.connect(self._on_rest)
         self._process.errorOccurred.connect(self._on_rest_error)
-        self._process.start(sys.executable, ["-P", "-m", "acquisition.cli", "fit", str(folder)])
+        self._process.start(sys.executable, ["-P", "-c", _CRYOSCAN, "fit", str(folder)])
         self.rest.setEnabled(False)
         self.note.say("fitting what has no fit yet; you can go on")
 

@@ -80,7 +80,7 @@ class StripsView(QWidget):
         """The channels that are shown, from top to bottom."""
         return tuple(self._strips)
 
-    def strip(self, channel: str) -> Plot:
+    def plot_of(self, channel: str) -> Plot:
         """Return the plot of a channel. Raises KeyError if it is not shown."""
         return self._strips[channel].plot
 
