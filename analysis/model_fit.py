@@ -19,16 +19,16 @@ from analysis.emitter import Presence
 from analysis.fisher_scoring import MOST_STEPS, Counts, Optimum
 from analysis.fit_model import FitModel
 from analysis.hits import narrow_outliers, spikes
-from analysis.line_table import LineTable
+from analysis.line_table import LineTable, Shape
 from analysis.matched_filter import floor_of
 from analysis.model_bounds import box_of_model, electrons_per_unit
 from analysis.presence import LEAST_Z, Residual, Sighting, sight_mirrored, sight_single
 from analysis.spectrum_fit import SpectrumFit, inverse_information, pearson_chi2, verdict_of
 from analysis.spectrum_model import Contents, SpectrumModel, prefix_of
 from analysis.spectrum_window import Window, in_electrons
-from analysis.start_values import exciton_values, sighted_values, solve_areas
+from analysis.start_values import exciton_values, sighted_values, solve_areas, widths_of
 from analysis.structured_guess import guess_exciton
-from analysis.table_fit import fit_table
+from analysis.table_fit import fit_table, slopes_of
 from analysis.verdict import Verdict
 
 __all__ = ["HITS_BELOW_PX", "ModelFit", "ModelFitter", "narrowest_fwhm_px"]
@@ -39,6 +39,9 @@ Mask = NDArray[np.bool_]
 _LOOSE_STEPS = 5
 _MASKED_WIDTHS = 1.5  # FWHM to both sides of what is not fitted yet
 _LEAST_PIXELS = 11
+_PLAIN = {Shape.VOIGT: Shape.LORENTZ, Shape.PROFILE: Shape.GAUSS}
+_SPLIT_WIDTHS = 0.35  # to both sides, where a line is split in two
+_BY_LINE = ("energy_{}_eV", "area_{}_counts", "biexciton_area_{}_counts")
 _ROUNDS = 3  # a hit on a line pulls the fit and shows piece by piece
 HITS_BELOW_PX = 2.0  # FWHM that a line has at least, where nothing more is known
 
@@ -50,7 +53,8 @@ class ModelFit:
     fit: parameters as named by spectrum_model; those of components that are absent are missing.
     contents: by emitter. seen: z of each component that was looked for, by its name with the
     emitter's prefix. place: the parameters in electrons, to start the next fit from; None where
-    there is no fit. residual_sigma: shape (pixels,), 0 where masked; middle_eV: of the pixels.
+    there is no fit. residual_sigma: shape (pixels,), 0 where masked; middle_eV, good: of the
+    pixels that were fitted, good 0 where masked.
     """
 
     fit: SpectrumFit
@@ -59,7 +63,7 @@ class ModelFit:
     place: Mapping[str, float] | None = None
     residual_sigma: Array = field(default_factory=lambda: np.empty(0))
     middle_eV: Array = field(default_factory=lambda: np.empty(0))
-    masked: int = 0
+    good: Array = field(default_factory=lambda: np.empty(0))
 
     def __getitem__(self, name: str) -> float:
         return self.fit[name]
@@ -67,6 +71,13 @@ class ModelFit:
     def error(self, name: str) -> float:
         """Return the photon error of one parameter."""
         return self.fit.error(name)
+
+    def good_pixels(self, whole: Window) -> Window:
+        """Return the spectrum that was fitted, without what this fit left out."""
+        if not self.middle_eV.size:
+            return whole
+        rising = whole.between(*self.fit.window_eV)
+        return whole if rising is None else _masked(rising.rising(), self.good == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +97,13 @@ class _Stage:
 class ModelFitter:
     """Fits one model to any number of spectra, one at a time."""
 
-    def __init__(self, model: SpectrumModel, noise: DetectorNoise) -> None:
+    def __init__(self, model: SpectrumModel, noise: DetectorNoise, *, clips: bool = True) -> None:
+        """clips: whether pixels that stand out of the fit as cosmic hits do are left out."""
         self.model = model
         self.noise = noise
+        self._clips = clips
         self._tables: dict[tuple[Contents, ...], LineTable] = {}
+        self._rough: LineTable | None = None
 
     def fit(
         self, wavelength_nm: ArrayLike, counts: ArrayLike, *, background: ArrayLike | None = None
@@ -129,6 +143,30 @@ class ModelFitter:
         }
         table = self.table(start.contents)
         return self._finished(_Stage(start.contents, table, window, values), start.seen)
+
+    def split(self, whole: Window, smaller: ModelFit, line: int) -> ModelFit:
+        """Fit from a result with one line less, one of its lines (from 1) split in two.
+
+        Raises ValueError where the other has no result.
+        """
+        if smaller.place is None:
+            raise ValueError("a fit without a result is no start for another")
+        values = dict(smaller.place)
+        apart = _SPLIT_WIDTHS * values["width_eV"]
+        for k in range(self.model.lines, line, -1):
+            for pattern in _BY_LINE:
+                values[pattern.format(k)] = values.get(pattern.format(k - 1), 0.0)
+        for pattern in _BY_LINE[1:]:
+            for k in (line, line + 1):
+                values[pattern.format(k)] = 0.5 * values.get(pattern.format(k), 0.0)
+        values[_BY_LINE[0].format(line)] -= apart
+        values[_BY_LINE[0].format(line + 1)] += apart
+        window = self.cut(whole)
+        if isinstance(window, str):
+            return self._nothing(Verdict.NO_SIGNAL, window, whole.limits_eV)
+        contents = tuple(replace(one, lines=self.model.lines) for one in smaller.contents)
+        stage = _Stage(contents, self.table(contents), window, values)
+        return self._finished(stage, smaller.seen)
 
     def table(self, contents: tuple[Contents, ...]) -> LineTable:
         if contents not in self._tables:
@@ -175,18 +213,33 @@ class ModelFitter:
     def _core_fitted(self, core: _Stage) -> _Stage:
         """Fit the core loosely, without the pixels of what may belong to something else."""
         mask = np.zeros(core.window.counts.good.shape[1], dtype=np.bool_)
-        solved = replace(core, values=solve_areas(core.table, core.window, core.values))
-        residual = _residual(solved)
+        rough = self._roughly(core)
+        solved = solve_areas(rough.table, rough.window, rough.values)
+        residual = _residual(replace(rough, values=solved))
+        core = replace(core, values={**solved, **widths_of(core.values)})
         for number in range(len(self.model.emitters)):
             for name in self.model.sought(number):
-                sighting = self._sighted(residual, solved, number, name)
+                sighting = self._sighted(residual, core, number, name)
                 if sighting is not None and sighting.z > LEAST_Z:
-                    mask |= _around(self._places(solved, number, name, sighting), solved.window)
-        masked = replace(solved, window=_masked(solved.window, mask))
+                    mask |= _around(self._places(core, number, name, sighting), core.window)
+        masked = replace(core, window=_masked(core.window, mask))
         optimum = self._climb(masked, most_steps=_LOOSE_STEPS)
         if not np.isfinite(optimum.deviance[0]):
-            return solved
+            return core
         return replace(core, values=_named(core.table, optimum))
+
+    def _roughly(self, core: _Stage) -> _Stage:
+        """Return the stage with lines of a plain shape, as wide as seen: enough to begin with."""
+        plain = _PLAIN.get(self.model.shape)
+        if plain is None:
+            return core
+        if self._rough is None:
+            self._rough = self.model.with_shape(plain).table(core.contents)
+        seen = {
+            f"{prefix_of(number)}width_eV": self._fwhm(core, number)
+            for number in range(len(self.model.emitters))
+        }
+        return replace(core, table=self._rough, values={**core.values, **seen})
 
     def _with_components(self, core: _Stage) -> tuple[_Stage, dict[str, float]]:
         """Add what is seen in the residual, the most significant first."""
@@ -238,10 +291,12 @@ class ModelFitter:
         return sum(factor * stage.values.get(other, 0.0) for other, factor in tie)
 
     def _fwhm(self, stage: _Stage, number: int) -> float:
+        """Return the width of an exciton line as it is seen."""
         prefix = prefix_of(number)
         gauss = self._value(stage, f"{prefix}width_eV")
         lorentz = self._value(stage, f"{prefix}lorentz_width_eV")
-        return 0.5346 * lorentz + float(np.hypot(0.4654 * lorentz, gauss))
+        instrument = self.model.instrument_fwhm_eV(number, self._energies(stage, number)[0])
+        return 0.5346 * lorentz + float(np.hypot(np.hypot(0.4654 * lorentz, gauss), instrument))
 
     def _places(self, stage: _Stage, number: int, name: str, sighting: Sighting) -> Array:
         """Return centre and half of what to leave out around each line, shape (lines, 2)."""
@@ -264,7 +319,7 @@ class ModelFitter:
         """Fit everything together; where narrow outliers stand above the fit, without them."""
         optimum = self._climb(stage)
         for _ in range(_ROUNDS):
-            hits = narrow_outliers(_residual_sigma(optimum, stage.window))
+            hits = narrow_outliers(_residual_sigma(optimum, stage.window)) & self._clips
             if optimum.converged[0] and not hits.any():
                 break
             # Where the likelihood is far from a parabola, one climb may end on its way.
@@ -310,7 +365,7 @@ class ModelFitter:
             place=dict(zip(table.names, place[order].tolist(), strict=True)),
             residual_sigma=_residual_sigma(optimum, window),
             middle_eV=_middle(window),
-            masked=int((window.counts.good[0] == 0).sum()),
+            good=window.counts.good[0],
         )
 
     def _nothing(self, verdict: Verdict, reason: str, limits_eV: tuple[float, float]) -> ModelFit:
@@ -373,8 +428,8 @@ def _named(table: LineTable, optimum: Optimum) -> dict[str, float]:
 
 
 def _expected(stage: _Stage) -> Array:
-    expected, _ = stage.table.evaluate(stage.start[None], stage.window.edges_eV)
-    return np.asarray(expected[0])
+    slopes = slopes_of(stage.table, stage.window.edges_eV, stage.window.counts)
+    return np.asarray(slopes(stage.start[None])[1][0])
 
 
 def _residual(stage: _Stage) -> Residual:
@@ -398,7 +453,7 @@ def _rising(names: tuple[str, ...], place: Array, contents: Sequence[Contents]) 
         if any(name not in names for name in energies):
             continue  # tied to splittings, which keep their order
         rising = np.argsort(place[[names.index(name) for name in energies]], kind="stable")
-        for pattern in ("energy_{}_eV", "area_{}_counts", "biexciton_area_{}_counts"):
+        for pattern in _BY_LINE:
             group = [prefix + pattern.format(k + 1) for k in range(what.lines)]
             if all(name in names for name in group):
                 places = np.array([names.index(name) for name in group])

@@ -43,9 +43,12 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The likeliest place of a component. binding_eV: below the exciton's centre; z: significance,
-    as of one line, whatever the number of lines."""
+    """The likeliest place of a component: binding_eV below the exciton's centre, centre_eV.
 
+    z: significance, as of one line, whatever the number of lines.
+    """
+
+    centre_eV: float
     binding_eV: float
     area_e: Array
     fwhm_eV: float
@@ -71,6 +74,7 @@ def sight_single(
             place = first + peak
             area = projection[place] / weight[place] * kernel(fwhm_px / _SIGMAS_PER_FWHM).sum()
             best = Sighting(
+                centre_eV,
                 float(centre_eV - middle[place]),
                 np.array([area]),
                 fwhm_px * pixel_eV,
@@ -98,6 +102,7 @@ def sight_mirrored(
     power = (np.maximum(z, 0.0) ** 2).sum(axis=0)
     best = int(np.argmax(power))
     return Sighting(
+        centre,
         float(binding[best]),
         height[:, best] * kernel(fwhm_px / _SIGMAS_PER_FWHM).sum(),
         fwhm_eV,

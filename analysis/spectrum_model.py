@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+import numpy as np
+
 from analysis.components import COMPONENTS, rows_of
 from analysis.emitter import Emitter, Presence
 from analysis.instrument_profile import InstrumentProfile
@@ -120,6 +122,13 @@ class SpectrumModel:
         if window is None:
             raise ValueError(f"{component} is not looked for: it is there wherever the exciton is")
         return window
+
+    def instrument_fwhm_eV(self, emitter: int, energy_eV: float) -> float:
+        """Return the width of the profile's main part, 0 where it is not part of the model."""
+        if self.profile is None or self.emitters[emitter].shape is not Shape.PROFILE:
+            return 0.0
+        place = int(np.argmin(np.abs(self.profile.energy_eV - energy_eV)))
+        return float(self.profile.gauss_fwhm_eV[place, np.argmax(self.profile.share[place])])
 
     def table(self, contents: Sequence[Contents]) -> LineTable:
         """Return the line table of these contents, one entry for each emitter."""

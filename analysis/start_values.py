@@ -14,7 +14,7 @@ from analysis.spectrum_model import SpectrumModel, prefix_of
 from analysis.spectrum_window import Window
 from analysis.structured_guess import ExcitonGuess
 
-__all__ = ["exciton_values", "sighted_values", "solve_areas"]
+__all__ = ["exciton_values", "sighted_values", "solve_areas", "widths_of"]
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def exciton_values(
 ) -> dict[str, float]:
     """Return energies, areas and width of one emitter, and the couplings of its phonons."""
     prefix, emitter = prefix_of(number), model.emitters[number]
-    values = _widths(model, number, "width_eV", guess.fwhm_eV)
+    values = _widths(model, number, "width_eV", guess.fwhm_eV, float(guess.energy_eV[0]))
     for k, (energy, area) in enumerate(zip(guess.energy_eV, guess.area_e, strict=True), start=1):
         values[f"{prefix}energy_{k}_eV"] = float(energy)
         values[f"{prefix}area_{k}_counts"] = float(area)
@@ -51,7 +51,8 @@ def sighted_values(
             values[f"{prefix}{name}_area_{k}_counts"] = float(area)
     else:
         values[f"{prefix}{name}_area_counts"] = float(sighting.area_e[0])
-        values |= _widths(model, number, f"{name}_width_eV", sighting.fwhm_eV)
+        at = sighting.centre_eV - sighting.binding_eV
+        values |= _widths(model, number, f"{name}_width_eV", sighting.fwhm_eV, at)
         for j in range(1, len(model.emitters[number].phonons) + 1):
             values[f"{prefix}{name}_coupling_{j}"] = _COUPLINGS[0]
     return _untied(model, values)
@@ -84,8 +85,22 @@ def solve_areas(table: LineTable, window: Window, values: Mapping[str, float]) -
     return {**values, **solved}
 
 
-def _widths(model: SpectrumModel, number: int, name: str, fwhm_eV: float) -> dict[str, float]:
+def widths_of(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the widths among the values."""
+    return {name: value for name, value in values.items() if name.endswith("width_eV")}
+
+
+_LEAST_OWN = 0.3  # of the width as seen: what a line has at least apart from the instrument's
+
+
+def _widths(
+    model: SpectrumModel, number: int, name: str, fwhm_eV: float, energy_eV: float
+) -> dict[str, float]:
     prefix = prefix_of(number)
+    instrument = model.instrument_fwhm_eV(number, energy_eV)
+    if instrument:
+        own = np.sqrt(max(fwhm_eV**2 - instrument**2, (_LEAST_OWN * fwhm_eV) ** 2))
+        return {prefix + name: float(own)}
     if model.emitters[number].shape is not Shape.VOIGT:
         return {prefix + name: fwhm_eV}
     gauss, lorentz = _VOIGT_PARTS

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+pytestmark = pytest.mark.usefixtures("compiled_if_ready")
+
 CHANCE = 1e-6  # that a check of one parameter fails though the goal is met
 FEW_COUNTS = 50
 
@@ -160,7 +162,7 @@ def test_every_parameter_is_unbiased_and_at_the_bound_from_a_cold_start(
     fitter = fitter_for(nanocrystals, shape=shape)
 
     outcome = run(
-        nanocrystals, fitter, lambda: nanocrystals.one(peak, rng, shape=shape), rng, spectra=60
+        nanocrystals, fitter, lambda: nanocrystals.one(peak, rng, shape=shape), rng, spectra=100
     )
 
     check(outcome, peak)
@@ -200,7 +202,7 @@ def test_what_is_absent_is_left_out_and_the_rest_stays_calibrated(
     fitter = fitter_for(nanocrystals, if_seen=True)
 
     outcome = run(
-        nanocrystals, fitter, lambda: nanocrystals.one(peak, rng, absent=absent), rng, spectra=120
+        nanocrystals, fitter, lambda: nanocrystals.one(peak, rng, absent=absent), rng, spectra=100
     )
 
     check_absent(outcome, peak)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals, TrueSpectrum
 
 Array = NDArray[np.float64]
+pytestmark = pytest.mark.usefixtures("compiled_if_ready")
+
 CHANCE = 1e-6
 
 
