@@ -11,6 +11,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import convolve1d
 from scipy.signal import find_peaks, peak_widths
+from scipy.stats import norm
 
 from analysis.axis import energy_edges_eV
 from analysis.detector_noise import DetectorNoise
@@ -23,6 +24,7 @@ Array = NDArray[np.float64]
 
 _SMOOTH_PX = (0.85, 1.7, 3.4)  # sigma; the first is below the width of any line on a detector
 _LEAST_PROMINENCE = 8.0  # sigma, of noise in a smoothed pixel
+_FALSE_PEAKS = 0.1  # in a spectrum of noise
 _LEAST_SHARE = 0.02  # of the peak's own height: less is ripple on a slope
 _TOP = 0.35  # of its prominence: where a skewed peak is still a parabola, or a cubic
 _FWHM_AROUND = 2.5
@@ -92,10 +94,10 @@ def _standing_out(
     smooth = _smoothed(filled, sigma)
     shape = kernel(sigma) / kernel(sigma).sum()
     deviation = np.sqrt(convolve1d(variance, shape**2, mode="nearest"))
-    peaks, of = find_peaks(smooth, prominence=_LEAST_PROMINENCE * float(deviation.min()))
-    stands = of["prominences"] > np.maximum(
-        _LEAST_PROMINENCE * deviation[peaks], _LEAST_SHARE * smooth[peaks]
-    )
+    # Noise rises above its valleys by twice its largest excursion, which grows with the pixels.
+    least = max(_LEAST_PROMINENCE, 2.0 * float(norm.isf(_FALSE_PEAKS / smooth.size)))
+    peaks, of = find_peaks(smooth, prominence=least * float(deviation.min()))
+    stands = of["prominences"] > np.maximum(least * deviation[peaks], _LEAST_SHARE * smooth[peaks])
     peaks = peaks[stands]
     bases = tuple(of[name][stands] for name in ("prominences", "left_bases", "right_bases"))
     width, *_ = peak_widths(smooth, peaks, 0.5, bases)
