@@ -19,6 +19,7 @@ class Silence(QObject):
         super().__init__(parent)
         self._link = link
         self._since = QElapsedTimer()
+        self._since.start()
         self.seconds = 0.0
         link.snapshot.connect(self._on_snapshot)
         looking = QTimer(self)
@@ -31,7 +32,7 @@ class Silence(QObject):
             self._tell(0.0)
 
     def _look(self) -> None:
-        if self._link.latest is None or not self._since.isValid():
+        if self._link.latest is None:
             return
         quiet_s = self._since.elapsed() / 1000.0
         if quiet_s > QUIET_s:

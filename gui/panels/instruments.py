@@ -19,6 +19,7 @@ from gui.panels.move_row import MoveRow
 from gui.requests import Requests
 from gui.silence import Silence
 from gui.theme import Tone
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.status_pill import Look, Shape, StatusPill
 from gui.wording import DASH, ago, plain_name, span, value_text
@@ -27,6 +28,7 @@ __all__ = ["InstrumentsPanel"]
 
 GOOD = Look("ok", Shape.TICK, Tone.GOOD)
 MISSING = Look("no reading", Shape.CROSS, Tone.BAD)
+NOTHING = Look("none", Shape.RING, Tone.NEUTRAL)  # the instrument is well and has no value
 STALE = Look("old", Shape.WARNING, Tone.CAUTION)
 AWAITED = Look("awaited", Shape.RING, Tone.NEUTRAL)
 
@@ -85,14 +87,14 @@ class InstrumentsPanel(QWidget):
         moves, readings = QGridLayout(), QGridLayout()
         moves.setHorizontalSpacing(8)
         moves.setVerticalSpacing(2)
-        readings.setHorizontalSpacing(12)
+        readings.setHorizontalSpacing(8)
+        readings.setVerticalSpacing(1)
         self.moves = {m.quantity: MoveRow(m, self._requests, moves, page) for m in hello.movables}
         self._readings, self.readings = readings, {}
         for channel, unit in hello.channels.items():
             self._add_reading(channel, unit)
-        moves.setColumnStretch(1, 1)
-        moves.setColumnStretch(3, 2)
-        readings.setColumnStretch(4, 1)
+        moves.setColumnStretch(0, 1)
+        readings.setColumnStretch(0, 1)
         for heading, grid in (("Moves", moves), ("Readings", readings)):
             column.addWidget(_heading(heading))
             column.addLayout(grid)
@@ -154,13 +156,14 @@ class _ReadingRow:
         self._age_s: float | None = None
         name = plain_name(channel)
         self.value = QLabel(DASH)
-        self.value.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.value.setAccessibleName(name)
         self.age = QLabel("")
         self.pill = StatusPill(AWAITED)
         self.text = Note()
-        for column, widget in enumerate((QLabel(name), self.value, self.pill, self.age, self.text)):
+        for column, widget in enumerate((ElidedLabel(name), self.value, self.pill, self.age)):
             grid.addWidget(widget, row, column)
+        grid.addWidget(self.text, row + 1, 0, 1, 4)
 
     def show_reading(self, reading: ChannelReading | None, now_utc: float) -> None:
         """Show value and age; a dash for one that could not be read, never the last good one."""
@@ -169,7 +172,9 @@ class _ReadingRow:
             return
         age_s = max(0.0, now_utc - reading.utc)
         text = value_text(reading.value, reading.unit or self._unit)
-        self._show(text, MISSING if text == DASH else GOOD, age_s, reading.text)
+        why = "" if reading.text == "ok" else reading.text
+        look = GOOD if text != DASH else MISSING if why else NOTHING
+        self._show(text, look, age_s, why)
 
     def show_stale(self, silent_s: float) -> None:
         """Say that what is shown is older than it was."""

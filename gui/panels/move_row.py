@@ -9,6 +9,7 @@ from acquisition.messages import Answer, Movable, MoveState, MoveStatus, Verb
 from gui.requests import Requests
 from gui.theme import Tone
 from gui.widgets.choice_box import ChoiceBox
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.status_pill import Look, Shape, StatusPill
@@ -22,6 +23,7 @@ LOOKS = {
     MoveState.STOPPED: Look("stopped", Shape.SQUARE, Tone.HELD),
     MoveState.FAILED: Look("failed", Shape.CROSS, Tone.BAD),
 }
+GAP_px = 6
 UNKNOWN = Look("unknown", Shape.RING, Tone.NEUTRAL)
 
 
@@ -34,9 +36,7 @@ def first_step(movable: Movable) -> float:
 
 
 class MoveRow(QObject):
-    """Two lines of a grid: the controls, and what the engine says of them."""
-
-    COLUMNS = ("", "readback", "state", "target", "step", "", "")
+    """Lines of a grid: where it is, where it shall be, and what the engine says of that."""
 
     def __init__(
         self, movable: Movable, requests: Requests, grid: QGridLayout, parent: QWidget
@@ -45,7 +45,7 @@ class MoveRow(QObject):
         self.movable = movable
         self._requests = requests
         self._refusal = ""
-        self.name = QLabel(f"{movable.label}")
+        self.name = ElidedLabel(movable.label)
         self.readback = QLabel(DASH)
         self.readback.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.readback.setAccessibleName(f"{movable.label}, readback")
@@ -54,6 +54,7 @@ class MoveRow(QObject):
         self.readback.setFont(bold)
         self.pill = StatusPill(UNKNOWN)
         self.stop = QPushButton("Stop")
+        self.stop.setFixedWidth(self.stop.fontMetrics().horizontalAdvance("  Stop  ") + 8)
         self.stop.setAccessibleName(f"stop {movable.label}")
         self.stop.setAutoDefault(False)
         self.stop.clicked.connect(self._ask_stop)
@@ -99,19 +100,26 @@ class MoveRow(QObject):
     def _lay_out(self, grid: QGridLayout, row: int) -> None:
         grid.addWidget(self.name, row, 0)
         grid.addWidget(self.readback, row, 1)
-        grid.addWidget(self.pill, row, 2)
+        grid.addWidget(self.pill, row, 2, Qt.AlignmentFlag.AlignRight)
+        below = QHBoxLayout()
+        below.setContentsMargins(12, 0, 0, 0)
+        below.setSpacing(4)
+        for widget in self._controls():
+            below.addWidget(widget, 2 if widget in (self.target, self.choice) else 0)
+        below.addWidget(self.stop)
+        grid.addLayout(below, row + 1, 0, 1, 3)
+        grid.addWidget(self.message, row + 2, 0, 1, 3)
+        grid.setRowMinimumHeight(row + 3, GAP_px)
+
+    def _controls(self) -> list[QWidget]:
         if self.movable.choices:
             self.choice = self._choice_box()
-            grid.addWidget(self.choice, row, 3)
-        else:
-            self.target = self._target_edit()
-            self.name.setBuddy(self.target)
-            grid.addWidget(self.target, row, 3)
-            self.step = self._step_edit()
-            grid.addWidget(self.step, row, 4)
-            grid.addWidget(self._jog_buttons(), row, 5)
-        grid.addWidget(self.stop, row, 6)
-        grid.addWidget(self.message, row + 1, 0, 1, len(self.COLUMNS))
+            self.name.setBuddy(self.choice)
+            return [self.choice]
+        self.target, self.step = self._target_edit(), self._step_edit()
+        self.name.setBuddy(self.target)
+        self.jogs = (self._jog_button("−", -1), self._jog_button("+", +1))
+        return [self.target, self.jogs[0], self.step, self.jogs[1]]
 
     def _choice_box(self) -> ChoiceBox:
         box = ChoiceBox()
@@ -128,6 +136,7 @@ class MoveRow(QObject):
         )
         edit.setAccessibleName(f"{movable.label}, target")
         edit.setPlaceholderText("target")
+        edit.setMinimumWidth(70)
         edit.applied.connect(lambda value: self._ask(Verb.MOVE, value))
         edit.refused.connect(self._refuse)
         return edit
@@ -135,28 +144,18 @@ class MoveRow(QObject):
     def _step_edit(self) -> QuantityEdit:
         edit = QuantityEdit(self.movable.unit, 0.0, value=first_step(self.movable))
         edit.setAccessibleName(f"{self.movable.label}, step")
+        edit.setFixedWidth(edit.fontMetrics().horizontalAdvance("0.1 kV/cm") + 16)
         edit.refused.connect(self._refuse)
         return edit
 
-    def _jog_buttons(self) -> QWidget:
-        both = QWidget()
-        line = QHBoxLayout(both)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(2)
-        buttons = []
-        for text, way in (("−", -1), ("+", 1)):
-            button = QToolButton()
-            button.setText(text)
-            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setAccessibleName(
-                f"{self.movable.label}, one step {'up' if way > 0 else 'down'}"
-            )
-            button.setToolTip(button.accessibleName())
-            button.clicked.connect(lambda _checked, way=way: self.jog(way))
-            line.addWidget(button)
-            buttons.append(button)
-        self.jogs = tuple(buttons)
-        return both
+    def _jog_button(self, text: str, way: int) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setAccessibleName(f"{self.movable.label}, one step {'up' if way > 0 else 'down'}")
+        button.setToolTip(button.accessibleName())
+        button.clicked.connect(lambda _checked: self.jog(way))
+        return button
 
     def _ask(self, verb: Verb, value: float) -> None:
         self._refusal = ""

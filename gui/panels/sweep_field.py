@@ -142,8 +142,7 @@ class _Line(QLineEdit):
         self.setMinimumWidth(60)
 
     def event(self, event: QEvent | None) -> bool:
-        is_key = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride
-        if is_key and any(event.matches(key) for key in _UNDO):
+        if isinstance(event, QKeyEvent) and event.type() == _OVERRIDE and _is_undo(event):
             event.ignore()
             return False
         return super().event(event)
@@ -159,7 +158,12 @@ class _Line(QLineEdit):
         super().keyPressEvent(event)
 
 
+_OVERRIDE = QEvent.Type.ShortcutOverride
 _UNDO = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
+
+
+def _is_undo(event: QKeyEvent) -> bool:
+    return any(event.matches(key) for key in _UNDO)
 
 
 def _is_same(first: object, second: object) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PyQt6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from acquisition.engine_address import RUNTIME, EngineAddress, list_engines
-from acquisition.messages import Answer, Mode, Snapshot, Verb
+from acquisition.messages import Answer, Mode, MoveState, Snapshot, Verb
 from gui.engine_link import EngineLink
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -102,6 +103,21 @@ class Watching:
         self.link.answered.disconnect(taken)
         return answers[number]
 
+    def sent(self, verb: Verb, text: str = "", quantity: str = "", **numbers: float) -> None:
+        """Ask, and insist that it is taken."""
+        answer = self.asked(verb, text, quantity, **numbers)
+        assert answer.ok, answer.text
+
+    def is_there(self, quantity: str, value: float, within: float = 0.1) -> bool:
+        """Whether it was sent to that value and rests there."""
+        move = next(move for move in self.latest.moves if move.quantity == quantity)
+        places = [place for place in (move.target, move.readback) if place is not None]
+        is_near = len(places) == 2 and all(abs(place - value) <= within for place in places)
+        return is_near and move.state is MoveState.RESTING
+
+    def until_there(self, quantity: str, value: float, within: float = 0.1) -> None:
+        self.until(lambda: self.is_there(quantity, value, within), 30_000)
+
     def readback(self, quantity: str) -> float | None:
         found = (move.readback for move in self.latest.moves if move.quantity == quantity)
         return next(found, None)
@@ -122,3 +138,20 @@ def watching(engine: EngineOfTests, qtbot: QtBot) -> Iterator[Watching]:
         here.asked(Verb.RELEASE_COMMAND)
     link.leave()
     link.deleteLater()
+
+
+@pytest.fixture
+def shown(qtbot: QtBot) -> Iterator[Callable[[QWidget], QWidget]]:
+    """Shows a panel and holds on to it until the end: what Python collects Qt may still draw."""
+    held: list[QWidget] = []
+
+    def show(panel: QWidget) -> QWidget:
+        held.append(panel)
+        qtbot.addWidget(panel)
+        panel.resize(700, 500)
+        panel.show()
+        panel.activateWindow()
+        return panel
+
+    yield show
+    held.clear()

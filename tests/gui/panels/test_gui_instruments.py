@@ -53,9 +53,8 @@ def test_a_typed_target_is_reached_and_the_pill_says_so(panel, watching, qtbot: 
     row = panel.moves["angle_deg"]
     typed(qtbot, row.target, "90 deg")
 
-    watching.until(lambda: row.pill.text() == "moving")
-    watching.until(lambda: row.pill.text() == "at rest")
-    assert watching.readback("angle_deg") == pytest.approx(90, abs=0.2)
+    watching.until_there("angle_deg", 90.0, within=0.2)
+    assert row.pill.text() == "at rest"
     assert row.readback.text().endswith("deg")
     assert float(row.readback.text().split()[0]) == pytest.approx(90, abs=0.2)
 
@@ -63,7 +62,7 @@ def test_a_typed_target_is_reached_and_the_pill_says_so(panel, watching, qtbot: 
 def test_a_target_in_another_unit_is_understood(panel, watching, qtbot: QtBot) -> None:
     typed(qtbot, panel.moves["centre_nm"].target, "0.521 um")
 
-    watching.until(lambda: watching.readback("centre_nm") == pytest.approx(521, abs=0.1))
+    watching.until_there("centre_nm", 521.0)
 
 
 @pytest.mark.parametrize(
@@ -110,15 +109,13 @@ def test_one_button_stops_all(panel, watching, qtbot: QtBot) -> None:
 def test_a_jog_is_one_step_of_the_length_typed(panel, watching, qtbot: QtBot) -> None:
     row = panel.moves["angle_deg"]
     typed(qtbot, row.target, "30 deg")
-    watching.until(lambda: watching.readback("angle_deg") == pytest.approx(30, abs=0.2))
-    watching.until(lambda: row.pill.text() == "at rest")
+    watching.until_there("angle_deg", 30.0, within=0.2)
     typed(qtbot, row.step, "5 deg")
 
     qtbot.keyClick(row.jogs[1], Qt.Key.Key_Space)
-    watching.until(lambda: watching.readback("angle_deg") == pytest.approx(35, abs=0.2))
-    watching.until(lambda: row.pill.text() == "at rest")
+    watching.until_there("angle_deg", 35.0, within=0.2)
     qtbot.mouseClick(row.jogs[0], Qt.MouseButton.LeftButton)
-    watching.until(lambda: watching.readback("angle_deg") == pytest.approx(30, abs=0.2))
+    watching.until_there("angle_deg", 30.0, within=0.2)
 
 
 def test_a_choice_is_one_of_those_of_the_engine(panel, watching, qtbot: QtBot) -> None:

@@ -1,0 +1,128 @@
+"""Counts per second in digits to be read from the cryostat, against time, and to be heard."""
+
+from math import isfinite, nan
+
+import numpy as np
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.engine_link import EngineLink
+from gui.live_frames import live_frames
+from gui.plots import Plot
+from gui.silence import Silence
+from gui.theme import Role, Tone
+from gui.tone import Tone as Sound
+from gui.views.redraw import Redraw
+from gui.widgets.big_number import BigNumber
+from gui.widgets.note import Note
+from gui.widgets.quantity_edit import QuantityEdit
+from gui.wording import span
+
+__all__ = ["CountRatePanel"]
+
+SHOWN_s = 120.0
+LEAST_DIGITS_px = 110  # to be read from 3 m
+
+
+class CountRatePanel(QWidget):
+    """Counts above the detector's offset, of a window of energies or of the whole spectrum."""
+
+    title = "Count rate"
+
+    def __init__(self, link: EngineLink, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._frames = live_frames(link)
+        self._silence = Silence(link, self)
+        self.number = BigNumber("count rate", "counts/s")
+        self.number.setMinimumHeight(LEAST_DIGITS_px)
+        self.sound = Sound(self)
+        self.tone = QCheckBox("&tone")
+        self.tone.setToolTip(self.sound.how)
+        self.low, self.high = QuantityEdit("eV", 0.1, 10.0), QuantityEdit("eV", 0.1, 10.0)
+        self.whole = QPushButton("&Whole spectrum")
+        self.note = Note()
+        self.plot = Plot("time", "s", "counts per second", name="count rate")
+        self._curve = self.plot.curve("count rate", Role.DATA)
+        self._lay_out()
+        self._redraw = Redraw(self, self._draw)
+        self._listen()
+        self._show_window()
+
+    def _lay_out(self) -> None:
+        for edit, name in (
+            (self.low, "lowest energy counted"),
+            (self.high, "highest energy counted"),
+        ):
+            edit.setAccessibleName(name)
+            edit.setPlaceholderText("all")
+            edit.setMaximumWidth(110)
+        self.whole.setAutoDefault(False)
+        label = QLabel("co&unted from")
+        label.setBuddy(self.low)
+        line = QHBoxLayout()
+        for widget in (label, self.low, QLabel("to"), self.high, self.whole, self.tone):
+            line.addWidget(widget)
+        line.addStretch(1)
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.addWidget(self.number)
+        halves.addWidget(self.plot)
+        halves.setChildrenCollapsible(False)
+        halves.setStretchFactor(0, 3)
+        halves.setStretchFactor(1, 2)
+        halves.setSizes([300, 200])
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(3)
+        column.addLayout(line)
+        column.addWidget(self.note)
+        column.addWidget(halves, 1)
+
+    def _listen(self) -> None:
+        self.tone.toggled.connect(lambda is_on: self.sound.switch(is_on=is_on))
+        self.whole.clicked.connect(lambda _c: self._frames.set_window(None))
+        for edit in (self.low, self.high):
+            edit.applied.connect(lambda _value: self._apply_window())
+            edit.refused.connect(lambda why: self.note.say(why, Tone.BAD))
+        self._frames.spectrum_came.connect(self._on_spectrum)
+        self._frames.window_changed.connect(self._show_window)
+        self._silence.changed.connect(self._on_silence)
+
+    def _apply_window(self) -> None:
+        self.note.say("")
+        if self.low.value is not None and self.high.value is not None:
+            self._frames.set_window((self.low.value, self.high.value))
+
+    def _show_window(self) -> None:
+        low, high = self._frames.window_eV or (None, None)
+        self.low.set_value(low)
+        self.high.set_value(high)
+        self.whole.setEnabled(low is not None)
+
+    def _on_spectrum(self) -> None:
+        _, rate = self._frames.rates[-1]
+        self.number.show_value(rate)
+        self.sound.follow(rate)
+        nothing = not isfinite(rate)
+        self.note.say("no pixel lies in this window" if nothing else "", Tone.CAUTION)
+        self._redraw.soon()
+
+    def _on_silence(self, seconds: float) -> None:
+        if seconds:
+            self.number.show_value(nan)
+            self.sound.follow(0.0)
+            self.note.say(f"The engine has said nothing for {span(seconds)}", Tone.CAUTION)
+        else:
+            self.note.say("")
+
+    def _draw(self) -> None:
+        utc, rate = np.array(self._frames.rates).T
+        recent = utc > utc[-1] - SHOWN_s
+        self._curve.show(utc[recent] - utc[-1], rate[recent])

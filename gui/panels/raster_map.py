@@ -1,0 +1,205 @@
+"""A map of light over the sample, and a click that leads to the bright place."""
+
+from collections.abc import Mapping
+
+import pyqtgraph as pg
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from acquisition.messages import Answer, MoveState, MoveStatus, Snapshot, Verb
+from gui.engine_link import EngineLink
+from gui.hands_off import hands_off
+from gui.live_frames import live_frames
+from gui.plots import Plot
+from gui.requests import Requests
+from gui.theme import Tone, theme_of
+from gui.views.redraw import Redraw
+from gui.widgets.note import Note
+from gui.widgets.quantity_edit import QuantityEdit
+from gui.widgets.question import Question
+
+__all__ = ["RasterMapPanel"]
+
+X, Y = "position_x_um", "position_y_um"
+MOST_PLACES = 1000
+
+
+class RasterMapPanel(QWidget):
+    """A click marks a place, a double click asks whether to go there; nothing moves unasked."""
+
+    title = "Map of light"
+
+    def __init__(self, link: EngineLink, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._link = link
+        self._frames = live_frames(link)
+        self._requests = Requests(link, self)
+        self.marked_um: tuple[float, float] | None = None
+        self._legs: list[tuple[str, float]] = []  # of the way to the marked place
+        self._is_asking = False
+        self.columns = QuantityEdit("", 1, MOST_PLACES, value=20)
+        self.rows = QuantityEdit("", 1, MOST_PLACES, value=20)
+        self.step = QuantityEdit("um", 0.0, 1000.0, value=0.5)
+        self.exposure = QuantityEdit("s", 0.0, value=0.1)
+        self.start, self.stop = _button("&Map"), _button("Stop")
+        self.go = _button("&Go there")
+        self.note, self.question, self.progress = Note(), Question(), QLabel()
+        self.plot = Plot("x", "um", "y", "um", name="map of light")
+        self._picture = self.plot.image("light", unit="counts/s")
+        self._mark, self._here = self._marker("+"), self._marker("o")
+        self._lay_out()
+        self._redraw = Redraw(self, self._draw)
+        self._listen()
+        self._show_permission()
+
+    # --- what a user does
+
+    def begin(self) -> None:
+        """Map the light about the present position."""
+        self._requests.ask(
+            Verb.RASTER,
+            self._on_answer,
+            columns=self.columns.value or 1.0,
+            rows=self.rows.value or 1.0,
+            step_um=self.step.value or 0.0,
+            exposure_s=self.exposure.value or 0.0,
+        )
+
+    def end(self) -> None:
+        self._requests.ask(Verb.STOP_MOVES, self._on_answer)
+
+    def mark(self, x_um: float, y_um: float) -> None:
+        """Mark a place on the map."""
+        self.marked_um = (x_um, y_um)
+        self._mark.setData([x_um], [y_um])
+        self._show_permission()
+
+    def ask_to_go(self, x_um: float, y_um: float) -> None:
+        """Mark a place and ask whether to go there."""
+        self.mark(x_um, y_um)
+        if self.go.isEnabled():
+            where = f"x = {x_um:.4g} um, y = {y_um:.4g} um"
+            self.question.ask(
+                f"Move the sample to {where}?", {"Go there": self.go_there, "Stay": lambda: None}
+            )
+
+    def go_there(self) -> None:
+        """Move to the marked place, one axis after the other."""
+        if self.marked_um is not None:
+            self._legs = list(zip((X, Y), self.marked_um, strict=True))
+            self._begin_leg()
+
+    # --- inside
+
+    def _marker(self, symbol: str) -> "pg.ScatterPlotItem":
+        colour = theme_of(self).cursor
+        marker = pg.ScatterPlotItem(symbol=symbol, size=14, pen=pg.mkPen(colour, width=2))
+        marker.setBrush(None)
+        marker.setZValue(30)
+        self.plot.item.addItem(marker, ignoreBounds=True)
+        return marker
+
+    def _lay_out(self) -> None:
+        self.plot.offer_log(False)
+        self.plot.view.setAspectLocked(True)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        for text, edit, name in (
+            ("&columns", self.columns, "columns of the map"),
+            ("&rows", self.rows, "rows of the map"),
+            ("&step", self.step, "step of the map"),
+            ("e&xposure", self.exposure, "exposure at each place"),
+        ):
+            label = QLabel(text)
+            label.setBuddy(edit)
+            edit.setAccessibleName(name)
+            edit.setMaximumWidth(90)
+            first.addWidget(label)
+            first.addWidget(edit)
+        first.addStretch(1)
+        for widget in (self.start, self.stop, self.go, self.progress):
+            second.addWidget(widget)
+        second.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(3)
+        column.addLayout(first)
+        column.addLayout(second)
+        column.addWidget(self.question)
+        column.addWidget(self.note)
+        column.addWidget(self.plot, 1)
+
+    def _listen(self) -> None:
+        self.start.clicked.connect(lambda _c: self.begin())
+        self.stop.clicked.connect(lambda _c: self.end())
+        self.go.clicked.connect(lambda _c: self.go_there())
+        for edit in (self.columns, self.rows, self.step, self.exposure):
+            edit.refused.connect(lambda why: self.note.say(why, Tone.BAD))
+        self.plot.clicked.connect(self.mark)
+        self.plot.double_clicked.connect(self.ask_to_go)
+        self._frames.map_changed.connect(self._redraw.soon)
+        self._link.snapshot.connect(self._on_snapshot)
+        self._link.lost.connect(self._show_permission)
+
+    def _draw(self) -> None:
+        shown = self._frames.map
+        if shown is not None:
+            self._picture.show(shown.rate_per_s, shown.x_um, shown.y_um)
+
+    def _begin_leg(self) -> None:
+        """Ask for the next axis: the controller moves one at a time."""
+        if not self._legs:
+            return
+        quantity, place_um = self._legs[0]
+        self._is_asking = True
+        self._requests.ask(Verb.MOVE, self._on_leg, quantity=quantity, value=place_um)
+
+    def _on_leg(self, answer: Answer) -> None:
+        self._is_asking = False
+        if not answer.ok:
+            self._legs = []
+        self._on_answer(answer)
+
+    def _follow_leg(self, moves: Mapping[str, MoveStatus]) -> None:
+        """Go on where an axis has arrived; whoever stops one stops the way."""
+        if not self._legs or self._is_asking:
+            return
+        quantity, place_um = self._legs[0]
+        status = moves.get(quantity)
+        if status is None or status.state in (MoveState.STOPPED, MoveState.FAILED):
+            self._legs = []
+        elif status.state is MoveState.RESTING and status.target == place_um:
+            self._legs.pop(0)
+            self._begin_leg()
+
+    def _on_answer(self, answer: Answer) -> None:
+        self.note.say("" if answer.ok else answer.text, Tone.NEUTRAL if answer.ok else Tone.BAD)
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        moves = {move.quantity: move for move in snapshot.moves}
+        here = [moves[axis].readback for axis in (X, Y) if axis in moves]
+        known = len(here) == 2 and None not in here
+        self._here.setData(*([place] for place in here) if known else ([], []))
+        self._follow_leg(moves)
+        raster = snapshot.raster
+        self.progress.setText(f"{raster.done} of {raster.total}" if raster else "")
+        self._show_permission()
+
+    def _show_permission(self) -> None:
+        why_not = hands_off(self._link) or self._why_no_map()
+        for widget in (self.start, self.columns, self.rows, self.step, self.exposure):
+            widget.setEnabled(not why_not)
+        self.start.setToolTip(why_not or "map the light about the present position")
+        self.go.setEnabled(not why_not and self.marked_um is not None)
+        self.go.setToolTip(why_not or "move the sample to the marked place")
+        latest = self._link.latest
+        self.stop.setEnabled(latest is not None and latest.raster is not None)
+
+    def _why_no_map(self) -> str:
+        movables = self._link.hello.movables if self._link.hello else ()
+        there = {movable.quantity for movable in movables}
+        return "" if {X, Y} <= there else "the station has no positioner that moves in um"
+
+
+def _button(text: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setAutoDefault(False)
+    return button
