@@ -43,6 +43,7 @@ from acquisition.messages import (
     Hello,
     Message,
     MessageError,
+    Mode,
     Request,
     Said,
     Snapshot,
@@ -60,7 +61,8 @@ FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES
 """What anybody who watches may ask: it makes nothing move."""
 URGENT = (FrameArrived, Said)
 SNAPSHOT_S = 0.1
-EARLY_S = 0.03  # by which a snapshot may go out with something else
+RUNNING_SNAPSHOT_S = 0.2  # a run shall not pay for being watched
+EARLY = 0.5  # of its period, by which a snapshot may go out with something else
 GREETING_S = 5.0
 MOST_STRANGERS = 16  # whose greeting is still awaited
 STUCK_S = 5.0  # without reading, after which a commander counts as gone
@@ -116,6 +118,8 @@ class EngineServer:
         self._commander: _Watcher | None = None
         self._axis: bytes = b""  # the latest, for those who come later
         self._next_snapshot_s = 0.0
+        self._period_s = SNAPSHOT_S
+        self._is_rung = False
         self._is_closing = False
         self._has_complained = False
         self._bell, self._ear = socket.socketpair()
@@ -168,8 +172,10 @@ class EngineServer:
         self._ring()
 
     def _ring(self) -> None:
-        with suppress(OSError):  # it rings already, or nobody is there any more
-            self._bell.send(b"!")
+        if not self._is_rung:
+            self._is_rung = True
+            with suppress(OSError):  # nobody is there any more
+                self._bell.send(b"!")
 
     # -- the server's thread -----------------------------------------------------------------
 
@@ -195,15 +201,15 @@ class EngineServer:
             if key.fileobj is self._listener:
                 self._welcome()
             elif key.fileobj is self._ear:
-                with suppress(BlockingIOError):
-                    self._ear.recv(1 << 16)
+                self._ear.recv(1 << 10)
+                self._is_rung = False  # before the queue is looked at, so that nothing is left
             elif events & selectors.EVENT_READ:
                 self._guarded(key.data, self._listen_to)
         self._distribute()
         now = self._clock.now()
-        if self.watchers and now >= self._next_snapshot_s - EARLY_S:
-            self._next_snapshot_s = max(now, self._next_snapshot_s) + SNAPSHOT_S
+        if self.watchers and now >= self._next_snapshot_s - EARLY * self._period_s:
             self._send_snapshot()
+            self._next_snapshot_s = now + self._period_s
         for watcher in tuple(self._watchers):
             self._guarded(watcher, self._send_to)
 
@@ -328,6 +334,7 @@ class EngineServer:
         for watcher in tuple(self._watchers):
             if watcher.name:
                 self._put(watcher, snapshot, packet)
+        self._period_s = RUNNING_SNAPSHOT_S if snapshot.mode is Mode.RUNNING else SNAPSHOT_S
 
     def _send_to(self, watcher: _Watcher) -> None:
         now = self._clock.now()

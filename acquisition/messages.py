@@ -169,7 +169,7 @@ class QueuedSweep:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a watcher may know of the engine at one moment; ten a second."""
+    """Everything a watcher may know of the engine at one moment; ten a second, five in a run."""
 
     mode: Mode
     utc: float
@@ -315,6 +315,7 @@ _NOT_A_NUMBER = ConfigDict(ser_json_inf_nan="constants")
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(
     Annotated[Message, Field(discriminator="kind")], config=_NOT_A_NUMBER
 )
+_TO_JSON = _MESSAGES.serializer.to_json
 _REQUESTS = TypeAdapter(Request)
 
 
@@ -323,7 +324,7 @@ def encode(message: Message | Request) -> bytes:
     if isinstance(message, Request):  # pydantic takes no config for a dataclass by itself
         plain = _REQUESTS.dump_python(message, mode="json")
         return json.dumps(plain, separators=(",", ":")).encode()
-    return _MESSAGES.dump_json(message)
+    return _TO_JSON(message)
 
 
 def decode(document: bytes) -> Message:
