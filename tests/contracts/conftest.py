@@ -1,7 +1,7 @@
 """Every registered instrument model, standing on the simulated setup.
 
-STANDS says for each model where it stands; PARTS says for each role what there is to do and what
-the world must show for it. Nothing else has to be told about a new model.
+A model stands at the port where simulators.setup.MODELS has it; PARTS says for each role what there
+is to do and what the world must show for it. Nothing has to be told here about a new model.
 
 A test file names in TRANSPORTS over which lines its tests run; in process where it names none. Over
 a socket, pseudo-terminal or websocket, links and shells are those that users have and only time is
@@ -71,26 +71,22 @@ class Stand:
 
 
 QUICK = {"command_timeout_s": 0.6, "open_timeout_s": 5.0, "timeout_s": 0.3}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {  # where the defaults don't fit the simulated world
+    "acton.spectrapro": {"max_wavelength_nm": 900.0},
+    "attocube.anc300": {"drive_V": 33.0},
+}
 STANDS: Mapping[str, Stand] = {
-    "acton.spectrapro": Stand("spectrograph", {"max_wavelength_nm": 900.0}),
     "andor.sdk2": Stand(sdk="andor", options=QUICK),
-    "attocube.anc300": Stand("positioner", {"drive_V": 33.0}),
+    "princeton.picam": Stand(sdk="picam", options=QUICK),
     "elliptec.ell14": Stand("elliptec"),
     "elliptec.ell6": Stand("elliptec"),
     "horiba.ccd": Stand("icl"),
     "horiba.monochromator": Stand("icl"),
-    "keithley.2410": Stand("bias"),
-    "keithley.2470": Stand("bias"),
-    "lakeshore.335": Stand("cryostat"),
-    "lakeshore.336": Stand("cryostat"),
-    "lakeshore.350": Stand("cryostat"),
-    "numato.relay": Stand("relay"),
-    "oxford.mercuryitc": Stand("cryostat"),
-    "pfeiffer.tpg361": Stand("gauge"),
-    "princeton.picam": Stand(sdk="picam", options=QUICK),
-    "thorlabs.k10cr1": Stand("rotator"),
-    "thorlabs.mff101": Stand("flip"),
-    "thorlabs.pm100d": Stand("power_meter"),
+    **{
+        name: Stand(port, OPTIONS.get(name, {}))
+        for port, models in MODELS.items()
+        for name in models
+    },
 }
 SIMULATED = sorted(name for name, stand in STANDS.items() if stand.port)
 IN_PROCESS = "in process"
@@ -432,9 +428,8 @@ def _nobody() -> None:
 
 def missing_row(name: str) -> str:
     return (
-        f"the registered model {name!r} stands nowhere: add a row {name!r}: Stand(PORT) to STANDS "
-        f"in {Path(__file__).name}, with the port of simulators.setup.MODELS at which its core "
-        "stands, so that it is proven like the others"
+        f"the registered model {name!r} stands nowhere: add a row {name!r} with its core to "
+        "simulators.setup.MODELS, at the port of its role, so that it is proven like the others"
     )
 
 
