@@ -111,7 +111,7 @@ def fit_law(
         fit, root = _whitened(curve, observed, total, start=part, names=free_names)
         settled = bool((np.abs(fit.values - part) <= _SETTLED * fit.errors).all())
         part = fit.values
-        if settled:
+        if settled or fit.verdict is Verdict.FAILED:
             break
     at = _with(whole, free, part)
     return _told(
