@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from analysis.huang_rhys import fit_huang_rhys
 from analysis.linewidth_of_temperature import fit_linewidth_of_temperature
 from analysis.polarization import fit_polarization
 from analysis.power_dependence import Pairs, fit_power_law, fit_saturation
+from analysis.size_from_energy import MATERIALS, KaneCoulombModel, fit_size
 from analysis.spectral_diffusion import fit_spectral_diffusion
 from analysis.stark import fit_stark_parabola
 from analysis.transition_onset import fit_transition_onset
@@ -85,7 +87,15 @@ def _beyond(counts: ArrayLike, sigma: ArrayLike) -> NDArray[np.float64]:
 
 LAWS: Mapping[str, Law] = MappingProxyType(
     {
-        "parabola": Law("Stark parabola", "field_kV_per_cm", "energy_eV", fit_stark_parabola),
+        "parabola": Law(
+            "Stark parabola",
+            "field_kV_per_cm",
+            "energy_eV",
+            fit_stark_parabola,
+            lambda x, y, sigma, sigma_x: fit_stark_parabola(
+                x, y, sigma, sigma_field_kV_per_cm=sigma_x
+            ),
+        ),
         "cos2": Law("polarization", "angle_deg", "area_counts", fit_polarization),
         "energy": Law(
             "energy over temperature",
@@ -107,7 +117,15 @@ LAWS: Mapping[str, Law] = MappingProxyType(
         ),
         "onset": Law("transition onset", "temperature_K", "energy_eV", fit_transition_onset),
         "huang_rhys": Law("Huang-Rhys factor", "replica_order", "area_counts", fit_huang_rhys),
-        "power": Law("power law", "power", "area_counts", _power_law),
+        "power": Law(
+            "power law",
+            "power",
+            "area_counts",
+            _power_law,
+            lambda x, y, sigma, sigma_x: fit_power_law(
+                x, y, background_sigma=_beyond(y, sigma), sigma_power=sigma_x
+            ),
+        ),
         "exciton_saturation": Law(
             "saturation of the exciton", "power", "area_counts", _saturation(Pairs.EXCITON)
         ),
@@ -119,7 +137,19 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             "scaled_size",
             "scaled_binding",
             fit_binding_energy_scaling,
+            lambda x, y, sigma, sigma_x: fit_binding_energy_scaling(
+                x, y, sigma, sigma_size=sigma_x
+            ),
         ),
         "diffusion": Law("spectral diffusion", "time_s", "energy_eV", fit_spectral_diffusion),
+    }
+    | {
+        f"size_{name}": Law(
+            f"size as {name}",
+            "temperature_K",
+            "energy_eV",
+            partial(fit_size, size_map=KaneCoulombModel(material)),
+        )
+        for name, material in MATERIALS.items()
     }
 )

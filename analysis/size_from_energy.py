@@ -16,13 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
+from analysis.verdict import Verdict
+from analysis.weighted_least_squares import check_points
+
 __all__ = [
     "MATERIALS",
     "BulkMaterial",
     "KaneCoulombModel",
     "MeasuredSizes",
+    "SizeFit",
     "SizeMap",
     "SizedEnergy",
+    "fit_size",
     "size_from_energy",
 ]
 
@@ -167,3 +172,43 @@ def size_from_energy(size_map: SizeMap, energy_eV: float, sigma_eV: float = 0.0)
     slope = (above - below) / float(ends[1] - ends[0])
     total = float(np.hypot(sigma_eV, size_map.error_eV))
     return SizedEnergy(size, total / abs(slope), sigma_eV / abs(slope), slope)
+
+
+_COLDEST_K = 1.0  # points as cold as the coldest
+_VAGUE = 0.25  # of the size: beyond that error the energy hardly tells it
+
+
+@dataclass(frozen=True, slots=True)
+class SizeFit:
+    """The size that the coldest points of a sweep stand for; NaN where none has their energy."""
+
+    size: SizedEnergy | None
+    energy_eV: float
+    verdict: Verdict
+    reason: str
+
+
+def fit_size(
+    temperature_K: ArrayLike, energy_eV: ArrayLike, sigma_eV: ArrayLike, *, size_map: SizeMap
+) -> SizeFit:
+    """Return the size from the mean energy of the coldest points, for which maps are made.
+
+    Raises ValueError for points that are none; an energy outside the map is said by the verdict.
+    """
+    temperature, energy, sigma = check_points(
+        {"temperature_K": temperature_K, "energy_eV": energy_eV, "sigma_eV": sigma_eV}
+    )
+    cold = temperature <= temperature.min() + _COLDEST_K
+    weight = sigma[cold] ** -2.0
+    mean, error = float(weight @ energy[cold] / weight.sum()), float(weight.sum() ** -0.5)
+    try:
+        size = size_from_energy(size_map, mean, error)
+    except ValueError as why:
+        return SizeFit(None, mean, Verdict.ILL_DETERMINED, str(why))
+    said = (
+        f"{size.size_nm:.2f} +- {size.error_nm:.2f} nm from {mean:.5f} eV at "
+        f"{temperature[cold].mean():.1f} K; of the energy alone +- {size.error_from_energy_nm:.2g} "
+        f"nm, the rest is the map's own {1e3 * size_map.error_eV:.0f} meV"
+    )
+    vague = size.error_nm > _VAGUE * size.size_nm
+    return SizeFit(size, mean, Verdict.ILL_DETERMINED if vague else Verdict.CONVERGED, said)

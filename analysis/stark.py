@@ -26,6 +26,7 @@ __all__ = ["StarkFit", "fit_stark_parabola"]
 
 Array = NDArray[np.float64]
 
+_PASSES = 5  # of the effective variance, which depends on the slope
 _E_NM_PER_EV_CM_PER_KV = 1e4  # 1 eV/(kV/cm) = 1e-5 e m = 1e4 e nm
 
 
@@ -77,6 +78,7 @@ def fit_stark_parabola(
     add_scatter: bool = True,
     light_time_s: ArrayLike | None = None,
     light_duration_s: float = 0.0,
+    sigma_field_kV_per_cm: ArrayLike | None = None,
 ) -> StarkFit:
     """Fit the parabola in closed form.
 
@@ -85,6 +87,7 @@ def fit_stark_parabola(
     add_scatter: let the residuals enlarge the errors where these are too small.
     light_time_s, light_duration_s: exposure seen before the middle of each point, and by each; then
     the scatter may also be a drift that neighbouring points share, as spectral diffusion is.
+    sigma_field: error of each field, which enters by the slope there as an effective variance.
     Raises ValueError for unequal lengths, not finite values, too few points or fields.
     """
     field, energy, sigma = check_points(
@@ -95,8 +98,22 @@ def fit_stark_parabola(
     design = np.column_stack([np.ones_like(field), field, field**2, *_block_columns(field, block)])
     if field.size <= design.shape[1]:
         raise ValueError(f"{field.size} points for {design.shape[1]} parameters leave no residual")
-    fit = _solve(design, energy, sigma**2, add_scatter, light_time_s, light_duration_s)
-    return _interpreted(fit, field, _cubic_shift(design, field, energy, fit, sigma))
+    field_variance = _field_variance(field, sigma_field_kV_per_cm)
+    variance = sigma**2
+    for _ in range(_PASSES if field_variance.any() else 1):
+        fit = _solve(design, energy, variance, add_scatter, light_time_s, light_duration_s)
+        slope = fit.coefficients[1] + 2.0 * fit.coefficients[2] * field
+        variance = sigma**2 + slope**2 * field_variance
+    return _interpreted(fit, field, _cubic_shift(design, field, energy, fit, np.sqrt(variance)))
+
+
+def _field_variance(field: Array, sigma: ArrayLike | None) -> Array:
+    if sigma is None:
+        return np.zeros_like(field)
+    error = np.broadcast_to(np.asarray(sigma, dtype=np.float64), field.shape)
+    if not (np.isfinite(error) & (error >= 0)).all():
+        raise ValueError("sigma_field_kV_per_cm must be finite and not negative")
+    return error**2
 
 
 def _solve(

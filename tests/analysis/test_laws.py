@@ -43,3 +43,18 @@ def test_every_law_refuses_points_that_are_none(name: str, wrong: str) -> None:
 
     with pytest.raises(ValueError, match=r"has shape|point \d+|broadcast"):
         LAWS[name].fit(x, y, sigma)
+
+
+@pytest.mark.parametrize("name", [n for n, law in LAWS.items() if law.fit_with_x_errors])
+def test_errors_of_the_swept_quantity_make_no_law_surer(name: str) -> None:
+    x, y, sigma = points(name)
+    law = LAWS[name]
+
+    alone = law.fitted(x, y, sigma, np.zeros_like(x))
+    both = law.fitted(x, y, sigma, np.full_like(x, 0.02 * np.ptp(x)))
+
+    assert type(both) is type(alone)
+    assert both.verdict.value
+    for field in ("half_polarizability_error", "errors"):
+        if hasattr(alone, field):
+            assert np.max(getattr(both, field)) >= 0.9 * np.max(getattr(alone, field))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.binding_energy_scaling import fit_binding_energy_scaling, scaled_binding_energy
+from analysis.laws import LAWS
 from analysis.size_from_energy import (
     MATERIALS,
     BulkMaterial,
@@ -131,3 +132,32 @@ def test_materials_that_do_not_share_a_curve_make_a_poor_fit() -> None:
 def test_a_size_of_zero_is_no_size() -> None:
     with pytest.raises(ValueError, match="scaled_size: point 1 is not positive"):
         fit_binding_energy_scaling([1.0, 0.0, 2.0], [1.0, 1.0, 1.0], [0.1, 0.1, 0.1])
+
+
+def test_the_size_of_a_run_is_that_of_its_coldest_points() -> None:
+    energies = [2.3920, 2.3922, 2.3990, 2.4200]
+
+    found = LAWS["size_CsPbBr3"].fit([5.5, 5.6, 50.0, 100.0], energies, [1e-4] * 4)
+
+    assert found.size is not None
+    assert found.size.size_nm == pytest.approx(8.0, abs=0.05)  # as tabulated for 2.392 eV
+    # 30 meV of the map over 24 meV/nm
+    assert found.size.error_nm == pytest.approx(1.25, abs=0.1)
+    assert found.size.error_from_energy_nm < 0.01
+    assert found.verdict is Verdict.CONVERGED
+    assert "8.00" in found.reason or "7.99" in found.reason
+
+
+@pytest.mark.parametrize("energy", [2.30, 5.0])
+def test_an_energy_that_no_size_has_is_said(energy: float) -> None:
+    found = LAWS["size_CsPbBr3"].fit([5.5, 10.0], [energy, energy], [1e-4, 1e-4])
+
+    assert found.size is None
+    assert found.verdict is Verdict.ILL_DETERMINED
+    assert "eV" in found.reason
+
+
+def test_a_large_nanocrystal_has_no_certain_size() -> None:
+    found = LAWS["size_CsPbBr3"].fit([5.5], [2.3325], [1e-4])
+
+    assert found.verdict is Verdict.ILL_DETERMINED

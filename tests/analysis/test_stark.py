@@ -192,3 +192,30 @@ def test_points_that_determine_nothing_are_refused(
 def test_a_drift_without_its_times_is_refused() -> None:
     with pytest.raises(ValueError, match=r"light_duration_s is 0\.0 and must be positive"):
         fit_stark_parabola(FIELD, energy_eV(FIELD), np.full(21, UEV), light_time_s=FIELD)
+
+
+def test_errors_of_the_field_are_in_the_errors_of_the_vertex(commit_seed: int) -> None:
+    rng = np.random.default_rng([commit_seed, 13])
+    sigma, off = np.full(21, UEV), 2.0
+    pulls: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(300):
+        energies = energy_eV(FIELD + off * rng.standard_normal(21)) + rng.normal(0.0, sigma)
+        for told, seen in pulls.items():
+            fit = fit_stark_parabola(
+                FIELD,
+                energies,
+                sigma,
+                add_scatter=False,
+                sigma_field_kV_per_cm=off if told else None,
+            )
+            seen.append((fit.internal_field_kV_per_cm + 230.0) / fit.internal_field_error)
+
+    # 68 % within the error; far fewer where the errors of the field are left out.
+    assert np.mean(np.abs(pulls[True]) < 1.0) == pytest.approx(0.683, abs=0.1)
+    assert np.mean(np.abs(pulls[False]) < 1.0) < 0.25
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan])
+def test_an_error_of_the_field_that_is_none_is_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="sigma_field_kV_per_cm must be finite"):
+        fit_stark_parabola(FIELD, energy_eV(FIELD), np.full(21, UEV), sigma_field_kV_per_cm=wrong)

@@ -17,7 +17,7 @@ from simulators.truth import fapbbr3
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TRUTH = fapbbr3().nanocrystal
-ASKED = ("energy", "linewidth", "onset", "diffusion", "huang_rhys")
+ASKED = ("energy", "linewidth", "onset", "diffusion", "huang_rhys", "size_FAPbBr3")
 
 
 def warming(folder: Path) -> Path:
@@ -101,6 +101,16 @@ def test_energies_and_widths_are_gathered_with_errors_of_both_axes(
     assert widths.y[-1] > 4.0 * widths.y[0]
 
 
+def test_the_size_has_the_error_of_its_map(texts: tuple[str, ...]) -> None:
+    (said,) = text_of(texts, "size_FAPbBr3")
+    found = re.search(r"(\S+) \+- (\S+) nm from", said)
+
+    assert found is not None, said
+    # 2.286 eV is 9.0 nm; 30 meV over 20 meV/nm
+    assert float(found[1]) == pytest.approx(9.0, abs=0.7)
+    assert 1.0 < float(found[2]) < 2.0
+
+
 def test_mixed_line_shapes_are_remarked_and_correlations_said(texts: tuple[str, ...]) -> None:
     (said,) = text_of(texts, "linewidth")
 
@@ -120,4 +130,5 @@ def test_the_cold_point_wanders_and_has_replicas(texts: tuple[str, ...]) -> None
 
 
 def test_a_run_carries_what_can_be_swept_in_it() -> None:
-    assert set(laws_of_a_run()) == {"parabola", "cos2", *ASKED}
+    others = {"parabola", "cos2", "size_CsPbBr3", "size_CsPbI3"}
+    assert set(laws_of_a_run()) == {*others, *ASKED}
