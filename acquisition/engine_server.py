@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 """What anybody who watches may ask: it makes nothing move."""
-URGENT = (FrameArrived, Said)
+COLLECTING_S = 0.08  # in which the news of a run are collected, so that no rate of points is dear
 SNAPSHOT_S = 0.1
 RUNNING_SNAPSHOT_S = 0.2  # a run shall not pay for being watched
 EARLY = 0.5  # of its period, by which a snapshot may go out with something else
@@ -120,6 +120,7 @@ class EngineServer:
         self._next_snapshot_s = 0.0
         self._period_s = SNAPSHOT_S
         self._is_rung = False
+        self._turned_s = 0.0
         self._is_closing = False
         self._has_complained = False
         self._bell, self._ear = socket.socketpair()
@@ -150,8 +151,17 @@ class EngineServer:
         """
         if isinstance(message, Axis) or self._watchers:
             self._posted.append(("", message, values))
-            if isinstance(message, URGENT):
+            if self._is_urgent(message):
                 self._ring()
+
+    def _is_urgent(self, message: Message) -> bool:
+        """Return whether a message goes out at once; others go with it, or with the next turn."""
+        if isinstance(message, Said):
+            return True
+        if not isinstance(message, FrameArrived):
+            return False
+        is_calm = self._clock.now() - self._turned_s >= COLLECTING_S
+        return message.source is not FrameSource.POINT or is_calm
 
     def greet_again(self) -> None:
         """Send everybody a new hello: what can be moved has changed. Callable from any thread."""
@@ -193,7 +203,7 @@ class EngineServer:
 
     def _patience_s(self) -> float | None:
         if self.watchers:
-            return max(0.0, self._next_snapshot_s - self._clock.now())
+            return min(COLLECTING_S, max(0.0, self._next_snapshot_s - self._clock.now()))
         return GREETING_S if self._watchers else None
 
     def _turn(self, timeout_s: float | None) -> None:
@@ -205,8 +215,8 @@ class EngineServer:
                 self._is_rung = False  # before the queue is looked at, so that nothing is left
             elif events & selectors.EVENT_READ:
                 self._guarded(key.data, self._listen_to)
+        self._turned_s = now = self._clock.now()
         self._distribute()
-        now = self._clock.now()
         if self.watchers and now >= self._next_snapshot_s - EARLY * self._period_s:
             self._send_snapshot()
             self._next_snapshot_s = now + self._period_s

@@ -31,6 +31,7 @@ from drivers.status import Status
 
 __all__ = ["hand_moves", "has_electrodes"]
 
+MOST_STEPS = 1e6
 AT_TEMPERATURE_K = 0.1  # from where on a temperature counts as reached
 
 
@@ -285,14 +286,27 @@ def _position(
     positioner: Positioner, axis: str, config: PositionerConfig, monitors: Monitors
 ) -> HandMove:
     """Return the move of one axis: in micrometres by dead reckoning, in steps without a length."""
-    step = config.step_um or 1.0
+    forward = config.step_um or 1.0
+    backward = (config.step_back_um if config.step_um else None) or forward
     unit = "um" if config.step_um else "steps"
-    most = config.travel_um if config.step_um else 1e6
+    most = config.travel_um if config.step_um else MOST_STEPS
     counted = _latest(monitors, f"steps_{axis}")
+    place = 0.0
 
-    def read() -> float | None:
-        steps = counted()
-        return None if steps is None else steps * step
+    def begin(way: float) -> Status:
+        length = forward if way > 0 else backward
+        steps = round(way / length)
+        stepping = positioner.move_by(axis, steps)
+
+        def is_there() -> bool:
+            nonlocal place
+            if stepping.poll():
+                stepping.check()
+                place += steps * length
+                return True
+            return False
+
+        return Status(stepping.action, is_there)
 
     movable = Movable(
         quantity=f"position_{axis}_{unit}",
@@ -306,9 +320,9 @@ def _position(
     return HandMove(
         movable,
         positioner.name,
-        lambda way: positioner.move_by(axis, round(way / step)),
+        begin,
         halt=positioner.stop,
-        read=read,
+        read=lambda: None if counted() is None else place,
     )
 
 

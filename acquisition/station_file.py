@@ -281,10 +281,12 @@ class PositionerConfig(InstrumentConfig):
     """The sample's piezo steppers; their drive and its limits are options of the model.
 
     step_um: mean length of one step where the maps are made; without it, moves are in steps.
+    step_back_um: of one backward, where that differs.
     travel_um: how far each axis goes, end to end.
     """
 
     step_um: Positive | None = None
+    step_back_um: Positive | None = None
     travel_um: Positive = 5000.0
 
 

@@ -33,6 +33,7 @@ MOST_V, LEAST_HZ, MOST_HZ = 150.0, 1, 10_000
 MOST_STEPS: Final = 10_000_000
 CHUNK_S: Final = 0.05  # how finely the sample follows
 CAPACITANCE_S: Final = 1.0
+SAMPLE_AXES: Final = 3
 GREETING: Final = b"\xff\xfb\x01\xff\xfb\x03attocube ANC300\r\nAuthorization required\r\n"
 
 
@@ -59,6 +60,7 @@ class _Axis:
     """One module and what hangs on it; `left` steps are still to make, None: until stopped."""
 
     stage: PositionerStage
+    place: int  # x, y, z of the sample, then what else hangs there
     mode: str = "gnd"
     voltage_V: float = 30.0
     frequency_Hz: int = 200
@@ -83,7 +85,7 @@ class ANC300(InstrumentCore):
         self.serial = settings.serial
         random = np.random.default_rng(settings.seed)
         stages = [PositionerStage(settings.stage, random) for _ in range(settings.axes)]
-        self._axes = {str(number): _Axis(stage) for number, stage in enumerate(stages, 1)}
+        self._axes = {str(n): _Axis(stage, n - 1) for n, stage in enumerate(stages, 1)}
         self._lines = LineBuffer(b"\r\n", MAX_LINE)
         self._boot_until = float("-inf")
         self._heat_J = 0.0
@@ -297,7 +299,10 @@ class ANC300(InstrumentCore):
         if axis.left is not None:
             steps = min(steps, axis.left)
             axis.left -= steps
-        axis.stage.step(axis.direction * steps, axis.voltage_V, self._temperature_K, self.world.now)
+        now = self.world.now
+        axis.stage.step(axis.direction * steps, axis.voltage_V, self._temperature_K, now)
+        if axis.place < SAMPLE_AXES:
+            self.world.optics.move_sample(axis.place, axis.stage.position_um(now))
         capacitance_F = 1e-9 * axis.stage.capacitance_nF(self._temperature_K)
         self._heat_J += 0.5 * steps * capacitance_F * axis.voltage_V**2
 

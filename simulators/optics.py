@@ -6,7 +6,7 @@ before it.
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import asin, cos, radians, sin
+from math import asin, cos, exp, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Optics:
         self._line_lamp_on = False
         self._white_lamp_on = False
         self._laser_power = 1.0
+        self._sample_um = (0.0, 0.0, 0.0)
+        self._overlap = 1.0
         self._grating = truth.start_grating
         self._centre_nm = truth.start_centre_nm
 
@@ -127,6 +129,21 @@ class Optics:
         if centre_nm != self._centre_nm:
             self._before_change()
             self._centre_nm = centre_nm
+
+    @property
+    def overlap(self) -> float:
+        """Share of the laser that the nanocrystal gets, and of its light that is gathered."""
+        return self._overlap
+
+    def move_sample(self, axis: int, position_um: float) -> None:
+        """Put the nanocrystal beside the spot; axis 0 and 1 across it, 2 out of focus."""
+        place = list(self._sample_um)
+        place[axis] = position_um
+        self._before_change()
+        self._sample_um = (place[0], place[1], place[2])
+        x, y, z = self._sample_um
+        across = exp(-2.0 * (x * x + y * y) / self._truth.spot_um**2)
+        self._overlap = across / (1.0 + (z / self._truth.depth_um) ** 2)
 
     @property
     def excitation(self) -> float:

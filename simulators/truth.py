@@ -167,6 +167,8 @@ class OpticsTruth(_Checked):
     numerical_aperture: float = number(0.7, "", 0.0, 0.99)
     laser_scatter_e_per_px_s: float = number(0.03, "e-/px/s", 0.0, 1e6)
     stray_e_per_px_s: float = number(0.02, "e-/px/s", 0.0, 1e6)  # the room's, laser or not
+    spot_um: float = number(0.6, "um", 0.05, 100.0)  # 1/e^2 radius of the laser on the sample
+    depth_um: float = number(1.5, "um", 0.05, 1e3)  # out of focus, after which half is left
     ripple: float = number(0.0, "", 0.0, 0.5)  # of the detector window
     ripple_period_meV: float = number(0.85, "meV", 0.01, 100.0)
 

@@ -31,6 +31,7 @@ __all__ = ["World"]
 
 Firmware = Callable[[float, float], None]
 CLOCK_TOLERANCE_S = 1e-9
+LEAST_OVERLAP = 1e-6
 
 
 class World:
@@ -125,7 +126,7 @@ class World:
     def dose_s(self) -> float:
         """Light absorbed by the nanocrystal, in s of standard power; for checkers."""
         pending_s = self.now - self._light_until_s
-        return self._nanocrystal.dose_s + pending_s * self.optics.excitation
+        return self._nanocrystal.dose_s + pending_s * self._absorbed
 
     def true_lines(self) -> list[TrueLine]:
         """Return every zero-phonon line at the present state, without fluctuations."""
@@ -179,10 +180,10 @@ class World:
         if duration_s <= 0.0:
             return
         self._light_until_s = self.now
-        excitation = self.optics.excitation
+        excitation, absorbed = self.optics.excitation, self._absorbed
         dose_s = self._nanocrystal.dose_s
-        if excitation > 0.0:
-            self._nanocrystal.absorb(duration_s * excitation)
+        if absorbed > 0.0:
+            self._nanocrystal.absorb(duration_s * absorbed)
         if not self.camera.is_collecting:
             return
         if self.optics.calibration_port:
@@ -191,10 +192,16 @@ class World:
         optics = self.truth.optics
         even_e_per_px_s = optics.stray_e_per_px_s + excitation * optics.laser_scatter_e_per_px_s
         self.camera.collect_evenly(duration_s * even_e_per_px_s)
-        if excitation > 0.0:
+        if absorbed > 0.0:
             if self._view is None:
-                self._view = self._seen_with(excitation)
+                self._view = self._seen_with(absorbed)
             self.camera.collect(self._view, self._stretch_since(dose_s))
+
+    @property
+    def _absorbed(self) -> float:
+        """The power at the nanocrystal; beside the spot it is nothing at all."""
+        overlap = self.optics.overlap
+        return self.optics.excitation * overlap if overlap > LEAST_OVERLAP else 0.0
 
     def _collect_lamps(self, duration_s: float) -> None:
         """Bring the light of the calibration port, where no light of the sample arrives."""
@@ -226,7 +233,7 @@ class World:
             self._present_window(),
             self.optics.analyser_deg(),
             excitation,
-            self.optics.transmission(),
+            self.optics.transmission() * self.optics.overlap,
         )
 
     def _present_window(self) -> Window:
