@@ -5,12 +5,13 @@ Opening changes nothing on any instrument; a wrong instrument at an address is r
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
 from acquisition.bias_core import BiasRules
 from acquisition.bias_port import LocalBiasPort
 from acquisition.electrodes import voltage_limit
+from acquisition.piezo_safe_cryostat import PiezoSafeCryostat
 from acquisition.station import Station
 from acquisition.station_file import (
     BiasConfig,
@@ -121,6 +122,7 @@ def open_station(
     if station.positioner is not None and station.cryostat is not None:
         # a drive that is right at 4 K destroys a warm piezo
         station.positioner.thermometer = station.cryostat.read_sample_temperature
+        return replace(station, cryostat=PiezoSafeCryostat(station.cryostat, station.positioner))
     return station
 
 

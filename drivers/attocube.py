@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
+from math import floor, inf, isfinite
 
 from drivers.clock import Clock
 from drivers.confirmed import confirmed_number, confirmed_settings
@@ -202,6 +202,18 @@ class ANC300Positioner:
         )  # fmt: skip
         return Status(f"{self.name} {axis} by {steps} steps", self._movement)
 
+    def limit_drive(self, temperature_K: float) -> None:
+        """Bring voltage and frequency of every axis below what is allowed from here to there.
+
+        What is below already stays as it is. Raises StateError while still moving, InstrumentError
+        if an axis reads back more.
+        """
+        self._require_rest()
+        most_V, most_Hz = self._limits_on_the_way(temperature_K)
+        for number in self._numbers.values():
+            self._lower(number, "v", most_V)
+            self._lower(number, "f", most_Hz)
+
     def stop(self) -> None:
         """Stop every axis; harmless when nothing moves."""
         for number in self._numbers.values():
@@ -298,6 +310,32 @@ class ANC300Positioner:
         raise LimitError(
             self.name, f"no move at {reading.value:.1f} K: allowed up to {limits[-1][0]} K"
         )
+
+    def _limits_on_the_way(self, temperature_K: float) -> tuple[float, float]:
+        """Return the least voltage and frequency of the rows that the way leads through.
+
+        Of all rows, where it is not known from where it leads.
+        """
+        limits = self._config.limits
+        reading = None if self.thermometer is None else self.thermometer()
+        ends_K = (temperature_K, reading.value) if reading is not None and reading.is_good else ()
+        low_K, high_K = min(ends_K, default=0.0), max(ends_K, default=inf)
+        begins_K = (0.0, *(up_to_K for up_to_K, *_ in limits[:-1]))
+        rows = [
+            row
+            for begin_K, row in zip(begins_K, limits, strict=True)
+            if begin_K < high_K and row[0] >= low_K
+        ] or [limits[-1]]
+        return min(row[1] for row in rows), min(row[2] for row in rows)
+
+    def _lower(self, number: int, quantity: str, most: float) -> None:
+        question = f"get{quantity} {number}"
+        if confirmed_number(self.name, lambda: float(self._ask(question, NUMBER))) <= most:
+            return
+        self._tell(f"set{quantity} {number} {floor(1000 * most) / 1000:g}")
+        found = confirmed_number(self.name, lambda: float(self._ask(question, NUMBER)))
+        if found > most:
+            raise InstrumentError(self.name, f"{question} is {found}, allowed up to {most}")
 
     def _prepare(self, number: int) -> None:
         """Set the drive and read it back before anything steps."""

@@ -270,6 +270,11 @@ class Positioner(Device, Protocol):
         Raises LimitError for what the drive may not do at the present temperature."""
         ...
 
+    def limit_drive(self, temperature_K: float) -> None:
+        """Bring the drive below the limits of all temperatures from here to that one, and read it
+        back; call before the temperature moves."""
+        ...
+
     def stop(self) -> None: ...
 
 
