@@ -210,7 +210,8 @@ def fit(
 ) -> None:
     """Fit every accepted point of a run that has no fit yet, as its sweep file says.
 
-    Files are fitted with the model given here; a row of the table for each spectrum and window.
+    Files are fitted with the model given here, and so is a run where anything is given; a row of
+    the table for each spectrum and window. The run itself then stays as it is.
     """
     from acquisition import fit_options  # noqa: PLC0415 - keeps the start fast
 
@@ -233,8 +234,10 @@ def fit(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     with _told():
-        _fit_runs([path for path in files if path.is_dir()])
-        _fit_files([path for path in files if not path.is_dir()], options, table, plots)
+        if (options, table, plots) == (fit_options.FileFitOptions(), None, None):
+            _fit_runs([path for path in files if path.is_dir()])
+            files = [path for path in files if not path.is_dir()]
+        _fit_files(files, options, table, plots)
 
 
 def _fit_runs(folders: Iterable[Path]) -> None:

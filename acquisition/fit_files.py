@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from acquisition.fit_options import FileFitOptions
+from acquisition.run_folder import FINAL_SUFFIX, LIVE
 from analysis.corrections import cosmic_ray_mask
 from analysis.detector_noise import DetectorNoise
 from analysis.lamp_axis import LampAxis, calibrate_axis
@@ -23,7 +24,15 @@ from analysis.spectrum_fit import SpectrumFit, fit_spectrum
 from analysis.spectrum_peaks import Peak, spectrum_peaks
 from analysis.units import vacuum_from_air_nm
 
-__all__ = ["FileFit", "SpectraToFit", "fit_file", "fit_paths", "lamp_axis", "open_spectra"]
+__all__ = [
+    "FileFit",
+    "SpectraToFit",
+    "fit_file",
+    "fit_paths",
+    "lamp_axis",
+    "measured_file",
+    "open_spectra",
+]
 
 Array = NDArray[np.float64]
 Tell = Callable[[str], None]
@@ -122,7 +131,7 @@ def open_spectra(
     such as an axis whose medium is assumed. Raises OSError, ValueError for a file that cannot be
     read or has no spectrum of the labels asked for.
     """
-    read = read_any(path)
+    read = read_any(measured_file(path))
     for note in read.notes:
         tell(f"{path}: {note}")
     vacuum_nm = _in_vacuum(read, options, tell) if axis is None else _of_lamp(read, axis)
@@ -137,6 +146,21 @@ def open_spectra(
     chosen = _chosen(read, options)
     labels = tuple(read.labels[i] for i in chosen)
     return SpectraToFit(str(path), labels, vacuum_nm, counts[chosen], noise)
+
+
+def measured_file(path: Path) -> Path:
+    """Return the path itself, or of the folder of a run its newest final file, else its live one.
+
+    Raises FileNotFoundError for a folder that holds neither.
+    """
+    if not path.is_dir():
+        return path
+    finals = sorted(path.glob(f"*{FINAL_SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    if finals:
+        return finals[-1]
+    if not (path / LIVE).exists():
+        raise FileNotFoundError(f"{path}: holds no {LIVE} and no final file (*{FINAL_SUFFIX})")
+    return path / LIVE
 
 
 def fit_file(

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app
-from acquisition.fit_files import fit_file
+from acquisition.fit_files import fit_file, measured_file
 from acquisition.fit_options import FileFitOptions, parse_windows
 from analysis.axis import energy_edges_eV
 from analysis.cramer_rao import bound_of_lines, expected_electrons
@@ -323,3 +323,45 @@ def test_a_whole_spectrum_with_trion_and_replicas_is_fitted_from_nothing(tmp_pat
         assert float(row[name]) == pytest.approx(truth, abs=5.0 * float(row[f"{name}_error"]))
     assert not row.get("biexciton_binding_eV")
     assert len(list((tmp_path / "plots").iterdir())) == 1
+
+
+def run_file(path: Path, counts: np.ndarray) -> Path:
+    """Write what a run's HDF5 file has of a temperature sweep."""
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry")
+        entry["title"] = "night"
+        group = entry.create_group("data")
+        group.attrs.update(axes=["temperature", "wavelength"], readings=[])
+        group["spectra"] = counts.astype(np.int32)
+        group["temperature"] = np.arange(5.0, 5.0 + len(counts))
+        group["wavelength"], group["pixel"] = WAVELENGTH, np.arange(WAVELENGTH.size)
+        group["wavelength"].attrs["medium"] = "vacuum"
+        group["attempt"] = group["frames"] = np.ones(len(counts), np.int32)
+        group["exposure"], group["time"] = np.ones(len(counts)), np.arange(float(len(counts)))
+    return path
+
+
+def test_a_run_is_fitted_with_a_model_given_from_its_final_file_else_its_live_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    live = run_file(folder / "live.h5", np.array([spectrum(41)]))
+    assert measured_file(folder) == live
+    final = run_file(folder / "run.nxs", np.array([spectrum(41), spectrum(42)]))
+
+    code, rows, _ = fit(folder, "--shape", "voigt", "--window", "2.374:2.379")
+
+    assert measured_file(folder) == final
+    assert code == 0
+    assert [row["spectrum"] for row in rows] == ["temperature 5", "temperature 6"]
+    for row in rows:
+        error = float(row["energy_1_eV_error"])
+        assert float(row["energy_1_eV"]) == pytest.approx(ENERGIES[0], abs=5.0 * error)
+
+
+def test_a_folder_without_a_run_is_refused_by_name(tmp_path: Path) -> None:
+    code, rows, told = fit(tmp_path, "--lines", "2")
+
+    assert (code, rows) == (1, [])
+    assert "holds no live.h5 and no final file" in told
