@@ -181,10 +181,26 @@ class FitZone(Zone):
 
 
 class FitConfig(ConfigModel):
-    """model: what is fitted to every spectrum; laws: what to the results of the sweep."""
+    """model: what is fitted to every spectrum; laws: what to the results of the sweep.
+
+    phonons_eV: modes whose replicas the law huang_rhys looks for.
+    """
 
     model: OneOrMore[FitZone]
-    laws: tuple[Literal["parabola", "cos2"], ...] = ()
+    laws: tuple[str, ...] = ()
+    phonons_eV: Annotated[tuple[Positive, ...], Field(max_length=4)] = ()
+
+    @field_validator("laws")
+    @classmethod
+    def _laws_of_a_run(cls, laws: tuple[str, ...]) -> tuple[str, ...]:
+        if laws:
+            from analysis.laws import laws_of_a_run  # noqa: PLC0415 - scipy, for those who ask
+
+            known = laws_of_a_run()
+            wrong = next((law for law in laws if law not in known), None)
+            if wrong is not None:
+                raise refusal(f"laws out of {', '.join(known)}", wrong)
+        return laws
 
 
 class EndConfig(ConfigModel):
