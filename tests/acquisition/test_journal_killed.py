@@ -56,20 +56,23 @@ def crash_at_call(tmp_path: Path) -> Path:
     return library
 
 
-def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_resume_goes_on(tmp_path):
-    counted = kill_test(
-        tmp_path / "work", "--runs", 16, "--rounds", 4, "--tmin", 0, "--tmax", 0.15, "--seed", 3
-    )
+def test_killed_at_any_moment_nothing_acknowledged_is_lost_and_resume_goes_on(
+    tmp_path, commit_seed
+):
+    options = ("--runs", 16, "--rounds", 4, "--tmin", 0, "--tmax", 0.15, "--seed", commit_seed)
+    counted = kill_test(tmp_path / "work", *options)
 
     assert_nothing_lost(counted)
     assert counted["view_wrong"] == 0
-    assert counted["resume_checked"] >= 4
+    assert counted["resume_checked"] > 0
     assert counted["ended_by_itself"] < counted["runs"]
 
 
 @pytest.mark.parametrize("torn", [0, 1])
-def test_ended_within_any_write_nothing_acknowledged_is_lost(tmp_path, crash_at_call, torn):
-    options = ("--runs", 14, "--rounds", 4, "--kmax", 900, "--torn", torn, "--seed", 5)
+def test_ended_within_any_write_nothing_acknowledged_is_lost(
+    tmp_path, crash_at_call, torn, commit_seed
+):
+    options = ("--runs", 14, "--rounds", 4, "--kmax", 900, "--torn", torn, "--seed", commit_seed)
     counted = kill_test(tmp_path / "work", "--how", "syscall", *options, preload=crash_at_call)
 
     assert_nothing_lost(counted)
@@ -107,10 +110,9 @@ def test_ended_within_the_finalisation_the_final_file_is_absent_or_whole(tmp_pat
 
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
-def test_campaign_of_kills(tmp_path):
-    counted = kill_test(
-        tmp_path / "work", "--runs", 400, "--rounds", 5, "--tmin", 0, "--tmax", 0.15, "--seed", 11
-    )
+def test_campaign_of_kills(tmp_path, commit_seed):
+    options = ("--runs", 400, "--rounds", 5, "--tmin", 0, "--tmax", 0.15, "--seed", commit_seed)
+    counted = kill_test(tmp_path / "work", *options)
 
     assert_nothing_lost(counted)
     assert counted["view_wrong"] == 0
@@ -119,8 +121,8 @@ def test_campaign_of_kills(tmp_path):
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("torn", [0, 1])
-def test_campaign_of_deaths_within_a_write(tmp_path, crash_at_call, torn):
-    options = ("--runs", 600, "--rounds", 4, "--kmax", 900, "--torn", torn, "--seed", 13)
+def test_campaign_of_deaths_within_a_write(tmp_path, crash_at_call, torn, commit_seed):
+    options = ("--runs", 600, "--rounds", 4, "--kmax", 900, "--torn", torn, "--seed", commit_seed)
     counted = kill_test(tmp_path / "work", "--how", "syscall", *options, preload=crash_at_call)
 
     assert_nothing_lost(counted)

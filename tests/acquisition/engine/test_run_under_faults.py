@@ -117,14 +117,15 @@ def run_with_faults(folder: Path, seed: int, probability: float) -> FinishReason
     return outcome.reason
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_faults_on_every_line_cost_attempts_but_no_rule(tmp_path, seed):
-    run_with_faults(tmp_path / "run", seed, 0.004)
+@pytest.mark.parametrize("number", range(4))
+def test_faults_on_every_line_cost_attempts_but_no_rule(tmp_path, number, commit_seed):
+    run_with_faults(tmp_path / "run", commit_seed + number, 0.004)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
-def test_campaign_of_faults(tmp_path):
-    reasons = [run_with_faults(tmp_path / str(seed), seed, 0.002) for seed in range(100, 300)]
+def test_campaign_of_faults(tmp_path, commit_seed):
+    seeds = range(commit_seed, commit_seed + 200)
+    reasons = [run_with_faults(tmp_path / str(seed), seed, 0.002) for seed in seeds]
 
     assert sum(reason is not FinishReason.FAILED for reason in reasons) > 100
