@@ -7,35 +7,36 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.config_model import at_temperature
 from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
 from acquisition.point_table import PointKind
 from acquisition.record import FitRow
 from acquisition.run_configuration import configuration_of
 from acquisition.station_file import CameraConfig
-from acquisition.sweep_file import FitConfig, SweepConfig
-from analysis.frame_series import PointFit, fit_frames
-from analysis.spectrum_fit import DetectorNoise, FitModel
+from acquisition.sweep_file import FitConfig, FitZone, SweepConfig
+from acquisition.zone_fit import fit_as_scheduled, fit_model
+from analysis.frame_series import PointFit
+from analysis.spectrum_fit import DetectorNoise
 
 __all__ = ["FIT_VERSION", "PointFitter", "detector_noise", "fit_model", "model_name", "open_fitter"]
 
 FIT_VERSION = "2"  # of the code that turns counts into parameters; raise it when results change
 
 
-def fit_model(config: FitConfig, temperature_K: float | None) -> FitModel:
-    """Return the model that the sweep file schedules for this temperature."""
-    zone = at_temperature(config.model, temperature_K)
-    return FitModel(lines=zone.lines, shape=zone.shape, window_eV=zone.window_eV)
-
-
 def model_name(config: FitConfig) -> str:
     """Return the name under which the fits of this configuration are stored."""
     zones = [
-        f"{zone.lines} {zone.shape}" + (f" up to {zone.up_to_K:g} K" if zone.up_to_K < 1e9 else "")
+        _zone_name(zone) + (f" up to {zone.up_to_K:g} K" if zone.up_to_K < 1e9 else "")
         for zone in config.model
     ]
     return "exciton: " + ", ".join(zones)
+
+
+def _zone_name(zone: FitZone) -> str:
+    parts = [f"{zone.lines} {zone.shape}", *zone.components]
+    if zone.phonons_eV:
+        parts.append("/".join(f"{1e3 * energy:g}" for energy in zone.phonons_eV) + " meV")
+    return " + ".join(parts) + (" beside voigt" if zone.voigt_beside else "")
 
 
 def detector_noise(camera: CameraConfig) -> DetectorNoise:
@@ -103,10 +104,11 @@ class PointFitter:
         axis, background = self.wavelength_nm(stored), self.background(stored)
 
         def fit() -> FitRow:
-            found = fit_frames(
+            found = fit_as_scheduled(
+                self._config,
+                point.temperature_K,
                 axis,
                 stored.attempt.counts,
-                model=fit_model(self._config, point.temperature_K),
                 noise=self._noise,
                 background=background,
             )

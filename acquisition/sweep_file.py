@@ -6,7 +6,7 @@ Exposure, spectrograph and fit may be tables over temperature: their rows hold u
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from acquisition.axis_config import AxisConfig, AxisQuantity
 from acquisition.config_model import ConfigModel, LocalPath, OneOrMore, Zone
@@ -166,11 +166,31 @@ class BackgroundConfig(ConfigModel):
 
 
 class FitZone(Zone):
-    """lines: of the exciton, or "auto" to let the data decide; window_eV: what is fitted."""
+    """lines: of the exciton, or "auto" to let the data decide; window_eV: what is fitted.
+
+    components: of the spectrum besides the exciton, trion and biexciton fitted where they are seen;
+    phonons_eV: of the replicas. voigt_beside: whether Voigt profiles are fitted as well, so that a
+    series over temperature has no step where the shape changes.
+    """
 
     lines: Literal[1, 2, 3, "auto"] = "auto"
-    shape: Literal["gauss", "lorentz"] = "gauss"
+    shape: Literal["gauss", "lorentz", "voigt"] = "gauss"
     window_eV: tuple[Positive, Positive]
+    components: tuple[Literal["replicas", "trion", "biexciton", "trion replicas"], ...] = ()
+    phonons_eV: Annotated[tuple[Positive, ...], Field(max_length=4, validate_default=True)] = ()
+    voigt_beside: bool = False
+
+    @field_validator("phonons_eV")
+    @classmethod
+    def _where_replicas_are(
+        cls, phonons: tuple[float, ...], info: ValidationInfo
+    ) -> tuple[float, ...]:
+        components = info.data.get("components", ())
+        if not phonons and any("replicas" in name for name in components):
+            raise refusal("the energies of the phonons, where replicas are among the components")
+        if "trion replicas" in components and "trion" not in components:
+            raise refusal('"trion" among the components, where "trion replicas" are')
+        return phonons
 
     @field_validator("window_eV")
     @classmethod

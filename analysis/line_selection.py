@@ -11,7 +11,7 @@ frame to frame.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -43,8 +43,9 @@ class Selection:
 
     gains: drop of the deviance by the second, third line, all spectra together; needed: what each
     had to exceed. false_rate: probability of the last accepted gain if there were one line less,
-    with the profile and the response as given. fits: of one spectrum or of the sum of several, by
-    number of lines.
+    with the profile and the response as given. fits: of one spectrum or of the sum of several laid
+    over one another, by number of lines. used: the spectra that went into it, with their
+    energy_eV as of a single line, and moved_eV, from the fits of the sum to the mean of these.
     """
 
     lines: int
@@ -54,6 +55,9 @@ class Selection:
     needed: tuple[float, ...]
     false_rate: float
     fits: Mapping[int, ModelFit]
+    used: tuple[int, ...] = ()
+    energy_eV: Array = field(default_factory=lambda: np.empty(0))
+    moved_eV: float = 0.0
 
     @property
     def fit(self) -> ModelFit:
@@ -85,16 +89,18 @@ def select_lines(
         return Selection(1, False, alone[0].fit.reason, (), (), 1.0, {1: alone[0]})
     lit = [windows[i].rising() for i in kept]
     moved = [alone[i]["energy_1_eV"] for i in kept]
-    whole = _registered(lit, moved)
+    whole, moved_eV = _registered(lit, moved)
     fits = _fits(model, noise, whole, numbers)
     joint = {
         n: _jointly(replace(model, lines=n), lit, moved, fit) if len(lit) > 1 else None
         for n, fit in fits.items()
     }
-    return _decided(model, noise, fits, joint, lit, moved, tuple(confirmed_by))
+    selection = _decided(model, noise, fits, joint, lit, moved, tuple(confirmed_by))
+    return replace(selection, used=tuple(kept), energy_eV=np.array(moved), moved_eV=moved_eV)
 
 
 _UNLIKE = 4.0  # sigma of a spectrum's width
+_USUAL_SCATTER = 0.1  # of the width: lines that wander widen every frame, but not alike
 
 
 def _alike(alone: Sequence[ModelFit]) -> list[int]:
@@ -108,15 +114,20 @@ def _alike(alone: Sequence[ModelFit]) -> list[int]:
     width = np.array([alone[i]["width_eV"] for i in lit])
     error = np.array([alone[i].error("width_eV") for i in lit])
     usual = float(np.sort(width)[(len(lit) - 1) // 3])  # jumps only widen
-    return [i for i, w, e in zip(lit, width, error, strict=True) if abs(w - usual) < _UNLIKE * e]
+    allowed = np.hypot(_UNLIKE * error, _USUAL_SCATTER * usual)
+    return [i for i, ok in zip(lit, np.abs(width - usual) < allowed, strict=True) if ok]
 
 
-def _registered(windows: Sequence[Window], energies_eV: Sequence[float]) -> Window:
-    """Return the sum of the spectra, laid over one another to the nearest pixel."""
+def _registered(windows: Sequence[Window], energies_eV: Sequence[float]) -> tuple[Window, float]:
+    """Return the sum of the spectra, laid over one another to the nearest pixel.
+
+    With it comes how far the mean of their energies is from that of the sum.
+    """
     first = windows[0]
     middle = 0.5 * (first.edges_eV[1:] + first.edges_eV[:-1])
     pixel = np.array([int(np.argmin(np.abs(middle - energy))) for energy in energies_eV])
-    by = pixel - round(float(np.median(pixel)))
+    middle_pixel = round(float(np.median(pixel)))
+    by = pixel - middle_pixel
 
     def total(name: str) -> Array:
         rows = [
@@ -130,7 +141,8 @@ def _registered(windows: Sequence[Window], energies_eV: Sequence[float]) -> Wind
     if reach:
         good[:reach] = good[-reach:] = 0.0
     counts = Counts(total("electrons")[None], total("shift")[None], good[None])
-    return Window(first.edges_eV, counts)
+    moved_eV = float(middle[pixel].mean() - middle[middle_pixel])
+    return Window(first.edges_eV, counts), moved_eV
 
 
 def _fits(

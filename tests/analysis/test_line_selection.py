@@ -232,7 +232,7 @@ def test_two_lines_are_found_and_claimed_where_the_light_allows(
 def test_campaign_one_line_behind_coma_wings_ripple_and_telegraph_stays_one(
     peak: int, frames: int, bench: Bench, make_rng: MakeRng
 ) -> None:
-    trials = 2000 if frames == 1 else 600
+    trials = 1000 if frames == 1 else 200
 
     found, claimed = false_lines(
         bench, peak, make_rng("false", peak, frames), trials, frames=frames
@@ -251,7 +251,7 @@ def test_campaign_one_line_behind_coma_wings_ripple_and_telegraph_stays_one(
 def test_campaign_two_lines_are_found_and_claimed_where_the_light_allows(
     peak: int, separation: float, frames: int, bench: Bench, make_rng: MakeRng
 ) -> None:
-    trials = 1000 if frames == 1 else 300
+    trials = 400 if frames == 1 else 100
     rng = make_rng("resolved", peak, frames)
 
     found, claimed = resolved_lines(bench, peak, separation, rng, trials, frames=frames)
