@@ -193,6 +193,9 @@ def fit(
     saturation: Annotated[
         float | None, typer.Option(help="counts from which on pixels are masked")
     ] = None,
+    response_error: Annotated[
+        float, typer.Option(help="ripple of a detector without a flat field, rms share", min=0.0)
+    ] = 0.0,
     lamp: Annotated[
         Path | None, typer.Option(help="spectrum of a lamp, to calibrate the axis of the files")
     ] = None,
@@ -227,6 +230,7 @@ def fit(
             medium=fit_options.parse_medium(medium),
             gain_e_per_count=gain,
             saturation_counts=float("inf") if saturation is None else saturation,
+            response_error=response_error,
             lamp=lamp,
             lamp_lines=tuple(lamp_lines or ()),
         )

@@ -1,7 +1,7 @@
 """Fitting foreign files with a chosen model: a fit for every window of every spectrum."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +142,7 @@ def open_spectra(
         offset_counts=options.offset_counts,
         saturation_counts=options.saturation_counts,
     )
+    noise = replace(noise, response_error=options.response_error)
     counts = _without_cosmic_rays(read, noise, tell)
     chosen = _chosen(read, options)
     labels = tuple(read.labels[i] for i in chosen)

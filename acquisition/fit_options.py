@@ -38,7 +38,8 @@ class FileFitOptions:
 
     windows_eV: a fit for each; none: one, around the strongest line; "peaks": around every peak.
     spectra: labels of those to be fitted, none: all. medium: of the wavelengths where the file does
-    not say; gain and the others: of the detector, estimated if not given. lamp: spectrum of a lamp
+    not say; gain and the others: of the detector, estimated if not given. response_error: rms of
+    what a flat field would even out, as a share. lamp: spectrum of a lamp
     on the same pixels, and lamp_lines: its lines (in vacuum), which replace the files' own axis.
     components: what the nanocrystal has beside its exciton; phonons_eV: modes of its replicas;
     temperature_K: of the nanocrystal, for phonons that are taken up.
@@ -53,6 +54,7 @@ class FileFitOptions:
     read_noise_e: float | None = None
     offset_counts: float | None = None
     saturation_counts: float = np.inf
+    response_error: float = 0.0
     components: tuple[str, ...] = ()
     phonons_eV: tuple[float, ...] = ()
     temperature_K: float = 0.0
