@@ -56,25 +56,25 @@ def random_table(shape: Shape, rng: np.random.Generator) -> tuple[LineTable, dic
     """Return a few emitters with replicas, mirrored lines and products, and true parameters."""
     extra = "l" if shape is Shape.VOIGT or (shape is Shape.PROFILE and rng.random() < 0.5) else ""
     lines = int(rng.integers(1, 4))
-    true = {"w": rng.uniform(2.5, 9.0) * PIXEL_EV, "l": rng.uniform(1.0, 6.0) * PIXEL_EV}
-    true |= {"s": rng.uniform(0.1, 0.3), "B": 9e-3, "t": -4e-3, "wt": 8.0 * PIXEL_EV}
+    true = {"w": rng.uniform(2.5, 7.0) * PIXEL_EV, "l": rng.uniform(1.0, 4.0) * PIXEL_EV}
+    true |= {"s": rng.uniform(0.1, 0.3), "B": 7.5e-3, "t": -2.5e-3, "wt": 8.0 * PIXEL_EV}
     rows = []
     for k in range(1, lines + 1):
         centre: tuple[tuple[str, float], ...] = (("e", 1.0),)
         if k > 1:
             centre = (*centre, (f"d{k}", 1.0))
-            true[f"d{k}"] = (k - 1) * rng.uniform(1.2, 2.0) * (true["w"] + true["l"])
-        true[f"a{k}"] = 10.0 ** rng.uniform(3.0, 5.0)
+            true[f"d{k}"] = (k - 1) * rng.uniform(1.5, 2.0) * (true["w"] + true["l"])
+        true[f"a{k}"] = rng.uniform(2e4, 6e4)
         mirrored = tuple((name, -factor if name != "e" else 1.0) for name, factor in centre)
         rows += [
             Line(centre, "w", (f"a{k}",), shape, lorentz_width=extra),
-            Line(centre, "w", (f"a{k}", "s"), shape, offset_eV=-7e-3, lorentz_width=extra),
-            Line(centre, "w", (f"a{k}", "s", "s"), shape, -14e-3, 0.5, extra),
+            Line(centre, "w", (f"a{k}", "s"), shape, offset_eV=-5e-3, lorentz_width=extra),
+            Line(centre, "w", (f"a{k}", "s", "s"), shape, -9.5e-3, 0.5, extra),
             Line((*mirrored, ("B", -1.0)), "w", ("x",), shape, lorentz_width=extra),
         ]
     rows.append(Line((("e", 1.0), ("t", 1.0)), "wt", ("y",), Shape.GAUSS))
     table = LineTable(rows, background_order=int(rng.integers(0, 3)), profile=PROFILE)
-    true |= {"e": MIDDLE_EV + rng.uniform(-1e-3, 1e-3), "x": 3e3, "y": 5e3}
+    true |= {"e": MIDDLE_EV + rng.uniform(3e-3, 4e-3), "x": 3e3, "y": 5e3}
     true |= {"background_0": 10.0, "background_1": 2.0, "background_2": 1.0}
     return table, true
 
@@ -100,8 +100,8 @@ def measured(
     good = np.ones(shape)
     good[rng.random(shape) < 0.02] = 0.0
     energies = np.array([name[0] in "eBtd" for name in table.names])
-    moved = np.where(energies, 0.15 * true["w"] * rng.normal(size=(spectra, at.size)), 0.0)
-    start = at * np.where(energies, 1.0, rng.uniform(0.85, 1.15, (spectra, at.size))) + moved
+    moved = np.where(energies, 0.08 * true["w"] * rng.normal(size=(spectra, at.size)), 0.0)
+    start = at * np.where(energies, 1.0, rng.uniform(0.9, 1.1, (spectra, at.size))) + moved
     return Counts(electrons, np.full(shape, 16.0), good), start
 
 
@@ -127,13 +127,24 @@ def test_compiled_fits_are_those_of_numpy_to_a_millionth_of_their_error(
 
         slow, fast = fits
         np.testing.assert_array_equal(fast.converged, slow.converged)
-        known = slow.converged & np.isfinite(slow.errors).all(axis=1)
+        known = slow.converged & is_determined(slow)
         assert known.any()
         free = slow.errors[known] > 0
         miss = np.abs(fast.parameters - slow.parameters)[known][free] / slow.errors[known][free]
         assert miss.max(initial=0.0) < 1e-6
         np.testing.assert_allclose(fast.errors[known], slow.errors[known], rtol=1e-6)
         np.testing.assert_allclose(fast.chi2[known], slow.chi2[known], rtol=1e-7)
+
+
+def is_determined(fit: BatchFit) -> NDArray[np.bool_]:
+    """Return where no combination of parameters is a thousand times worse known than others."""
+    determined = np.zeros(len(fit.parameters), dtype=np.bool_)
+    for i, (covariance, errors) in enumerate(zip(fit.covariance, fit.errors, strict=True)):
+        free = errors > 0
+        if np.isfinite(errors).all():
+            scaled = covariance[np.ix_(free, free)] / errors[free] / errors[free][:, None]
+            determined[i] = np.linalg.eigvalsh(scaled)[0] > 1e-3
+    return determined
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1e-3, 0.05, 0.5, 2.0, 30.0])
