@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from pydantic import TypeAdapter
+
 __all__ = ["LawOverlay", "overlays_from_json", "overlays_to_json"]
 
 
@@ -35,5 +37,8 @@ def overlays_to_json(overlays: tuple[LawOverlay, ...]) -> str:
 
 
 def overlays_from_json(document: str) -> tuple[LawOverlay, ...]:
-    """Return what overlays_to_json wrote. Raises ValueError, TypeError for anything else."""
-    return tuple(LawOverlay(**fields) for fields in json.loads(document))
+    """Return what overlays_to_json wrote. Raises ValueError for anything else."""
+    return _OVERLAYS.validate_json(document)
+
+
+_OVERLAYS = TypeAdapter(tuple[LawOverlay, ...])

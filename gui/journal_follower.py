@@ -73,11 +73,11 @@ class JournalFollower:
         self._thread.join()
 
     def _run(self) -> None:
-        # imported here: the window is usable before all of the analysis is loaded
-        from acquisition.journal import JournalReader  # noqa: PLC0415
-        from gui.journal_reading import JournalReading  # noqa: PLC0415
-
         try:
+            # imported here: the window is usable before all of it is loaded
+            from acquisition.journal import JournalReader  # noqa: PLC0415
+            from gui.journal_reading import JournalReading  # noqa: PLC0415
+
             with JournalReader(self._folder) as reader:
                 self._follow(JournalReading(reader))
         except Exception as error:  # whatever a damaged journal throws is said in its place

@@ -4,6 +4,7 @@ Every query is short and nothing is written: the run does not notice.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,17 @@ from acquisition.config import Configuration
 from acquisition.config_error import ConfigError
 from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
-from acquisition.point_fitter import PointFitter, detector_noise, fit_model
 from acquisition.point_table import Point, PointKind, PointTable
 from acquisition.record import AttemptState
 from acquisition.run_configuration import configuration_of
 from acquisition.run_meta import RunMeta
-from analysis.fit_curve import FitCurve, fit_curve
 from gui.run_phase import phase_of
 from gui.run_rows import RowBatch, RowPlan, RowState
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
+
+if TYPE_CHECKING:
+    from acquisition.point_fitter import PointFitter
+    from analysis.fit_curve import FitCurve
 
 __all__ = ["JournalReading", "plan_of"]
 
@@ -189,7 +192,11 @@ class JournalReading:
 
     def _curve(
         self, stored: StoredAttempt, background: NDArray[np.float64] | None
-    ) -> FitCurve | None:
+    ) -> "FitCurve | None":
+        # imported here: rows are shown before all of the analysis is loaded
+        from acquisition.point_fitter import detector_noise, fit_model  # noqa: PLC0415
+        from analysis.fit_curve import fit_curve  # noqa: PLC0415
+
         fits = self._reader.fits_of([stored.id])
         fitter = self._fitter_or_none()
         config = None if self._configuration is None else self._configuration.sweep.fit
@@ -206,7 +213,9 @@ class JournalReading:
             values=fits[-1].values,
         )
 
-    def _fitter_or_none(self) -> PointFitter | None:
+    def _fitter_or_none(self) -> "PointFitter | None":
+        from acquisition.point_fitter import PointFitter  # noqa: PLC0415 - see _curve
+
         if self._fitter is None and self._configuration is not None:
             sweep, station = self._configuration.sweep, self._configuration.station
             if sweep.fit is not None:

@@ -106,9 +106,10 @@ class LawFollower(QObject):
         process.deleteLater()
         try:
             self.overlays = overlays_from_json(printed)
-        except (ValueError, TypeError):
-            logger.warning("the laws could not be fitted (code %d): %s", code, trouble)
-            self.failed.emit(f"the laws could not be fitted: {trouble.strip()[-300:]}")
+        except ValueError:
+            logger.info("the laws could not be fitted (code %d): %s", code, trouble)
+            last = (trouble.strip().splitlines() or ["no answer"])[-1]
+            self.failed.emit(f"the laws could not be fitted: {last}")
         self.changed.emit()
         self._pause.start(int(max(SHORTEST_s * 1000, SHARE * self._since.elapsed())))
 

@@ -68,6 +68,8 @@ class Plot(QWidget):
         self._adopt_menus(self.item)
         self.item.hideButtons()
         self.item.showGrid(x=True, y=True, alpha=0.25)
+        for side in ("left", "bottom"):  # finer lines say nothing and take a third of the painting
+            self.item.getAxis(side).setStyle(maxTickLevel=1)
         self.view: Any = self.item.getViewBox()
         self.set_x_axis(x_label, x_unit)
         self.set_y_axis(y_label, y_unit)

@@ -34,6 +34,8 @@ __all__ = ["RunModel"]
 
 Array = NDArray[np.float64]
 
+LOADING_ms = 400
+
 
 class RunModel(QObject):
     """One run or file at a time; rows are those of the point table.
@@ -117,6 +119,11 @@ class RunModel(QObject):
     @property
     def is_open(self) -> bool:
         return self.head is not None
+
+    @property
+    def patience_ms(self) -> int:
+        """How long a view may wait with drawing what came: longer while a run is being loaded."""
+        return 0 if self.is_loaded else LOADING_ms
 
     @property
     def is_running(self) -> bool:

@@ -127,7 +127,7 @@ class MapView(QWidget):
 
     def _on_rows(self, points: list[int]) -> None:
         self._changed.extend(points)
-        self._redraw.soon()
+        self._redraw.soon(within_ms=self._model.patience_ms)
 
     def _on_point(self, point: int) -> None:
         if self._image is not None and np.isnan(self._image.position(point)):

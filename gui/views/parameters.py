@@ -15,6 +15,7 @@ from analysis.verdict import Verdict
 from gui.cursor import Cursor
 from gui.latest_wins import LatestWins
 from gui.law_follower import LawFollower, areas_per_share
+from gui.laws_at_hand import LawsAtHand
 from gui.plots import Curve, Plot
 from gui.run_model import RunModel
 from gui.run_rows import RowState
@@ -55,6 +56,7 @@ class ParametersView(QWidget):
         self._chosen_law = ""
         self._is_law_due = False  # the points have changed since it was fitted
         self._order: NDArray[np.intp] = np.empty(0, np.intp)
+        self._slice = self._order  # the same with what is still to be measured
         self._points: list[ParameterPoints] = []
         self._curves: list[Curve] = []
         self._laws: tuple[LawOverlay, ...] = ()
@@ -65,9 +67,11 @@ class ParametersView(QWidget):
         self._readout = ElidedLabel("")
         self._fitting = LatestWins("fit a law", self)
         self._follower = LawFollower.of(model)
+        self._at_hand = LawsAtHand.of(model)
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
+        self._offer_laws()
         self._begin()
 
     # --- what is chosen
@@ -167,11 +171,13 @@ class ParametersView(QWidget):
         model.closed.connect(self._begin)
         model.rows_changed.connect(self._on_news)
         model.fits_changed.connect(self._on_news)
+        model.loaded.connect(self._redraw.soon)
         cursor.point_changed.connect(self._on_point)
         self._choice.changed.connect(self._on_choice)
         self._what.activated.connect(lambda _: self._on_what())
         self._law.activated.connect(lambda _: self._on_law())
         self._fitting.done.connect(self._on_laws)
+        self._at_hand.came.connect(self._on_laws_here)
         self._follower.changed.connect(self._on_all_frames)
         self._follower.failed.connect(self._words.setText)
         self.plot.clicked.connect(self._on_click)
@@ -190,16 +196,16 @@ class ParametersView(QWidget):
     def _on_news(self, _points: list[int]) -> None:
         self._offer()
         self._is_law_due = True
-        self._redraw.soon()
+        self._redraw.soon(within_ms=self._model.patience_ms)
 
     def _on_point(self, point: int) -> None:
-        if self._choice.quantity != AS_MEASURED and point not in self._order:
-            self._on_choice(is_new_view=False)
+        if self._choice.quantity != AS_MEASURED and point not in self._slice:
+            self._is_law_due = True
+            self._redraw.soon()
         self._show_cross()
 
-    def _on_choice(self, *, is_new_view: bool = True) -> None:
-        if is_new_view:
-            self.plot.restore_auto()
+    def _on_choice(self) -> None:
+        self.plot.restore_auto()
         self._offer_laws()
         self._show_law()
 
@@ -233,6 +239,10 @@ class ParametersView(QWidget):
         else:
             self._observables = found
 
+    def _on_laws_here(self) -> None:
+        self._offer_laws()
+        self._show_law()
+
     def _likeliest(self) -> int:
         """Return which observable to begin with: what turns with the angle, else the energy."""
         columns = [one.law_column for one in self._observables]
@@ -240,13 +250,14 @@ class ParametersView(QWidget):
         return columns.index(wanted) if wanted in columns else 0
 
     def _offer_laws(self) -> None:
-        # imported here: they take a second, which only a run with fits needs
-        from gui.views.point_law import law_title, laws_of  # noqa: PLC0415
-
         observable = self.observable
         self._law.clear()
         self._law.addItem(NO_LAW, NO_LAW)
-        if observable is not None:
+        if observable is not None and observable.law_column and not self._at_hand.are_here:
+            self._at_hand.load()
+        elif observable is not None and observable.law_column:
+            from gui.views.point_law import law_title, laws_of  # noqa: PLC0415 - see LawsAtHand
+
             key = (self._choice.quantity, observable.law_column)
             if _SWEEP_LAWS.get(key) in self._asked_laws():
                 self._law.addItem(f"{law_title(_SWEEP_LAWS[key])}, {ALL_FRAMES}", ALL_FRAMES)
@@ -281,8 +292,8 @@ class ParametersView(QWidget):
         rows, quantity = self._model.rows, self._choice.quantity
         if quantity == AS_MEASURED:
             return np.flatnonzero(rows.is_measured & rows.is_sample)
-        found = self._model.series(quantity, self._choice.through(self._cursor.point))
-        return found[rows.state[found] > 0]
+        self._slice = self._model.series(quantity, self._choice.through(self._cursor.point))
+        return self._slice[rows.state[self._slice] > 0]
 
     def _x(self, order: NDArray[np.intp]) -> Array:
         if self._choice.quantity == AS_MEASURED:
@@ -367,7 +378,7 @@ class ParametersView(QWidget):
             self._on_all_frames()
             self._follower.ask()
         elif self._points:
-            from gui.views.point_law import law_work  # noqa: PLC0415 - see _offer_laws
+            from gui.views.point_law import law_work  # noqa: PLC0415 - see LawsAtHand
 
             self._fitting.ask(law_work(self.law, self._points, self._law_scale()))
 

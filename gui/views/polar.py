@@ -15,6 +15,7 @@ from acquisition.law_overlay import LawOverlay
 from analysis.verdict import Verdict
 from gui.cursor import Cursor
 from gui.law_follower import LawFollower, areas_per_share
+from gui.laws_at_hand import LawsAtHand
 from gui.plots import Curve, Plot
 from gui.run_model import RunModel
 from gui.run_rows import RowState
@@ -53,6 +54,7 @@ class PolarView(QWidget):
         self._asked = (0, 0)  # rows and fits when the sweep's laws were asked for
         self._own: tuple[LawOverlay, ...] = ()  # the sweep's
         self._follower = LawFollower.of(model)
+        self._at_hand = LawsAtHand.of(model)
         self.plot = _PolarPlot(self)
         self._sound: list[Curve] = []
         self._doubtful: list[Curve] = []
@@ -69,9 +71,11 @@ class PolarView(QWidget):
         column.addLayout(below)
         self._redraw = Redraw(self, self._draw)
         for signal in (model.opened, model.closed, model.rows_changed, model.fits_changed):
-            signal.connect(lambda *_: self._redraw.soon())
+            signal.connect(lambda *_: self._redraw.soon(within_ms=model.patience_ms))
+        model.loaded.connect(self._redraw.soon)
         model.opened.connect(self.plot.restore_auto)
         self._follower.changed.connect(self._redraw.soon)
+        self._at_hand.came.connect(self._redraw.soon)
         cursor.point_changed.connect(lambda _: self._redraw.soon())
         self.plot.clicked.connect(self._on_click)
         self._redraw.soon()
@@ -150,8 +154,6 @@ class PolarView(QWidget):
 
     def _draw_line(self, name: str, curves: tuple[Curve, Curve, Curve]) -> float:
         """Draw one line of the spectrum; return how far out it reaches."""
-        from analysis.law_curve import law_curve  # noqa: PLC0415 - see _law
-
         rows, order = self._model.rows, self._order
         angle = rows.position(ANGLE)[order]
         area, error = (column[order] for column in rows.parameter(name))
@@ -161,13 +163,18 @@ class PolarView(QWidget):
             curve.name = name
             curve.show(*_place(angle[chosen], area[chosen]))
         curves[2].name = f"{name}, law"
-        law = None if self._own else _law(angle[usable], area[usable], error[usable])
+        if not self._at_hand.are_here:
+            self._at_hand.load()
+        is_possible = not self._own and self._at_hand.are_here
+        law = None if not is_possible else _law(angle[usable], area[usable], error[usable])
         if self._own:
             self._draw_own(name, curves[2])
         elif law is None:
             curves[2].clear()
         else:
             self._laws[name] = law
+            from analysis.law_curve import law_curve  # noqa: PLC0415 - see LawsAtHand
+
             angles, areas = law_curve("cos2", law, angle[usable], area[usable])
             curves[2].show(*_place(angles, areas))
         return float(area[usable].max(initial=0.0))
@@ -204,7 +211,7 @@ class PolarView(QWidget):
                 else "this run has no polarization axis"
             )
             return
-        from analysis.law_curve import law_words  # noqa: PLC0415 - see _law
+        from analysis.law_curve import law_words  # noqa: PLC0415 - see LawsAtHand
 
         said = [f"line {names.index(n) + 1}: {law_words(law)}" for n, law in self._laws.items()]
         self._words.setText("; ".join(said))
@@ -248,8 +255,7 @@ def _has_converged(model: RunModel, order: NDArray[np.intp]) -> NDArray[np.bool_
 def _law(angle_deg: Array, area: Array, error: Array) -> "PolarizationFit | None":
     if np.unique(angle_deg % 180.0).size < _FEWEST:
         return None
-    # imported here: it takes a second, which only a run with angles needs
-    from analysis.polarization import fit_polarization  # noqa: PLC0415
+    from analysis.polarization import fit_polarization  # noqa: PLC0415 - see LawsAtHand
 
     return fit_polarization(angle_deg, area, error)
 

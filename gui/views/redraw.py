@@ -19,7 +19,7 @@ class Redraw(QObject):
     def __init__(self, widget: QWidget, draw: Callable[[], None]) -> None:
         super().__init__(widget)
         self._widget, self._draw = widget, draw
-        self._is_due = False
+        self.is_due = False
         self._took_ms = 0
         self._since = QElapsedTimer()
         self._timer = QTimer(self)
@@ -27,26 +27,28 @@ class Redraw(QObject):
         self._timer.timeout.connect(self.now)
         widget.installEventFilter(self)
 
-    def soon(self) -> None:
-        """Draw as soon as it is time."""
-        self._is_due = True
-        if self._timer.isActive() or not self._widget.isVisible():
+    def soon(self, *, within_ms: int = 0) -> None:
+        """Draw as soon as it is time; not at once where more is expected `within_ms`."""
+        self.is_due = True
+        if not self._widget.isVisible():
             return
         pause_ms = max(SHORTEST_ms, SHARE * self._took_ms)
         passed_ms = self._since.elapsed() if self._since.isValid() else pause_ms
-        self._timer.start(max(0, pause_ms - passed_ms))
+        wait_ms = max(within_ms, pause_ms - passed_ms)
+        if not self._timer.isActive() or wait_ms < self._timer.remainingTime():
+            self._timer.start(wait_ms)
 
     def now(self) -> None:
         """Draw at once."""
         self._timer.stop()
-        self._is_due = False
+        self.is_due = False
         self._since.start()
         self._draw()
         self._took_ms = self._since.elapsed()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event is not None and watched is self._widget:
-            if event.type() == QEvent.Type.Show and self._is_due:
+            if event.type() == QEvent.Type.Show and self.is_due:
                 self.soon_after_show()
             elif event.type() == QEvent.Type.Hide:
                 self._timer.stop()

@@ -38,6 +38,8 @@ __all__ = ["SpectrumView"]
 
 Array = NDArray[np.float64]
 
+DETAIL_ms = 20  # the fit of a row is mostly here by then: one drawing for both
+
 
 class SpectrumView(QWidget):
     """The spectrum at the cursor, in counts of one frame: the mean where there are several.
@@ -159,12 +161,12 @@ class SpectrumView(QWidget):
 
     def _on_point(self, point: int) -> None:
         self._model.ask_detail(point)
-        self._redraw.soon()
+        self._redraw.soon(within_ms=DETAIL_ms)
 
     def _on_rows(self, points: list[int]) -> None:
         if self._cursor.point in points:
             self._model.ask_detail(self._cursor.point)
-            self._redraw.soon()
+            self._redraw.soon(within_ms=DETAIL_ms)
 
     def _on_detail(self, detail: Detail) -> None:
         self._detail = detail
