@@ -21,7 +21,7 @@ from acquisition.commands import Command
 from acquisition.commands import Verb as RunVerb
 from acquisition.config import ConfigError, Configuration, load, load_station
 from acquisition.engine import Outcome
-from acquisition.engine_address import EngineAddress, announced
+from acquisition.engine_address import EngineAddress, announced, list_engines
 from acquisition.engine_server import EngineServer
 from acquisition.engine_status import FinishReason, Safety
 from acquisition.hand_move import Refused
@@ -69,8 +69,9 @@ def open_engine(
     """Return an engine for this station file; nothing is connected before it runs.
 
     sample: a sweep file, whose sample card limits the bias by hand. Raises ConfigError; OSError
-    if no channel can be opened.
+    if no channel can be opened, ValueError if this station has an engine already.
     """
+    _refuse_a_second(station_path)
     config, text = load_station(station_path), station_path.read_text(encoding="utf-8")
     card = None if sample is None else load(sample, station_path).sweep.sample
     if seed is not None:
@@ -80,6 +81,13 @@ def open_engine(
     laboratory = open_laboratory(config, in_process, is_lived_in=True)
     station = StationText(config, text, station_path)
     return EngineProcess(station, laboratory, sample=card, options=options, final=final, say=say)
+
+
+def _refuse_a_second(station_path: Path) -> None:
+    wanted = str(station_path.resolve())
+    for engine in list_engines():
+        if engine.station_path == wanted:
+            raise ValueError(f"{station_path}: its engine runs already, pid {engine.pid}")
 
 
 class EngineProcess:

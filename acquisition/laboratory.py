@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from acquisition.station_file import InstrumentConfig, StationConfig
 from drivers.addresses import OPENERS, Opener
-from drivers.clock import Clock, RealClock, ScaledClock, VirtualClock
+from drivers.clock import Clock, PacedClock, RealClock, ScaledClock, VirtualClock
 from drivers.connections import Connections
 
 __all__ = ["Laboratory", "open_laboratory"]
@@ -36,7 +36,7 @@ def open_laboratory(
     if any(instrument.address.startswith(f"{SIM}://") for instrument in instruments):
         clock: Clock = VirtualClock(start_utc=RealClock().utc())
         if is_lived_in:
-            clock = ScaledClock(station.simulation.scale, from_zero=True)
+            clock = PacedClock(station.simulation.scale)
         openers: Mapping[str, Opener] = {**OPENERS, SIM: in_process(station, clock)}
         return Laboratory(clock, Connections(clock, openers), openers)
     scaled = ScaledClock(station.simulation.scale) if _all_simulated(instruments) else RealClock()

@@ -1,14 +1,17 @@
 """The one place where time comes from.
 
 All waiting goes through a Clock: real for the laboratory, scaled for a simulated setup in another
-process that runs k times faster, virtual for a whole night in seconds.
+process that runs k times faster, paced for one in this process that a person sits at, virtual for a
+whole night in seconds.
 """
 
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "RealClock", "ScaledClock", "VirtualClock"]
+__all__ = ["Clock", "PacedClock", "RealClock", "ScaledClock", "VirtualClock"]
+
+MOST_LATE_S = 0.25  # of life, that a paced clock makes up for
 
 
 class Clock(Protocol):
@@ -35,19 +38,15 @@ class Clock(Protocol):
 
 
 class ScaledClock:
-    """Real time multiplied: `factor` seconds of experiment pass in one second of life.
+    """Real time multiplied: `factor` seconds of experiment pass in one second of life."""
 
-    from_zero: its time begins now, as that of a simulated world does.
-    """
-
-    def __init__(self, factor: float = 1.0, *, from_zero: bool = False) -> None:
+    def __init__(self, factor: float = 1.0) -> None:
         if not factor > 0:
             raise ValueError(f"clock factor {factor} must be positive")
         self.factor = factor
-        self._zero_s = time.monotonic() if from_zero else 0.0
 
     def now(self) -> float:
-        return (time.monotonic() - self._zero_s) * self.factor
+        return time.monotonic() * self.factor
 
     def utc(self) -> float:
         return time.time()
@@ -65,6 +64,32 @@ class RealClock(ScaledClock):
 
     def __init__(self) -> None:
         super().__init__(1.0)
+
+
+class PacedClock(ScaledClock):
+    """Scaled time for simulators in this process: it passes in waits only, each as long as in life.
+
+    A computer that is busy makes the experiment late, never impatient: no reply of a simulator
+    comes too late because nobody had time to look. What was late is made up for, a little.
+    """
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__(factor)
+        self._now_s = 0.0
+        self._began_s = time.monotonic()
+
+    def now(self) -> float:
+        return self._now_s
+
+    def wait(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self._now_s += seconds
+        early_s = self._began_s + self._now_s / self.factor - time.monotonic()
+        if early_s > 0:
+            time.sleep(early_s)
+        elif -early_s > MOST_LATE_S:
+            self._began_s -= early_s + MOST_LATE_S
 
 
 class VirtualClock:

@@ -406,6 +406,14 @@ def test_quitting_in_a_run_stops_it_so_that_it_can_be_resumed(start, attach, tmp
         assert 0 < len(reader.todo()) < 200
 
 
+def test_a_station_has_one_engine(start, attach, tmp_path) -> None:
+    running = start()
+    attach(running).until(list_engines)
+
+    with pytest.raises(ValueError, match=r"station\.toml: its engine runs already, pid \d+"):
+        start()
+
+
 def test_fits_are_published_as_they_are_finished(start, attach, tmp_path) -> None:
     window = attach(start(live_fit=True))
     window.reach(Mode.ALIGNING)
