@@ -5,6 +5,7 @@ wants. Whoever adds a panel adds one line to PANELS.
 """
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 
 from PyQt6.QtCore import QDateTime, Qt, QUrl
@@ -35,7 +36,7 @@ from gui.engine_link import EngineLink
 from gui.engine_search import EngineSearch
 from gui.focus_ring import FocusRing
 from gui.message_log import MessageLog
-from gui.panel_docks import Panel, PanelDocks, Perspective, Place, load
+from gui.panel_docks import Panel, PanelDocks, Perspective, Place
 from gui.panels.run_bar import RunBar
 from gui.run_follower import RunFollower
 from gui.run_model import RunModel
@@ -51,16 +52,36 @@ from gui.window_memory import VERSION, WindowMemory
 __all__ = ["PANELS", "MainWindow"]
 
 _P = Place
-PANELS: tuple[Panel, ...] = (  # key, title, class in gui, what it needs, place in the perspectives
-    Panel("sweep", "Sweep", "panels.sweep_editor:SweepEditor", "link", sweep=_P.LEFT),
+PANELS: tuple[Panel, ...] = (  # key, title, class in gui, what it needs, place in each perspective
+    # the first nine answer to Ctrl and their number; in one place they are tabs in this order
     Panel("instruments", "Instruments", "panels.instruments:InstrumentsPanel", "link",
           align=_P.LEFT, sweep=_P.LEFT),
+    Panel("live", "Live spectrum", "panels.live_spectrum:LiveSpectrumPanel", "link",
+          align=_P.CENTRE),
     Panel("spectrum", "Spectrum", "views.spectrum:SpectrumView", "model cursor",
           sweep=_P.CENTRE, browse=_P.CENTRE),
     Panel("map", "Map", "views.map:MapView", "model cursor",
           sweep=_P.CENTRE_LOWER, browse=_P.CENTRE_LOWER),
+    Panel("parameters", "Parameters", "views.parameters:ParametersView", "model cursor",
+          sweep=_P.RIGHT, browse=_P.RIGHT),
+    Panel("fit", "Fit", "panels.fit:FitPanel", "model cursor",
+          sweep=_P.RIGHT_LOWER, browse=_P.RIGHT_LOWER),
+    Panel("sweep", "Sweep", "panels.sweep_editor:SweepEditor", "link", sweep=_P.LEFT),
+    Panel("queue", "Queue", "panels.queue:QueuePanel", "link", sweep=_P.LEFT),
     Panel("log", "Log", "panels.messages:MessagePanel", "log",
           align=_P.BOTTOM, sweep=_P.BOTTOM, browse=_P.BOTTOM),
+    Panel("position", "Position", "panels.jog_pad:JogPanel", "link", align=_P.LEFT_LOWER),
+    Panel("detector", "Detector", "panels.detector_image:DetectorImagePanel", "link",
+          align=_P.CENTRE_LOWER),
+    Panel("count_rate", "Count rate", "panels.count_rate:CountRatePanel", "link", align=_P.RIGHT),
+    Panel("raster", "Map of light", "panels.raster_map:RasterMapPanel", "link",
+          align=_P.RIGHT_LOWER),
+    Panel("polar", "Polarization", "views.polar:PolarView", "model cursor",
+          sweep=_P.RIGHT, browse=_P.RIGHT),
+    Panel("strips", "Monitors", "views.strips:StripsView", "link model cursor",
+          sweep=_P.BOTTOM, browse=_P.BOTTOM),
+    Panel("runs", "Runs", "panels.history:HistoryPanel", "link model",
+          sweep=_P.BOTTOM, browse=_P.LEFT),
 )  # fmt: skip
 
 LARGEST, SMALLEST, STEP = 3.0, 0.7, 1.1  # scale of the text
@@ -93,7 +114,7 @@ class MainWindow(QMainWindow):
         self._text_scale = memory.number("text_scale", 1.0)
         self._silence = Silence(link, self)
         self._asked: dict[int, str] = {}
-        self._is_closing = False
+        self._is_closing = self._has_left = False
         self._closes_when_stopped = False
         self.bound = BoundActions(self, self._doings())
         self._build_status_line()
@@ -191,6 +212,16 @@ class MainWindow(QMainWindow):
             times = f" (×{entry.count})" if entry.count > 1 else ""
             self.notice.setText(f"{summary(entry)}{times}")
 
+    def _show_cursor(self) -> None:
+        """Say in the status line where the linked cursor is."""
+        point, energy_eV = self.point_cursor.point, self.point_cursor.energy_eV
+        if not 0 <= point < self.model.size:
+            self.readout.clear()
+            return
+        energy = f"   {energy_eV:.4f} eV" if isfinite(energy_eV) else ""
+        label = self.model.label(point)
+        self.readout.setText(f"point {point + 1} of {self.model.size}   {label}{energy}")
+
     # --- panels and perspectives
 
     def show_perspective(self, perspective: Perspective) -> None:
@@ -221,12 +252,10 @@ class MainWindow(QMainWindow):
             "cursor": self.point_cursor,
             "log": self.log,
         }
-        widget = load(panel.make)(*(parts[need] for need in panel.needs.split()))
+        widget = panel.load()(*(parts[need] for need in panel.needs.split()))
         remembered = self.memory.panel(panel.key)
         if remembered and hasattr(widget, "recall"):
             widget.recall(remembered)
-        if hasattr(widget, "readout"):
-            widget.readout.connect(self.readout.setText)
         return widget
 
     def _undoable(self) -> QWidget | None:
@@ -364,8 +393,9 @@ class MainWindow(QMainWindow):
             event.ignore()
             self.question.ask(question)
             return
-        self._is_closing = True
-        self._leave()
+        if not self._has_left:
+            self._has_left = True
+            self._leave()
         event.accept()
 
     def _leave(self) -> None:
@@ -375,6 +405,7 @@ class MainWindow(QMainWindow):
         for key, widget in self.docks.built().items():
             if hasattr(widget, "memory"):
                 self.memory.keep_panel(key, widget.memory())
+        self.docks.leave()
         self.link.leave()
         self.model.close()
 
@@ -468,6 +499,9 @@ class MainWindow(QMainWindow):
         log.added.connect(self._show_notice)
         log.repeated.connect(self._show_notice)
         log.blocked.connect(self.alarms.block)
+        self.point_cursor.point_changed.connect(lambda _: self._show_cursor())
+        self.point_cursor.energy_changed.connect(lambda _: self._show_cursor())
+        self.model.closed.connect(self.readout.clear)
         self.model.opened.connect(self._refresh)
         self.model.closed.connect(self._refresh)
         self.model.events_changed.connect(self._on_events)

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtCore import QObject, Qt, QTimer
 from PyQt6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-__all__ = ["Panel", "PanelDocks", "Perspective", "Place", "load"]
+from gui.background_imports import BackgroundImports
+
+__all__ = ["Panel", "PanelDocks", "Perspective", "Place"]
+
+
+LOOK_ms = 20
 
 
 class Perspective(Enum):
@@ -49,6 +54,17 @@ class Panel:
     sweep: Place | None = None
     browse: Place | None = None
 
+    @property
+    def module(self) -> str:
+        return f"gui.{self.make.split(':')[0]}"
+
+    def load(self) -> Callable[..., QWidget]:
+        """Return the panel's class."""
+        found: Callable[..., QWidget] = getattr(
+            importlib.import_module(self.module), self.make.split(":")[1]
+        )
+        return found
+
     def place(self, perspective: Perspective) -> Place | None:
         """Return where it stands in the perspective."""
         return {
@@ -61,16 +77,26 @@ class Panel:
 Build = Callable[[Panel], QWidget]
 
 
-class PanelDocks:
-    """Docks for every panel; a panel is built when its dock is seen for the first time."""
+class PanelDocks(QObject):
+    """Docks for every panel; a panel is built when its dock is seen for the first time.
+
+    What it is made of is loaded by a thread, so that the window answers meanwhile: fits and plots
+    take seconds to load on a machine that was just switched on.
+    """
 
     def __init__(self, window: QMainWindow, panels: Iterable[Panel], build: Build) -> None:
+        super().__init__(window)
         self._window = window
+        self._imports = BackgroundImports()
+        self._waiting = QTimer(self)
+        self._waiting.setInterval(LOOK_ms)
+        self._waiting.timeout.connect(self._look)
         self._build = build
         self._columns: Mapping[Place, list[QDockWidget]] = {}
         self._sizing = QTimer(window)  # sizes hold only once the docks are laid out
         self._sizing.setSingleShot(True)
         self._sizing.timeout.connect(self._size)
+        self._wanted: list[str] = []
         self.panels = {panel.key: panel for panel in panels}
         self.docks = {key: self._dock(panel) for key, panel in self.panels.items()}
 
@@ -105,6 +131,9 @@ class PanelDocks:
             place = panel.place(perspective)
             if place is not None:
                 columns[place].append(self.docks[key])
+        for lower, upper, _ in _SPLITS:
+            if not columns[upper]:
+                columns[upper], columns[lower] = columns[lower], []
         self._stand(columns)
         for docks in columns.values():
             for dock in docks[1:]:
@@ -117,6 +146,12 @@ class PanelDocks:
                 docks[0].raise_()
         self._columns = columns
         self._sizing.start()
+
+    def leave(self) -> None:
+        """Build nothing more: the window closes."""
+        self._waiting.stop()
+        for dock in self.docks.values():
+            dock.visibilityChanged.disconnect()
 
     def _stand(self, columns: Mapping[Place, list[QDockWidget]]) -> None:
         """Put the first dock of each place where it stands; the others become its tabs.
@@ -150,22 +185,35 @@ class PanelDocks:
         dock = QDockWidget(panel.title, self._window)
         dock.setObjectName(panel.key)
         dock.setAccessibleName(panel.title)
-        dock.visibilityChanged.connect(lambda seen: self._fill(panel.key) if seen else None)
+        dock.visibilityChanged.connect(lambda seen: self._want(panel.key) if seen else None)
         self._window.addDockWidget(_AREA, dock)
         dock.hide()
         return dock
+
+    def _want(self, key: str) -> None:
+        """Build a panel now where its module is there, else as soon as a thread has loaded it."""
+        if self.docks[key].widget() is not None:
+            return
+        if self._imports.has(self.panels[key].module):
+            self._fill(key)
+            return
+        self._wanted.append(key)
+        self._imports.want(self.panels[key].module)
+        self._waiting.start()
+
+    def _look(self) -> None:
+        """Build one panel whose module has come; the window answers in between."""
+        ready = [key for key in self._wanted if self._imports.has(self.panels[key].module)]
+        for key in ready[:1]:
+            self._wanted.remove(key)
+            self._fill(key)
+        if not self._wanted:
+            self._waiting.stop()
 
     def _fill(self, key: str) -> None:
         dock = self.docks[key]
         if dock.widget() is None:
             dock.setWidget(self._build(self.panels[key]))
-
-
-def load(make: str) -> Callable[..., QWidget]:
-    """Return the class that "module:Class" names; imported only now, so that the start is fast."""
-    module, name = make.split(":")
-    found: Callable[..., QWidget] = getattr(importlib.import_module(f"gui.{module}"), name)
-    return found
 
 
 _AREA = Qt.DockWidgetArea.LeftDockWidgetArea  # without a centre, one area is the whole window
@@ -177,7 +225,7 @@ _SPLITS = (
     (Place.CENTRE_LOWER_RIGHT, Place.CENTRE_LOWER, _H),
     (Place.RIGHT_LOWER, Place.RIGHT, _V),
 )
-_WIDTHS = ((Place.LEFT, 0.24), (Place.CENTRE, 0.52), (Place.RIGHT, 0.24))
+_WIDTHS = ((Place.LEFT, 0.28), (Place.CENTRE, 0.42), (Place.RIGHT, 0.30))
 _HEIGHTS = (
     (Place.LEFT, 0.42),
     (Place.LEFT_LOWER, 0.36),

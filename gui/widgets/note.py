@@ -27,7 +27,8 @@ class Note(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.setVisible(always_there)
+        if not always_there:
+            self.hide()  # only ever hidden here: shown without a parent it would be a window
 
     @property
     def said(self) -> str:

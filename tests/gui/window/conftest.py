@@ -1,6 +1,6 @@
 """A stand-in for the engine behind a real server, and the window that watches it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -13,7 +13,8 @@ from acquisition.engine_status import EngineState, EngineStatus, FinishReason, S
 from acquisition.messages import Hello, Mode, Request, Snapshot
 from gui.engine_link import EngineLink
 from gui.engine_search import EngineSearch
-from gui.main_window import MainWindow
+from gui.main_window import PANELS, MainWindow
+from gui.panel_docks import Panel
 from gui.window_memory import WindowMemory
 
 STATION = "laboratory"
@@ -69,6 +70,9 @@ def engine() -> Iterator[EngineOfDesk]:
 
 
 Open = Callable[[], MainWindow]
+for panel in PANELS:  # once, so that no test has to wait for it
+    panel.load()
+LIGHT = tuple(panel for panel in PANELS if panel.key in ("map", "log"))
 
 
 @pytest.fixture
@@ -83,11 +87,13 @@ def open_window(qtbot: QtBot, engine: EngineOfDesk, settings: QSettings) -> Open
     return open_one
 
 
-def make_window(engine: EngineOfDesk, settings: QSettings) -> MainWindow:
+def make_window(
+    engine: EngineOfDesk, settings: QSettings, panels: Sequence[Panel] = LIGHT
+) -> MainWindow:
     """Return a window that is shown and looks for the engine."""
     link = EngineLink("tester")
     search = EngineSearch(link, engines=engine.addresses)
-    window = MainWindow(link, search, WindowMemory(settings))
+    window = MainWindow(link, search, WindowMemory(settings), panels=panels)
     window.resize(1366, 768)
     window.show()
     window.search.watch()
@@ -95,9 +101,17 @@ def make_window(engine: EngineOfDesk, settings: QSettings) -> MainWindow:
 
 
 @pytest.fixture
-def make(engine: EngineOfDesk, settings: QSettings) -> Open:
+def make(engine: EngineOfDesk, settings: QSettings) -> Callable[[Sequence[Panel]], MainWindow]:
     """Open a window that the test itself takes down."""
-    return lambda: make_window(engine, settings)
+    return lambda panels: make_window(engine, settings, panels)
+
+
+@pytest.fixture
+def whole_window(qtbot: QtBot, engine: EngineOfDesk, settings: QSettings) -> MainWindow:
+    """A window with all its panels."""
+    window = make_window(engine, settings, PANELS)
+    qtbot.addWidget(window, before_close_func=lambda one: one.close_for_good())
+    return window
 
 
 @pytest.fixture

@@ -2,19 +2,22 @@
 
 import threading
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from PyQt6 import sip
-from PyQt6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PyQt6.QtCore import QCoreApplication, QEvent, QObject, QPoint, QPointF, Qt
 from PyQt6.QtGui import QKeySequence, QWheelEvent
 from PyQt6.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
     QLineEdit,
+    QMainWindow,
     QPlainTextEdit,
     QSpinBox,
     QTableView,
+    QWidget,
 )
 
 from acquisition.engine_status import EngineState, FinishReason, Safety
@@ -22,11 +25,13 @@ from acquisition.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
 from acquisition.record import Level
 from acquisition.watcher_link import WatcherLink
 from gui.engine_link import Connection
+from gui.main_window import PANELS
 from gui.panel_docks import Perspective
 from gui.wheel_guard import WheelGuard
 from gui.window_memory import WindowMemory
 
 UTC = 1.8e9
+LIGHT = tuple(panel for panel in PANELS if panel.key in ("map", "log"))
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 
 
@@ -192,28 +197,48 @@ def test_the_sheet_of_shortcuts_opens_with_F1_and_closes_with_escape(qtbot, wind
 # --- panels, perspectives, what is remembered
 
 
-def test_control_and_a_digit_bring_a_panel_to_the_front_with_the_keyboard(qtbot, window):
-    for number, key in enumerate(list(window.docks.panels)[:9], start=1):
+def test_control_and_a_digit_bring_a_panel_to_the_front_with_the_keyboard(qtbot, whole_window):
+    for number, key in enumerate(list(whole_window.docks.panels)[:9], start=1):
         digit = Qt.Key(Qt.Key.Key_0.value + number)
-        qtbot.keyClick(window, digit, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClick(whole_window, digit, Qt.KeyboardModifier.ControlModifier)
 
-        assert window.docks.docks[key].isVisible()
-        assert window.docks.widget(key) is not None
+        assert whole_window.docks.docks[key].isVisible()
+        assert whole_window.docks.widget(key) is not None
 
 
-def test_a_panel_is_not_built_before_it_is_seen(window):
+def test_a_panel_is_not_built_before_it_is_seen(qtbot, window):
     assert window.perspective is Perspective.ALIGN
     assert window.docks.widget("map") is None
 
     window.show_perspective(Perspective.BROWSE)
 
-    assert window.docks.widget("map") is not None
+    qtbot.waitUntil(lambda: window.docks.widget("map") is not None, timeout=20_000)
 
 
-def test_every_panel_can_be_built_and_has_its_title(window):
-    for key, panel in window.docks.panels.items():
-        built = window.docks.need(key)
+def test_every_panel_can_be_built_and_has_its_title(whole_window):
+    for key, panel in whole_window.docks.panels.items():
+        built = whole_window.docks.need(key)
         assert built.title, panel.key
+
+
+def test_no_part_of_a_panel_is_ever_a_window_of_its_own(qtbot, qapp, whole_window):
+    class Windows(QObject):
+        seen: ClassVar[list[str]] = []
+
+        def eventFilter(self, watched, event):
+            is_shown = event.type() == QEvent.Type.Show and isinstance(watched, QWidget)
+            if is_shown and watched.isWindow() and not isinstance(watched, QMainWindow):
+                self.seen.append(repr(watched))
+            return False
+
+    windows = Windows(whole_window)
+    qapp.installEventFilter(windows)
+    for key in whole_window.docks.panels:
+        whole_window.docks.reveal(key)
+        qapp.processEvents()
+    qapp.removeEventFilter(windows)
+
+    assert windows.seen == []
 
 
 def test_what_was_arranged_is_there_again_in_the_next_window(qtbot, window, open_window):
@@ -518,11 +543,13 @@ def test_closing_with_a_queue_asks_too_and_without_either_does_not(qtbot, window
     assert window.close()
 
 
-def test_fifty_windows_come_and_go_and_leave_nothing_behind(qtbot, qapp, engine, make):
+@pytest.mark.parametrize(("times", "panels"), [(50, LIGHT), (3, PANELS)], ids=["bar", "whole"])
+def test_windows_come_and_go_and_leave_nothing_behind(qtbot, qapp, engine, make, times, panels):
     threads = threading.active_count()
-    for _ in range(50):
-        window = make()
+    for _ in range(times):
+        window = make(panels)
         link = window.link
+        assert {*window.docks.docks} == {panel.key for panel in panels}
         qtbot.waitUntil(lambda of=link: of.connection is Connection.CONNECTED, timeout=5000)
         window.close_for_good()
         window.deleteLater()

@@ -1,0 +1,257 @@
+"""How smoothly the window draws a run of 20 spectra per second, and how late a spectrum is seen.
+
+    python benchmarks/window_redraw.py [--seconds 40] [--start]
+
+One run of 1024 pixels with the real drivers on simulators in another process, watched by the real
+window (offscreen, 1920 x 1080) with spectrum, map, parameters and monitors in sight. A gap is the
+time between two paintings of the same plot while spectra come; a stall is the time the window's
+event loop does not get round to a timer of 5 ms. Lateness is counted from the end of a spectrum's
+exposure to the end of the first painting after its row has come.
+
+--start: also how long a new window takes from nothing to answering its keyboard, with every file
+it reads pushed out of the memory first.
+
+Allowed: no gap above 100 ms, lateness at most 100 ms (95 %), start at most 3 s.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from simulated_run import EXAMPLES, SWEEP
+from window_cost import REPEATS
+
+from acquisition.messages import FrameArrived
+
+ALLOWED_S = 0.1
+ALLOWED_START_S = 3.0
+RUN = ("-P", "-c", "from acquisition.cli import main; main()", "run")
+ROWS = 3000
+WARM_UP_S = 5.0
+TIMED_START = """
+import sys
+from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtTest import QTest
+from gui import app
+shown = app.open_window
+def timed(*args, **options):
+    window = shown(*args, **options)
+    def answer():
+        QTest.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+        if not window.palette_.isVisible():
+            QTimer.singleShot(5, answer)
+            return
+        print("usable", flush=True)
+        window.close_for_good()
+    QTimer.singleShot(0, answer)
+    return window
+app.open_window = timed
+sys.exit(app.main(["--no-engine"]))
+"""
+
+
+class Painted:
+    """When each plot was painted, and how long the event loop stood still."""
+
+    def __init__(self) -> None:
+        self.at_s: dict[str, list[float]] = {}
+        self.stalls_s: list[float] = []
+        self.ready_s: dict[int, float] = {}  # row -> end of its exposure
+        self.late_s: list[float] = []
+        self.commits: list[int] = []
+        self._waiting: list[float] = []
+        self._last_s = time.perf_counter()
+
+    def paint(self, plot: str) -> None:
+        self.at_s.setdefault(plot, []).append(time.perf_counter())
+
+    def shown(self) -> None:
+        """Take down that the newest spectrum was painted: what waited is seen."""
+        now = time.time()
+        self.late_s += [now - ready for ready in self._waiting]
+        self._waiting.clear()
+
+    def rows(self, rows: list[int]) -> None:
+        self._waiting += [self.ready_s.pop(row) for row in rows if row in self.ready_s]
+
+    def begin(self) -> None:
+        """Forget what was before."""
+        for noted in (self.at_s, self.stalls_s, self.late_s, self.commits):
+            noted.clear()
+        self._last_s = time.perf_counter()
+
+    def tick(self) -> None:
+        now = time.perf_counter()
+        self.stalls_s.append(now - self._last_s)
+        self._last_s = now
+
+
+def watch(seconds: float, settings: Path) -> tuple[Painted, float]:
+    """Open the window on the run that goes on; return what was painted, and rows per second."""
+    from PyQt6.QtCore import QEvent, QEventLoop, QObject, QSettings, QTimer
+    from PyQt6.QtWidgets import QApplication, QGraphicsView, QWidget
+
+    from gui.app import open_window
+    from gui.panel_docks import Perspective
+    from gui.plots import Plot
+
+    app = QApplication(["benchmark"])
+    stored = QSettings(str(settings), QSettings.Format.IniFormat)
+    window = open_window(app, stored, starts_engine=False)
+    window.resize(1920, 1080)
+    window.show_perspective(Perspective.SWEEP)
+    for key in ("spectrum", "map", "parameters", "strips"):
+        window.docks.reveal(key)
+    painted = Painted()
+
+    class Eye(QObject):
+        """Sees when a plot has been painted."""
+
+        def __init__(self, name: str, of: QWidget) -> None:
+            super().__init__(of)
+            self._name = name
+            of.installEventFilter(self)
+
+        def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
+            if event is not None and event.type() == QEvent.Type.Paint:
+                painted.paint(self._name)
+                if self._name.startswith("spectrum"):
+                    QTimer.singleShot(0, painted.shown)
+            return False
+
+    def spin(span_s: float) -> None:
+        loop = QEventLoop()
+        QTimer.singleShot(round(1000 * span_s), loop.quit)
+        loop.exec()
+
+    def on_frames(frames: list[tuple[FrameArrived, object, object]]) -> None:
+        painted.ready_s.update({f.point: f.start_utc + f.exposure_s for f, _, _ in frames})
+
+    window.link.frames.connect(on_frames)
+    window.link.committed.connect(lambda rows: painted.commits.extend(row.point for row in rows))
+    window.model.rows_changed.connect(painted.rows)
+    spin(WARM_UP_S)
+    for key, widget in window.docks.built().items():
+        for number, plot in enumerate(widget.findChildren(Plot)):
+            if plot.isVisible():
+                graphics = plot.findChild(QGraphicsView)
+                assert graphics is not None  # noqa: S101
+                Eye(f"{key} {number}", cast(QWidget, graphics.viewport()))
+    painted.begin()
+    ticking = QTimer()
+    ticking.timeout.connect(painted.tick)
+    ticking.start(5)
+    spin(seconds)
+    ticking.stop()
+    rate = len(painted.commits) / seconds
+    window.close_for_good()
+    return painted, rate
+
+
+def report(painted: Painted, rate: float) -> bool:
+    print(f"{rate:.1f} rows per second")
+    worst_s = 0.0
+    for plot, at_s in sorted(painted.at_s.items()):
+        gaps_s = np.diff(at_s)
+        if len(gaps_s) > 10:
+            worst_s = max(worst_s, float(gaps_s.max())) if plot == "spectrum 0" else worst_s
+            print(
+                f"{plot:>14}: {len(at_s)} paintings, gaps median {1e3 * np.median(gaps_s):.0f} "
+                f"ms, 99 % {1e3 * np.percentile(gaps_s, 99):.0f}, longest {1e3 * gaps_s.max():.0f}"
+            )
+    stall_s = max(painted.stalls_s)
+    print(f"the event loop: longest stall {1e3 * stall_s:.0f} ms")
+    middle, most, worst = np.percentile(painted.late_s, [50, 95, 100])
+    print(
+        f"a spectrum is seen {1e3 * middle:.0f} ms after its exposure (median), 95 % within "
+        f"{1e3 * most:.0f} ms, all within {1e3 * worst:.0f} ms, of {len(painted.late_s)}; allowed "
+        f"{1e3 * ALLOWED_S:.0f} ms"
+    )
+    return worst_s <= ALLOWED_S and bool(most <= ALLOWED_S)
+
+
+def start_s() -> float:
+    """Return how long a window takes from nothing to answering its keyboard."""
+    _push_out_of_memory()
+    began = time.perf_counter()
+    command = [sys.executable, "-P", "-c", TIMED_START]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as window:
+        assert window.stdout is not None  # noqa: S101
+        line = window.stdout.readline()
+        took_s = time.perf_counter() - began
+    if line.strip() != b"usable":
+        raise RuntimeError("the window did not start")
+    return took_s
+
+
+def _push_out_of_memory() -> None:
+    """Ask the system to forget the files a window reads, as after a start of the machine."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    os.sync()
+    import PyQt6  # where the packages lie
+
+    for root in (Path(PyQt6.__file__).parents[1], Path(__file__).parents[1] / "gui"):
+        for file in root.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def main() -> int:
+    """Serve, run, watch, report; 1 if more than allowed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--start", action="store_true")
+    options = parser.parse_args()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    is_good = True
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["CRYOSCAN_RUNTIME"] = str(folder / "runtime")
+        if options.start:
+            os.environ["XDG_CONFIG_HOME"] = str(folder)
+            took_s = [start_s() for _ in range(5)]
+            shown = ", ".join(f"{one:.2f}" for one in took_s)
+            print(f"start to usable: {shown} s; allowed {ALLOWED_START_S:g} s")
+            is_good = max(took_s) <= ALLOWED_START_S
+        station, served_path = folder / "station.toml", folder / "served.toml"
+        station.write_text((EXAMPLES / "station_simulated.toml").read_text(encoding="utf-8"))
+        sweep = folder / "sweep.toml"
+        sweep.write_text(_sweep(), encoding="utf-8")
+        serving = Path(__file__).with_name("window_cost.py")
+        simulators = subprocess.Popen([sys.executable, serving, "--serve", station, served_path])
+        _await(served_path)
+        run = subprocess.Popen(
+            [sys.executable, *RUN, str(sweep), "--station", str(served_path), "--no-final"],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            is_good &= report(*watch(options.seconds, folder / "window.ini"))
+        finally:
+            for process in (run, simulators):
+                process.terminate()
+                process.wait()
+    return 0 if is_good else 1
+
+
+def _sweep() -> str:
+    text = SWEEP.replace('"0..{last} step 0.5"', "[0, 90]").format()
+    text = text.replace('time = "10 ms"', 'time = "15 ms"')
+    return text.replace("[[axis]]", REPEATS.format(points=ROWS // 2) + "[[axis]]")
+
+
+def _await(path: Path) -> None:
+    deadline = time.monotonic() + 30.0
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
