@@ -77,9 +77,8 @@ def tied_to_first_line(model: SpectrumModel) -> SpectrumModel:
     ties: dict[str, Tie] = {}
     for k in range(2, model.lines + 1):
         ties[f"energy_{k}_eV"] = (("energy_1_eV", 1.0), (f"splitting_{k}_eV", 1.0))
-        ties[f"area_{k}_counts"] = (("brightness_e", 1.0), (f"share_{k}", 1.0))
-    ties["area_1_counts"] = (("brightness_e", 1.0),)
     for k in range(1, model.lines + 1):
+        ties[f"area_{k}_counts"] = (("brightness_e", 1.0), (f"share_{k}", 1.0))
         ties[f"biexciton_area_{k}_counts"] = (
             ("brightness_e", 1.0),
             (f"biexciton_share_{k}", 1.0),
@@ -96,12 +95,14 @@ def fit_model_jointly(
     contents: Contents,
     own: Sequence[str] = (),
     laws: Mapping[str, Array] | None = None,
+    is_steady: bool = False,
 ) -> JointModelFit:
     """Fit all spectra together, tied as tied_to_first_line does it.
 
     windows: equally many pixels each, energy rising. own: further parameters that each spectrum has
     for itself. laws: by shared parameter, the columns it depends on, (spectra, columns); constant
-    where there is none.
+    where there is none. is_steady: whether the nanocrystal neither blinks nor dims, so that shares
+    are electrons and their laws those of the light; else share_1 is 1.
     Raises ValueError for more than one emitter, and for replicas of the second order, whose areas
     would be products of four parameters.
     """
@@ -111,7 +112,7 @@ def fit_model_jointly(
         raise ValueError("replicas of the second order can't be fitted jointly: give orders = 1")
     table = tied_to_first_line(model).table((contents,))
     counts, edges = _stacked(windows)
-    sharing, shared, place = _arranged(table, start, own=own, laws=laws or {})
+    sharing, shared, place = _arranged(table, start, own=own, laws=laws or {}, is_steady=is_steady)
     cap = StepCap(step_share(table.names))
     optimum = maximise_jointly(
         slopes_of(table, edges, counts),
@@ -133,12 +134,18 @@ def _stacked(windows: Sequence[Window]) -> tuple[Counts, Array]:
 
 
 def _arranged(
-    table: LineTable, start: JointStart, *, own: Sequence[str], laws: Mapping[str, Array]
+    table: LineTable,
+    start: JointStart,
+    *,
+    own: Sequence[str],
+    laws: Mapping[str, Array],
+    is_steady: bool,
 ) -> tuple[Sharing, Array, Array]:
     """Return the sharing, the start of what is shared, and c + x of every spectrum."""
     spectra = start.energy_1_eV.size
-    own_names = [name for name in table.names if name in (*_OWN, *own)]
-    shared_names = [name for name in table.names if name not in own_names]
+    held = "brightness_e" if is_steady else "share_1"
+    own_names = [name for name in table.names if name in (*_OWN, *own) and name != held]
+    shared_names = [name for name in table.names if name not in (*own_names, held)]
     columns = {
         name: np.reshape(laws[name], (spectra, -1)) if name in laws else np.ones((spectra, 1))
         for name in shared_names
@@ -148,7 +155,8 @@ def _arranged(
     for name in own_names:
         place[:, table.names.index(name)] = start.values.get(name, 0.0)
     place[:, table.names.index("energy_1_eV")] = start.energy_1_eV
-    place[:, table.names.index("brightness_e")] = start.brightness_e
+    place[:, table.names.index("brightness_e")] = 1.0 if is_steady else start.brightness_e
+    place[:, table.names.index("share_1")] = 0.0 if is_steady else 1.0
     begin = [
         np.linalg.lstsq(column, np.full(spectra, start.values.get(name, 0.0)), rcond=None)[0]
         for name, column in columns.items()
@@ -178,5 +186,5 @@ def _summary(
         pixels=pixels,
         parameters=parameters,
         converged=optimum.converged,
-        light_e=float((at["brightness_e"] * (1.0 + sum(shares))).sum()),
+        light_e=float((at["brightness_e"] * sum(shares)).sum()),
     )

@@ -31,7 +31,14 @@ from analysis.structured_guess import guess_exciton
 from analysis.table_fit import fit_table, slopes_of
 from analysis.verdict import Verdict
 
-__all__ = ["HITS_BELOW_PX", "ModelFit", "ModelFitter", "narrowest_fwhm_px"]
+__all__ = [
+    "FAINT_E",
+    "HITS_BELOW_PX",
+    "ModelFit",
+    "ModelFitter",
+    "is_faint",
+    "narrowest_fwhm_px",
+]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -359,7 +366,13 @@ class ModelFitter:
         held = [table.names[i] for i in np.flatnonzero(at_bound)]
         verdict, reason = verdict_of(fit, held, condition=condition, dof=dof, model=FitModel())
         return ModelFit(
-            fit=replace(fit, verdict=verdict, reason=reason + _sightings_in_words(stage, seen)),
+            fit=replace(
+                fit,
+                verdict=verdict,
+                reason=reason
+                + _sightings_in_words(stage, seen)
+                + _faintness_in_words(fit, window, self.noise.gain_e_per_count),
+            ),
             contents=stage.contents,
             seen=seen,
             place=dict(zip(table.names, place[order].tolist(), strict=True)),
@@ -403,6 +416,25 @@ def _sightings_in_words(stage: _Stage, seen: Mapping[str, float]) -> str:
     }
     absent = [f"no {name} ({z:.1f} sigma)" for name, z in seen.items() if name not in there]
     return "".join(f"; {words}" for words in absent)
+
+
+FAINT_E = 50.0  # electrons in the highest pixel of the exciton, below which errors are not normal
+
+
+def is_faint(fit: ModelFit | SpectrumFit, window: Window, gain_e_per_count: float = 1.0) -> bool:
+    """Return whether the exciton's highest line has fewer electrons than normal errors need."""
+    one = fit.fit if isinstance(fit, ModelFit) else fit
+    widths = sum(one[n] for n in ("width_eV", "lorentz_width_eV") if n in one.names)
+    areas = [one[n] for n in one.names if n.startswith("area_")]
+    if not areas or not widths > 0:
+        return False
+    return gain_e_per_count * max(areas) * window.pixel_eV / (1.064 * widths) < FAINT_E
+
+
+def _faintness_in_words(fit: SpectrumFit, window: Window, gain_e_per_count: float) -> str:
+    if not is_faint(fit, window, gain_e_per_count):
+        return ""
+    return f"; fewer than {FAINT_E:g} electrons at the peak: profile intervals tell more"
 
 
 def _middle(window: Window) -> Array:

@@ -17,7 +17,7 @@ PIXELS = 1024
 READ_NOISE_E = 4.0
 PHONONS_EV = (3.6e-3, 6.8e-3, 18.8e-3)
 TRION_EV, BIEXCITON_EV = (9e-3, 17e-3), (23e-3, 34e-3)
-BACKGROUND = {50: 3.0, 200: 5.0, 1000: 10.0, 20000: 100.0}
+BACKGROUND = {20: 3.0, 50: 3.0, 200: 5.0, 1000: 10.0, 20000: 100.0}
 KNOWN_GAUSS_EV = 0.2e-3  # of the Voigt profiles: what the instrument has
 _HC_EV_NM = 1239.841984
 
