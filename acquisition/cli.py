@@ -545,6 +545,45 @@ def talk_to_device(name: DeviceName, station: DeviceStation) -> None:
             console.talk(line.rstrip("\r\n") for line in iter(sys.stdin.readline, ""))
 
 
+@devices.command("lamp")
+def measure_a_lamp(
+    spectrum: Annotated[Path, typer.Argument(help="text file to write")],
+    station: DeviceStation,
+    centre: Annotated[float, typer.Option(help="of the spectrograph, in nm", min=0.0)],
+    grating: Annotated[int, typer.Option(help="by its number", min=0)],
+    exposure: Annotated[float, typer.Option(help="in seconds", min=1e-6)] = 1.0,
+    position: Annotated[str, typer.Option(help="of the selector")] = "calibration",
+    warm_up: Annotated[float, typer.Option(help="of the lamp, in seconds", min=0.0)] = 5.0,
+) -> None:
+    """Measure the calibration lamp: laser shut, mirror flipped, lamp lit, and all put back."""
+    from acquisition.config import load_station  # noqa: PLC0415
+    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.lamp_spectrum import measure_lamp, open_lamp_bench  # noqa: PLC0415
+    from drivers.roles import ExposureSettings  # noqa: PLC0415
+
+    with _told():
+        config = load_station(station)
+        laboratory = open_laboratory(config, in_process)
+        camera, mono = config.camera, config.spectrograph
+        with closing(laboratory.connections):
+            found = measure_lamp(
+                open_lamp_bench(config, laboratory.connections),
+                laboratory.clock,
+                ExposureSettings(exposure, rows=camera.rows, gain=camera.gain, speed=camera.speed),
+                position=position,
+                setting=(centre, grating),
+                warm_up_s=warm_up,
+                medium="vacuum" if mono is None else mono.wavelengths,
+            )
+        found.write(spectrum)
+    full = int((found.counts >= camera.saturation_counts).sum())
+    out.print(
+        f"{spectrum}: {found.counts.size} pixels, up to {found.counts.max()} counts, "
+        f"{full} of them saturated",
+        markup=False,
+    )
+
+
 def main() -> None:
     """Run the command line."""
     app()
