@@ -1,5 +1,6 @@
 """Laws over the points of a run: the fits that its journal holds, against what was swept."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -11,11 +12,18 @@ from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
 from acquisition.point_table import Point, PointKind
 from acquisition.record import FitRow
+from analysis.huang_rhys import compare_couplings
 from analysis.law_fit import LawFit
 from analysis.laws import LAWS, LawResult
 from analysis.verdict import Verdict
 
-__all__ = ["PointSeries", "can_be_fitted_to_points", "in_words", "point_law_texts", "point_series"]
+__all__ = [
+    "PointSeries",
+    "coupling_texts",
+    "in_words",
+    "point_law_texts",
+    "point_series",
+]
 
 Array = NDArray[np.float64]
 
@@ -38,12 +46,6 @@ class PointSeries:
     left_out: int
 
 
-def can_be_fitted_to_points(name: str) -> bool:
-    """Return whether a law is one of energies or widths over a setpoint."""
-    law = LAWS[name]
-    return law.sweep in SETPOINTS and law.observable in _OBSERVED
-
-
 def point_law_texts(
     reader: JournalReader, name: str, *, shapes: Collection[str] = ()
 ) -> Iterator[str]:
@@ -52,7 +54,7 @@ def point_law_texts(
     shapes: of the lines, over the sweep; widths of different ones have a step between them.
     """
     law = LAWS[name]
-    mixed = law.observable == "width_eV" and len(shapes) > 1
+    mixed = law.observable == "width_eV" and len(shapes) > 1 and not _has_voigt(reader)
     remark = f"; widths of {' and '.join(sorted(shapes))} are mixed" if mixed else ""
     found = list(point_series(reader, sweep=law.sweep, observable=law.observable))
     if not found:
@@ -69,9 +71,55 @@ def point_law_texts(
 
 def point_series(reader: JournalReader, *, sweep: str, observable: str) -> Iterator[PointSeries]:
     """Yield the accepted sample points with a fit, grouped by equal other setpoints."""
+    for where, group in _grouped(reader, [name for name in SETPOINTS if name != sweep]):
+        yield _series(group, sweep, observable, where=where)
+
+
+def coupling_texts(reader: JournalReader) -> Iterator[str]:
+    """Yield the Huang-Rhys factors of every mode, mean of the points that share their setpoints.
+
+    Points hold them where the sweep file has replicas among the components.
+    """
+    title = LAWS["huang_rhys"].title
+    found = False
+    for where, group in _grouped(reader, list(SETPOINTS)):
+        fits = [fit for _, fit in group if fit.verdict in WORTH_SOMETHING]
+        for name in dict.fromkeys(n for fit in fits for n in fit.names if _COUPLING.fullmatch(n)):
+            found = True
+            yield f"{title}{where}: {name} {_mean_coupling(fits, name)}"
+    if not found:
+        yield (
+            f"{title}: not fitted: no point has a good fit with replicas; the sweep file needs "
+            'components = ["replicas"] and phonons in [fit.model]'
+        )
+
+
+_COUPLING = re.compile(r"coupling_\d+")
+
+
+def _mean_coupling(fits: list[FitRow], name: str) -> str:
+    of = [(fit, fit.names.index(name)) for fit in fits if name in fit.names]
+    values = np.array([fit.values[i] for fit, i in of])
+    errors = np.array([fit.errors[i] for fit, i in of])
+    if len(of) == 1:
+        return f"{values[0]:.4f} +- {errors[0]:.4f}; {of[0][0].verdict}: {of[0][0].reason}"
+    mean = compare_couplings(values, np.maximum(errors, 1e-12))
+    alike = "alike" if mean.probability > _UNLIKELY else "they differ beyond their errors"
+    return (
+        f"{mean.mean:.4f} +- {mean.error:.4f}; {len(of)} points, {alike} "
+        f"(probability {mean.probability:.2g})"
+    )
+
+
+_UNLIKELY = 1e-3
+
+
+def _grouped(
+    reader: JournalReader, same: list[str]
+) -> Iterator[tuple[str, list[tuple[StoredAttempt, FitRow]]]]:
+    """Yield accepted sample points with their fits, by equal setpoints, and these in words."""
     points = reader.table().points
     fits = {fit.attempt: fit for fit in reader.fits()}
-    same = [name for name in SETPOINTS if name != sweep]
     groups: defaultdict[tuple[float | None, ...], list[tuple[StoredAttempt, FitRow]]]
     groups = defaultdict(list)
     for index, key in sorted(reader.accepted().items()):
@@ -79,8 +127,11 @@ def point_series(reader: JournalReader, *, sweep: str, observable: str) -> Itera
             setpoints = tuple(getattr(points[index], name) for name in same)
             groups[setpoints].append((reader.attempt(key), fits[key]))
     for group in groups.values():
-        first = points[group[0][0].attempt.point]
-        yield _series(group, sweep, observable, where=_where(first, same))
+        yield _where(points[group[0][0].attempt.point], same), group
+
+
+def _has_voigt(reader: JournalReader) -> bool:
+    return any("voigt_width_eV" in fit.names for fit in reader.fits())
 
 
 def in_words(result: LawResult) -> str:
@@ -143,10 +194,21 @@ def _is_exciton_energy(name: str) -> bool:
 
 
 def _width(fit: FitRow) -> tuple[float, float]:
-    if "width_eV" not in fit.names:
+    """Return the whole FWHM, of the Voigt series where there is one."""
+    prefix = "voigt_" if "voigt_width_eV" in fit.names else ""
+    if f"{prefix}width_eV" not in fit.names:
         return np.nan, np.nan
-    i = fit.names.index("width_eV")
-    return float(fit.values[i]), float(fit.errors[i])
+    at = [fit.names.index(f"{prefix}width_eV")]
+    gauss = float(fit.values[at[0]])
+    if f"{prefix}lorentz_width_eV" not in fit.names:
+        return gauss, float(fit.errors[at[0]])
+    at.append(fit.names.index(f"{prefix}lorentz_width_eV"))
+    # J. J. Olivero and R. L. Longbothum, J. Quant. Spectrosc. 17, 233 (1977), good to 2e-4.
+    lorentz = float(fit.values[at[1]])
+    root = float(np.hypot(np.sqrt(0.2166) * lorentz, gauss))
+    slopes = np.array([gauss / max(root, 1e-300), 0.5346 + 0.2166 * lorentz / max(root, 1e-300)])
+    variance = float(slopes @ fit.covariance[np.ix_(at, at)] @ slopes)
+    return 0.5346 * lorentz + root, float(np.sqrt(max(variance, 0.0)))
 
 
 _OBSERVED = {"energy_eV": _middle_energy, "width_eV": _width}

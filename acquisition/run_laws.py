@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,18 @@ from numpy.typing import NDArray
 from acquisition.journal import JournalReader
 from acquisition.journal_rows import StoredAttempt
 from acquisition.point_fitter import PointFitter, detector_noise, fit_model
-from acquisition.point_laws import point_law_texts
+from acquisition.point_laws import coupling_texts, point_law_texts
 from acquisition.point_table import Point, PointKind
 from acquisition.record import Attempt
 from acquisition.run_configuration import configuration_of
 from acquisition.station_file import CameraConfig
 from acquisition.sweep_file import FitConfig
 from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
 from analysis.fit_model import FitModel
 from analysis.frame_series import fit_frames
 from analysis.laws import LAWS
-from analysis.line_table import Shape
-from analysis.model_fit import ModelFitter
 from analysis.polarization_series import PolarizationSeries, fit_polarization_series
 from analysis.spectral_diffusion import fit_spectral_diffusion
-from analysis.spectrum_model import SpectrumModel
 from analysis.stark_series import StarkSeries, fit_stark_series
 
 __all__ = ["OF_FRAMES", "Series", "law_texts", "polarization_of", "series_of", "stark_of"]
@@ -50,8 +46,6 @@ class Series:
     point_light_s: float
     field_kV_per_cm: NDArray[np.float64]
     angle_deg: NDArray[np.float64]
-    temperature_K: float = float("nan")
-    phonons_eV: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +66,9 @@ def _texts(law: str, reader: JournalReader) -> Iterator[str]:
     configuration = configuration_of(reader.meta)
     fit = configuration.sweep.fit
     assert fit is not None  # noqa: S101 - it asked for the law
+    if law == "huang_rhys":
+        yield from coupling_texts(reader)
+        return
     if law not in OF_FRAMES:
         yield from point_law_texts(reader, law, shapes={zone.shape for zone in fit.model})
         return
@@ -155,8 +152,6 @@ def _series(
         point_light_s=float(np.median([len(a.counts) * a.exposure_s for a in attempts])),
         field_kV_per_cm=_of_frames(attempts, numbers, "field_kV_per_cm"),
         angle_deg=_of_frames(attempts, numbers, "angle_deg"),
-        temperature_K=float(np.mean([a.readings.get("temperature_K", np.nan) for a in attempts])),
-        phonons_eV=fit.phonons_eV,
     )
 
 
@@ -234,54 +229,10 @@ def _diffusion_texts(series: Series) -> Iterator[str]:
     return _said(f"{LAWS['diffusion'].title}{series.where}", text)
 
 
-def _huang_rhys_texts(series: Series) -> Iterator[str]:
-    """Fit the sum of all frames with the replicas of the exciton: the factors of every mode."""
-
-    def text() -> Iterator[str]:
-        if not series.phonons_eV:
-            raise ValueError("the sweep file names no phonons ([fit] phonons)")
-        if series.model.lines == "auto":
-            raise ValueError("replicas copy a given number of lines, not auto")
-        warm = series.temperature_K if np.isfinite(series.temperature_K) else 0.0
-        emitter = Emitter(
-            components={"replicas": Presence.ALWAYS},
-            phonons=tuple(Phonon(energy) for energy in series.phonons_eV),
-            temperature_K=warm,
-            shape=Shape(series.model.shape),
-        )
-        model = SpectrumModel((emitter,), series.model.lines, series.model.window_eV)
-        frames = len(series.frames)
-        noise = replace(
-            series.noise,
-            offset_counts=series.noise.offset_counts * frames,
-            read_noise_e=series.noise.read_noise_e * frames**0.5,
-            saturation_counts=np.inf,
-        )
-        fit = (
-            ModelFitter(model, noise)
-            .fit(
-                series.wavelength_nm,
-                series.frames.sum(axis=0),
-                background=None if series.background is None else series.background * frames,
-            )
-            .fit
-        )
-        factors = [
-            f"S({1e3 * energy:g} meV) = {fit[name]:.4f} +- "
-            f"{fit.error(name) * fit.misfit_factor:.4f}"
-            for k, energy in enumerate(series.phonons_eV, start=1)
-            if (name := f"coupling_{k}") in fit.names
-        ]
-        yield f"{', '.join(factors) or 'no factor'}; {fit.verdict.value}: {fit.reason}"
-
-    return _said(f"{LAWS['huang_rhys'].title}{series.where}", text)
-
-
 OF_FRAMES: Mapping[str, OfFrames] = {
     "parabola": OfFrames(_parabola_texts, ("temperature_K", "angle_deg")),
     "cos2": OfFrames(_cos2_texts, ("temperature_K", "field_kV_per_cm")),
     "diffusion": OfFrames(_diffusion_texts, ("temperature_K", "field_kV_per_cm", "angle_deg")),
-    "huang_rhys": OfFrames(_huang_rhys_texts, ("temperature_K", "field_kV_per_cm")),
 }
 
 

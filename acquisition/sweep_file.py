@@ -201,14 +201,10 @@ class FitZone(Zone):
 
 
 class FitConfig(ConfigModel):
-    """model: what is fitted to every spectrum; laws: what to the results of the sweep.
-
-    phonons_eV: modes whose replicas the law huang_rhys looks for.
-    """
+    """model: what is fitted to every spectrum; laws: what to the results of the sweep."""
 
     model: OneOrMore[FitZone]
     laws: tuple[str, ...] = ()
-    phonons_eV: Annotated[tuple[Positive, ...], Field(max_length=4)] = ()
 
     @field_validator("laws")
     @classmethod
