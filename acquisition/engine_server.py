@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 """What anybody who watches may ask: it makes nothing move."""
-COLLECTING_S = 0.08  # in which the news of a run are collected, so that no rate of points is dear
+COLLECTING_S = 0.06  # in which the news of a run are collected, so that no rate of points is dear
 SNAPSHOT_S = 0.1
 RUNNING_SNAPSHOT_S = 0.2  # a run shall not pay for being watched
 EARLY = 0.5  # of its period, by which a snapshot may go out with something else
@@ -120,7 +120,8 @@ class EngineServer:
         self._next_snapshot_s = 0.0
         self._period_s = SNAPSHOT_S
         self._is_rung = False
-        self._turned_s = 0.0
+        self._sent_s = 0.0  # when frames went out last
+        self._collects = False  # frames that come now wait for the end of that time
         self._is_closing = False
         self._has_complained = False
         self._bell, self._ear = socket.socketpair()
@@ -160,7 +161,7 @@ class EngineServer:
             return True
         if not isinstance(message, FrameArrived):
             return False
-        is_calm = self._clock.now() - self._turned_s >= COLLECTING_S
+        is_calm = self._clock.now() - self._sent_s >= COLLECTING_S
         return message.source is not FrameSource.POINT or is_calm
 
     def greet_again(self) -> None:
@@ -203,7 +204,10 @@ class EngineServer:
 
     def _patience_s(self) -> float | None:
         if self.watchers:
-            return min(COLLECTING_S, max(0.0, self._next_snapshot_s - self._clock.now()))
+            next_s = self._next_snapshot_s
+            if self._collects:
+                next_s = min(next_s, self._sent_s + COLLECTING_S)
+            return max(0.0, next_s - self._clock.now())
         return GREETING_S if self._watchers else None
 
     def _turn(self, timeout_s: float | None) -> None:
@@ -215,8 +219,9 @@ class EngineServer:
                 self._is_rung = False  # before the queue is looked at, so that nothing is left
             elif events & selectors.EVENT_READ:
                 self._guarded(key.data, self._listen_to)
-        self._turned_s = now = self._clock.now()
+        self._collects = False
         self._distribute()
+        now = self._clock.now()
         if self.watchers and now >= self._next_snapshot_s - EARLY * self._period_s:
             self._send_snapshot()
             self._next_snapshot_s = now + self._period_s
@@ -314,6 +319,8 @@ class EngineServer:
             packet = pack(encode(message), body)
             if isinstance(message, Axis):
                 self._axis = packet
+            if isinstance(message, FrameArrived):
+                self._sent_s, self._collects = self._clock.now(), True
             for watcher in tuple(self._watchers):
                 if watcher.name and to in ("", watcher.name):
                     self._put(watcher, message, packet)

@@ -222,7 +222,7 @@ def main() -> int:
         station.write_text(text.replace('readout = "0.1 s"', 'readout = "5 ms"'), encoding="utf-8")
         sweep = folder / "sweep.toml"
         text = SWEEP.replace('"0..{last} step 0.5"', "[0, 5]").format()
-        text = text.replace('time = "10 ms"', 'time = "15 ms"')
+        text = text.replace('time = "10 ms"', 'time = "5 ms"')
         repeats = REPEATS.format(points=blocks.total // 2)
         sweep.write_text(text.replace("[[axis]]", repeats + "[[axis]]"), encoding="utf-8")
         simulators = subprocess.Popen([sys.executable, __file__, "--serve", station, served_path])
