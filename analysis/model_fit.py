@@ -47,6 +47,7 @@ _LOOSE_STEPS = 5
 _MASKED_WIDTHS = 1.5  # FWHM to both sides of what is not fitted yet
 _LEAST_PIXELS = 11
 _PLAIN = {Shape.VOIGT: Shape.LORENTZ, Shape.PROFILE: Shape.GAUSS}
+_NOT_GOOD = (Verdict.POOR_FIT, Verdict.AT_A_BOUND, Verdict.FAILED)
 _SPLIT_WIDTHS = 0.35  # to both sides, where a line is split in two
 _BY_LINE = ("energy_{}_eV", "area_{}_counts", "biexciton_area_{}_counts")
 _ROUNDS = 3  # a hit on a line pulls the fit and shows piece by piece
@@ -128,7 +129,15 @@ class ModelFitter:
         window = self.cut(whole, narrowest_fwhm_px=narrowest_fwhm_px)
         if isinstance(window, str):
             return self._nothing(Verdict.NO_SIGNAL, window, whole.limits_eV)
-        values = self._guess(window)
+        fit = self._from_guess(window)
+        if self.model.lines == 1 or not _is_worth_a_second_start(fit):
+            return fit
+        # Two close lines may have been taken for one, and something else for the other.
+        other = self._from_guess(window, is_close=True)
+        return min(fit, other, key=lambda one: np.nan_to_num(one.fit.deviance, nan=np.inf))
+
+    def _from_guess(self, window: Window, *, is_close: bool = False) -> ModelFit:
+        values = self._guess(window, is_close=is_close)
         if isinstance(values, str):
             return self._nothing(Verdict.NO_SIGNAL, values, window.limits_eV)
         core = _Stage(self.model.core(), self.table(self.model.core()), window, values)
@@ -193,7 +202,7 @@ class ModelFitter:
         electrons, shift = window.counts.electrons[0], window.counts.shift[0]
         return _masked(window, spikes(electrons, shift, narrowest_fwhm_px=narrowest_fwhm_px))
 
-    def _guess(self, window: Window) -> dict[str, float] | str:
+    def _guess(self, window: Window, *, is_close: bool) -> dict[str, float] | str:
         """Return start values of the core, or why there is nothing to start from."""
         counts = window.counts
         good = counts.good[0] > 0
@@ -202,7 +211,9 @@ class ModelFitter:
         left = np.where(good, counts.electrons[0] - floor, 0.0)
         values: dict[str, float] = {"background_0": floor}
         for number in range(len(self.model.emitters)):
-            guess = guess_exciton(self.model, number, _middle(window), left, deviation)
+            guess = guess_exciton(
+                self.model, number, _middle(window), left, deviation, is_close=is_close
+            )
             if isinstance(guess, float):
                 low, high = window.limits_eV
                 which = "no line" if number == 0 else f"no line of emitter {number + 1}"
@@ -406,6 +417,12 @@ def narrowest_fwhm_px(fit: ModelFit, window: Window) -> float:
     """Return what a line of this nanocrystal has at least, going by its exciton."""
     widths = [fit[n] for n in ("width_eV", "lorentz_width_eV") if n in fit.fit.names]
     return max(HITS_BELOW_PX, _NARROWEST * sum(widths) / window.pixel_eV)
+
+
+def _is_worth_a_second_start(fit: ModelFit) -> bool:
+    one = fit.fit
+    excess = (one.chi2_per_dof - 1.0) * one.pixels
+    return one.verdict in _NOT_GOOD or excess > 5.0 * float(np.sqrt(2.2 * one.pixels))
 
 
 def _sightings_in_words(stage: _Stage, seen: Mapping[str, float]) -> str:

@@ -38,12 +38,18 @@ class ExcitonGuess:
 
 
 def guess_exciton(
-    model: SpectrumModel, emitter: int, middle_eV: Array, spectrum: Array, deviation: Array
+    model: SpectrumModel,
+    emitter: int,
+    middle_eV: Array,
+    spectrum: Array,
+    deviation: Array,
+    *,
+    is_close: bool = False,
 ) -> ExcitonGuess | float:
     """Return the exciton's lines, or the best significance where there is no line.
 
     middle_eV: of the pixels, rising; spectrum: background removed, in electrons; deviation: of a
-    pixel without signal.
+    pixel without signal. is_close: whether two of the lines are taken to look like one.
     """
     z, _, fwhm_px = significance(spectrum, deviation)
     if not z > _LEAST_SIGNIFICANCE:
@@ -55,7 +61,8 @@ def guess_exciton(
     scores = [_score(model, emitter, middle_eV, z_map, int(peak)) for peak in peaks]
     place = int(peaks[int(np.argmax(scores))])
     pixel_eV = float(middle_eV[-1] - middle_eV[0]) / (middle_eV.size - 1)
-    return _split(model, middle_eV, spectrum, place, fwhm_px * pixel_eV, z)
+    around = _Around(model, middle_eV, spectrum, place, fwhm_px * pixel_eV)
+    return (_halved if is_close and model.lines > 1 else _apart)(around, z)
 
 
 def _peaks(z_map: Array, *, apart: int) -> NDArray[np.intp]:
@@ -88,22 +95,49 @@ def _score(model: SpectrumModel, emitter: int, middle_eV: Array, z_map: Array, p
     return score
 
 
-def _split(
-    model: SpectrumModel, middle_eV: Array, spectrum: Array, place: int, fwhm_eV: float, z: float
-) -> ExcitonGuess:
-    """Return the lines around a place that explain most of what is there."""
-    reach = _WIDTHS_BESIDE * fwhm_eV + (model.widest_splitting_eV if model.lines > 1 else 0.0)
-    first, last = np.searchsorted(middle_eV, (middle_eV[place] - reach, middle_eV[place] + reach))
-    first, last = max(0, min(int(first), place - 12)), max(int(last), place + 13)
-    found = find_lines(spectrum[first:last], model.lines)
-    pixel = found.pixel + first
-    if pixel.size < model.lines:  # the scan found no such set: halve the brightest
-        brightest = int(np.argmax(found.area))
-        beside = pixel[brightest] + 0.4 * found.fwhm_px * np.linspace(-1.0, 1.0, model.lines)
-        pixel, area = beside, np.full(model.lines, found.area[brightest] / model.lines)
-    else:
-        area = found.area
-    pixel_eV = float(np.median(np.diff(middle_eV)))
-    energy = np.interp(pixel, np.arange(middle_eV.size), middle_eV)
-    order = np.argsort(energy)
-    return ExcitonGuess(energy[order], area[order], found.fwhm_px * pixel_eV, z)
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """A place in the spectrum about which the exciton's lines are."""
+
+    model: SpectrumModel
+    middle_eV: Array
+    spectrum: Array
+    place: int
+    fwhm_eV: float
+
+    def lines(self, number: int) -> tuple[Array, Array, float]:
+        """Return pixels, areas and FWHM in pixels of the lines that explain most."""
+        splitting = self.model.widest_splitting_eV if self.model.lines > 1 else 0.0
+        reach, middle = _WIDTHS_BESIDE * self.fwhm_eV + splitting, self.middle_eV
+        centre = middle[self.place]
+        first, last = (int(i) for i in np.searchsorted(middle, (centre - reach, centre + reach)))
+        first, last = max(0, min(first, self.place - 12)), max(last, self.place + 13)
+        found = find_lines(self.spectrum[first:last], number)
+        return found.pixel + first, found.area, found.fwhm_px
+
+    def guess(self, pixel: Array, area: Array, fwhm_px: float, z: float) -> ExcitonGuess:
+        order = np.argsort(pixel)
+        energy = np.interp(pixel[order], np.arange(self.middle_eV.size), self.middle_eV)
+        pixel_eV = float(np.median(np.diff(self.middle_eV)))
+        return ExcitonGuess(energy, area[order], fwhm_px * pixel_eV, z)
+
+
+def _apart(around: _Around, z: float) -> ExcitonGuess:
+    """Return the lines that explain most of what is there."""
+    pixel, area, fwhm_px = around.lines(around.model.lines)
+    if pixel.size < around.model.lines:
+        return _halved(around, z)
+    return around.guess(pixel, area, fwhm_px, z)
+
+
+def _halved(around: _Around, z: float) -> ExcitonGuess:
+    """Return one line less with the brightest of them halved."""
+    pixel, area, fwhm_px = around.lines(around.model.lines - 1)
+    brightest = int(np.argmax(area))
+    halves = pixel[brightest] + _HALF_APART * fwhm_px * np.array([-1.0, 1.0])
+    pixel = np.concatenate([np.delete(pixel, brightest), halves])
+    area = np.concatenate([np.delete(area, brightest), [0.5 * area[brightest]] * 2])
+    return around.guess(pixel, area, _NARROWER * fwhm_px, z)
+
+
+_HALF_APART, _NARROWER = 0.35, 0.75  # of the width of the line that was halved

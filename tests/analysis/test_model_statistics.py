@@ -185,6 +185,47 @@ def test_campaign_every_parameter_is_unbiased_and_at_the_bound_from_a_cold_start
     check(outcome, peak)
 
 
+def lost_of(
+    nanocrystals: Nanocrystals, shape: str, peak: int, rng: np.random.Generator, spectra: int
+) -> int:
+    """Return how many spectra miss a parameter by 8 sigma of the bound.
+
+    The bound is computed only where a fit's own errors, or its misses in units of them, stand out.
+    """
+    fitter = fitter_for(nanocrystals, shape=shape)
+    lost = 0
+    usual: dict[str, list[float]] = {}
+    for _ in range(spectra):
+        truth = nanocrystals.one(peak, rng, shape=shape)
+        counts = nanocrystals.measured(truth.expected(nanocrystals.edges_eV), rng)
+        fit = fitter.fit(nanocrystals.wavelength_nm, counts)
+        free = [n for n in truth.parameters if n in fit.fit.names and fit.error(n) > 0]
+        suspect = fit.place is None or len(free) < len(truth.parameters) - 2 * (shape == "voigt")
+        for name in free:
+            error, miss = fit.error(name), fit[name] - truth.parameters[name]
+            typical = usual.setdefault(name, [])
+            if len(typical) < 200:
+                typical.append(error)
+            suspect |= abs(miss) > 4.5 * error or error > 3.0 * float(np.median(typical))
+        if suspect:
+            lost += outcome_of([truth], [fit], nanocrystals).recovered < 1.0
+    return lost
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(("shape", "peak"), [("gauss", 50), ("gauss", 200), ("lorentz", 200)])
+def test_campaign_hardly_any_spectrum_is_lost(
+    shape: str, peak: int, nanocrystals: Nanocrystals, make_rng: MakeRng
+) -> None:
+    spectra = 50_000
+
+    lost = lost_of(nanocrystals, shape, peak, make_rng("lost", shape, peak), spectra)
+
+    print(f"{shape} {peak}: {lost} of {spectra} lost")
+    assert lost <= stats.binom.ppf(1.0 - CHANCE, spectra, 1e-3 if peak <= FEW_COUNTS else 1e-4)
+
+
 ABSENCES = [("trion",), ("trion", "biexciton")]
 
 
