@@ -2,73 +2,79 @@
 
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 __all__ = ["LatestWins"]
 
 Work = Callable[[], object]
+LOOK_ms = 15
+
+_Outcome = tuple[int, object, Exception | None]
 
 
 class LatestWins(QObject):
     """Runs one piece of work at a time; of those that wait, only the newest is done at all.
 
-    done: its result, on the window's thread, unless something newer was asked meanwhile. What the
-    work raises is raised there too.
+    done: its result, on the window's thread; where `tells_overtaken` is not set, only if nothing
+    newer was asked meanwhile. What the work raises is raised there too. The thread touches nothing
+    of Qt: its result waits in a queue, so that a window may be closed while it works.
     """
 
     done = pyqtSignal(object)
-    _came = pyqtSignal(int, object, object)
 
-    def __init__(self, name: str, parent: QObject) -> None:
+    def __init__(self, name: str, parent: QObject, *, tells_overtaken: bool = False) -> None:
         super().__init__(parent)
         self._name = name
+        self._tells_overtaken = tells_overtaken
         self._asked = 0
-        self._is_busy = False
+        self._forgotten = 0  # the last that nobody wants to hear of
         self._waiting: Work | None = None
-        self._came.connect(self._take)
+        self._outcomes: SimpleQueue[_Outcome] = SimpleQueue()
+        self._looking = QTimer(self)
+        self._looking.setInterval(LOOK_ms)
+        self._looking.timeout.connect(self._look)
 
     @property
     def is_busy(self) -> bool:
-        return self._is_busy
+        return self._looking.isActive()
 
     def ask(self, work: Work) -> None:
         """Do this as soon as possible; what was asked before is forgotten."""
         self._asked += 1
-        if self._is_busy:
+        if self.is_busy:
             self._waiting = work
         else:
             self._start(work)
 
     def forget(self) -> None:
         """Want no result of what was asked so far."""
-        self._asked += 1
-        self._waiting = None
+        self._forgotten, self._waiting = self._asked, None
 
     def _start(self, work: Work) -> None:
-        self._is_busy = True
-        number = self._asked
+        self._looking.start()
+        number, outcomes = self._asked, self._outcomes
 
         def run() -> None:
-            result: object = None
-            error: Exception | None = None
             try:
-                result = work()
-            except Exception as raised:
-                error = raised
-            try:
-                self._came.emit(number, result, error)
-            except RuntimeError:  # the window was closed meanwhile
-                return
+                outcomes.put((number, work(), None))
+            except Exception as error:  # handed to the window's thread
+                outcomes.put((number, None, error))
 
         threading.Thread(target=run, name=self._name, daemon=True).start()
 
-    def _take(self, number: int, result: object, error: Exception | None) -> None:
-        self._is_busy = False
+    def _look(self) -> None:
+        try:
+            number, result, error = self._outcomes.get_nowait()
+        except Empty:
+            return
+        self._looking.stop()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self._start(waiting)
         if error is not None:
             raise error
-        if number == self._asked:
+        is_overtaken = number < self._asked and not self._tells_overtaken
+        if number > self._forgotten and not is_overtaken:
             self.done.emit(result)

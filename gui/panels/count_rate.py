@@ -29,7 +29,7 @@ from gui.wording import span
 __all__ = ["CountRatePanel"]
 
 SHOWN_s = 120.0
-LEAST_DIGITS_px = 110  # to be read from 3 m
+LEAST_DIGITS_px = 90  # to be read from 3 m
 
 
 class CountRatePanel(QWidget):
@@ -49,7 +49,7 @@ class CountRatePanel(QWidget):
         self.low, self.high = QuantityEdit("eV", 0.1, 10.0), QuantityEdit("eV", 0.1, 10.0)
         self.whole = QPushButton("&Whole spectrum")
         self.note = Note()
-        self.plot = Plot("time", "s", "counts per second", name="count rate")
+        self.plot = Plot("time", "s", "counts/s", name="count rate")
         self._curve = self.plot.curve("count rate", Role.DATA)
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
@@ -75,9 +75,9 @@ class CountRatePanel(QWidget):
         halves.addWidget(self.number)
         halves.addWidget(self.plot)
         halves.setChildrenCollapsible(False)
-        halves.setStretchFactor(0, 3)
-        halves.setStretchFactor(1, 2)
-        halves.setSizes([300, 200])
+        halves.setStretchFactor(0, 1)
+        halves.setStretchFactor(1, 1)
+        halves.setSizes([250, 250])
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(3)

@@ -43,7 +43,7 @@ class DetectorImagePanel(QWidget):
         self.zero_order = _button("&Zero order")
         self.note = Note()
         self.plot = Plot("pixel", "", "row", name="detector")
-        self.profile = Plot("counts per row", "", "row", name="row profile")
+        self.profile = Plot("sum", "", "row", name="row profile")
         self._picture = self.plot.image("counts", unit="")
         self._sums = self.profile.curve("sum over all pixels", Role.DATA)
         self.bands = tuple(self._band(plot) for plot in (self.plot, self.profile))

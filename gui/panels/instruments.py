@@ -3,7 +3,6 @@
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -45,7 +44,7 @@ class InstrumentsPanel(QWidget):
         self._silence = Silence(link, self)
         self.moves: dict[str, MoveRow] = {}
         self.readings: dict[str, _ReadingRow] = {}
-        self._readings = QGridLayout()
+        self._readings = QVBoxLayout()
         self._shown_hello: Hello | None = None
         self.stop_all = QPushButton("&Stop all moves")
         self.stop_all.setAutoDefault(False)
@@ -84,20 +83,17 @@ class InstrumentsPanel(QWidget):
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 6, 0)
-        moves, readings = QGridLayout(), QGridLayout()
-        moves.setHorizontalSpacing(8)
-        moves.setVerticalSpacing(2)
-        readings.setHorizontalSpacing(8)
-        readings.setVerticalSpacing(1)
+        moves, readings = QVBoxLayout(), QVBoxLayout()
+        moves.setSpacing(2)
+        readings.setSpacing(1)
         self.moves = {m.quantity: MoveRow(m, self._requests, moves, page) for m in hello.movables}
         self._readings, self.readings = readings, {}
         for channel, unit in hello.channels.items():
             self._add_reading(channel, unit)
-        moves.setColumnStretch(0, 1)
-        readings.setColumnStretch(0, 1)
-        for heading, grid in (("Moves", moves), ("Readings", readings)):
-            column.addWidget(_heading(heading))
-            column.addLayout(grid)
+        column.addWidget(_heading("Moves"))
+        column.addLayout(moves)
+        column.addWidget(_heading("Readings"))
+        column.addLayout(readings)
         column.addStretch(1)
         self._scroll.setWidget(page)
         self._show_permission()
@@ -150,20 +146,22 @@ class InstrumentsPanel(QWidget):
 class _ReadingRow:
     """One line of the readings."""
 
-    def __init__(self, channel: str, unit: str, grid: QGridLayout) -> None:
-        row = grid.rowCount()
+    def __init__(self, channel: str, unit: str, column: QVBoxLayout) -> None:
         self._unit = unit
         self._age_s: float | None = None
         name = plain_name(channel)
         self.value = QLabel(DASH)
-        self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.value.setAccessibleName(name)
         self.age = QLabel("")
+        self.age.setMinimumWidth(self.age.fontMetrics().horizontalAdvance("00 s ago"))
         self.pill = StatusPill(AWAITED)
         self.text = Note()
-        for column, widget in enumerate((ElidedLabel(name), self.value, self.pill, self.age)):
-            grid.addWidget(widget, row, column)
-        grid.addWidget(self.text, row + 1, 0, 1, 4)
+        line = QHBoxLayout()
+        line.addWidget(ElidedLabel(name), 1)
+        for widget in (self.value, self.pill, self.age):
+            line.addWidget(widget)
+        column.addLayout(line)
+        column.addWidget(self.text)
 
     def show_reading(self, reading: ChannelReading | None, now_utc: float) -> None:
         """Show value and age; a dash for one that could not be read, never the last good one."""

@@ -54,7 +54,7 @@ class LiveSpectrumPanel(QWidget):
         self._link = link
         self._frames = live_frames(link)
         self._requests = Requests(link, self)
-        self._fits = LatestWins("fit the live spectrum", self)
+        self._fits = LatestWins("fit the live spectrum", self, tells_overtaken=True)
         self._fits.done.connect(self._on_fit)
         self._unit = SpectralUnit.EV
         self._held: Array | None = None
@@ -139,24 +139,27 @@ class LiveSpectrumPanel(QWidget):
             box.setAccessibleName(name)
             box.setToolTip(name)
         self.plot.tools.insertWidget(0, self.units)
-        self.plot.tools.insertWidget(1, self.pill)
-        self.plot.tools.insertWidget(2, self.result, 8)
+        self.plot.tools.insertWidget(1, self.readout, 8)
         label = QLabel("e&xposure")
         label.setBuddy(self.exposure)
-        first, second = QHBoxLayout(), QHBoxLayout()
+        first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         shown = (label, self.exposure, self.live, self.end_live, self.hold, self.fits)
         for widget in (*shown, self.lines, self.shape):
             first.addWidget(widget)
         first.addStretch(1)
         for button in (self.keep, self.load, self.clear):
             second.addWidget(button)
-        second.addWidget(self.readout, 1)
+        second.addStretch(1)
+        third.addWidget(self.pill)
+        third.addWidget(self.result, 1)
         self.pill.hide()
+        self.result.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(3)
         column.addLayout(first)
         column.addLayout(second)
+        column.addLayout(third)
         column.addWidget(self.note)
         column.addWidget(self.plot, 1)
 
@@ -253,6 +256,7 @@ class LiveSpectrumPanel(QWidget):
 
     def _on_fits(self, is_on: bool) -> None:
         self.pill.setVisible(is_on)
+        self.result.setVisible(is_on)
         if is_on:
             self._ask_fit()
         else:

@@ -3,7 +3,7 @@
 from math import floor, isfinite, log10
 
 from PyQt6.QtCore import QObject, Qt
-from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from acquisition.messages import Answer, Movable, MoveState, MoveStatus, Verb
 from gui.requests import Requests
@@ -36,10 +36,10 @@ def first_step(movable: Movable) -> float:
 
 
 class MoveRow(QObject):
-    """Lines of a grid: where it is, where it shall be, and what the engine says of that."""
+    """Lines of a column: where it is, where it shall be, and what the engine says of that."""
 
     def __init__(
-        self, movable: Movable, requests: Requests, grid: QGridLayout, parent: QWidget
+        self, movable: Movable, requests: Requests, column: QVBoxLayout, parent: QWidget
     ) -> None:
         super().__init__(parent)
         self.movable = movable
@@ -64,7 +64,7 @@ class MoveRow(QObject):
         self.choice: ChoiceBox | None = None
         self.step: QuantityEdit | None = None
         self.jogs: tuple[QToolButton, ...] = ()
-        self._lay_out(grid, grid.rowCount())
+        self._lay_out(column)
 
     # --- what is shown
 
@@ -97,19 +97,20 @@ class MoveRow(QObject):
 
     # --- inside
 
-    def _lay_out(self, grid: QGridLayout, row: int) -> None:
-        grid.addWidget(self.name, row, 0)
-        grid.addWidget(self.readback, row, 1)
-        grid.addWidget(self.pill, row, 2, Qt.AlignmentFlag.AlignRight)
-        below = QHBoxLayout()
+    def _lay_out(self, column: QVBoxLayout) -> None:
+        above, below = QHBoxLayout(), QHBoxLayout()
+        above.addWidget(self.name, 1)
+        above.addWidget(self.readback)
+        above.addWidget(self.pill)
         below.setContentsMargins(12, 0, 0, 0)
         below.setSpacing(4)
         for widget in self._controls():
             below.addWidget(widget, 2 if widget in (self.target, self.choice) else 0)
         below.addWidget(self.stop)
-        grid.addLayout(below, row + 1, 0, 1, 3)
-        grid.addWidget(self.message, row + 2, 0, 1, 3)
-        grid.setRowMinimumHeight(row + 3, GAP_px)
+        column.addLayout(above)
+        column.addLayout(below)
+        column.addWidget(self.message)
+        column.addSpacing(GAP_px)
 
     def _controls(self) -> list[QWidget]:
         if self.movable.choices:

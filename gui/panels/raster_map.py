@@ -101,23 +101,27 @@ class RasterMapPanel(QWidget):
     def _lay_out(self) -> None:
         self.plot.offer_log(False)
         self.plot.view.setAspectLocked(True)
-        first, second = QHBoxLayout(), QHBoxLayout()
-        for text, edit, name in (
-            ("&columns", self.columns, "columns of the map"),
-            ("&rows", self.rows, "rows of the map"),
-            ("&step", self.step, "step of the map"),
-            ("e&xposure", self.exposure, "exposure at each place"),
+        for edit, name in (
+            (self.columns, "columns of the map"),
+            (self.rows, "rows of the map"),
+            (self.step, "step of the map"),
+            (self.exposure, "exposure at each place"),
         ):
-            label = QLabel(text)
-            label.setBuddy(edit)
             edit.setAccessibleName(name)
-            edit.setMaximumWidth(90)
-            first.addWidget(label)
+            edit.setMinimumWidth(44)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        for text, edit in (("&columns", self.columns), ("&rows", self.rows), ("&step", self.step)):
+            first.addWidget(_label(text, edit))
             first.addWidget(edit)
-        first.addStretch(1)
-        for widget in (self.start, self.stop, self.go, self.progress):
+        for widget in (
+            _label("e&xposure", self.exposure),
+            self.exposure,
+            self.start,
+            self.stop,
+            self.go,
+            self.progress,
+        ):
             second.addWidget(widget)
-        second.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(3)
@@ -197,6 +201,12 @@ class RasterMapPanel(QWidget):
         movables = self._link.hello.movables if self._link.hello else ()
         there = {movable.quantity for movable in movables}
         return "" if {X, Y} <= there else "the station has no positioner that moves in um"
+
+
+def _label(text: str, buddy: QWidget) -> QLabel:
+    label = QLabel(text)
+    label.setBuddy(buddy)
+    return label
 
 
 def _button(text: str) -> QPushButton:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QKeySequence, QShortcut
+from PyQt6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PyQt6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -40,6 +40,8 @@ from gui.widgets.question import Question
 __all__ = ["SweepEditor"]
 
 PAUSE_ms = 150  # after the last key stroke, before the check
+WIDE_px = 760  # from where on the findings stand beside the form
+BUTTON_MARGIN_px = 14
 FILTER = "Sweep (*.toml);;All files (*)"
 
 
@@ -68,8 +70,9 @@ class SweepEditor(QWidget):
         self.file = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
         self.note, self.question = Note(), Question()
         self.buttons = self._make_buttons()
-        self._scroll = QScrollArea()
-        self.tabs = QTabWidget()
+        self._scroll, self.tabs = QScrollArea(), QTabWidget()
+        self._halves = QSplitter()
+        self._halves.setSizes([700, 300])
         self._lay_out()
         self._listen()
         self._show()
@@ -144,30 +147,33 @@ class SweepEditor(QWidget):
     # --- building
 
     def _make_buttons(self) -> dict[str, QPushButton]:
-        acts: tuple[tuple[str, str, Callable[[], None]], ...] = (
-            ("&New", "begin another sweep", self.new),
-            ("&Open…", "open a sweep file", self.ask_open),
-            ("&Save", "save the sweep file (Ctrl+S)", self.save),
-            ("Save &as…", "save under another name (Ctrl+Shift+S)", self.save_as),
-            ("&Undo", "take the last change back (Ctrl+Z)", self.undo),
-            ("&Redo", "make it again (Ctrl+Shift+Z)", self.redo),
-            ("Start (F5)", "start the sweep, or queue it behind the one that runs", self.start),
+        acts: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
+            ("new", "&New", "begin another sweep", self.new),
+            ("open", "&Open…", "open a sweep file", self.ask_open),
+            ("save", "&Save", "save the sweep file (Ctrl+S)", self.save),
+            ("save as", "Save &as…", "save under another name", self.save_as),
+            ("undo", "&Undo", "", self.undo),
+            ("redo", "&Redo", "", self.redo),
+            ("start", "Start (F5)", "", self.start),
         )
         buttons = {}
-        for text, hint, act in acts:
-            button = QPushButton(text)
+        for name, text, hint, act in acts:
+            button = buttons[name] = QPushButton(text)
             button.setToolTip(hint)
             button.setAutoDefault(False)
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(text) + BUTTON_MARGIN_px)
             button.clicked.connect(lambda _checked, act=act: act())
-            buttons[text.replace("&", "").split("…")[0].split(" (")[0].lower()] = button
         return buttons
 
     def _lay_out(self) -> None:
-        tools = QHBoxLayout()
+        tools, below = QHBoxLayout(), QHBoxLayout()
+        tools.setSpacing(3)
         for name, button in self.buttons.items():
-            if name == "start":
-                tools.addWidget(self.file, 1)
-            tools.addWidget(button)
+            if name != "start":
+                tools.addWidget(button)
+        tools.addStretch(1)
+        below.addWidget(self.file, 1)
+        below.addWidget(self.buttons["start"])
         self._scroll.setWidget(self.form)
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -175,19 +181,29 @@ class SweepEditor(QWidget):
         self.tabs.addTab(self._scroll, "&Form")
         self.tabs.addTab(self.text, "&Text")
         self.tabs.setDocumentMode(True)
-        halves = QSplitter()
-        halves.addWidget(self.tabs)
-        halves.addWidget(self.findings)
-        halves.setStretchFactor(0, 3)
-        halves.setStretchFactor(1, 1)
-        halves.setChildrenCollapsible(False)
-        halves.setSizes([700, 300])
+        self._halves.addWidget(self.tabs)
+        self._halves.addWidget(self.findings)
+        self._halves.setStretchFactor(0, 3)
+        self._halves.setStretchFactor(1, 1)
+        self._halves.setChildrenCollapsible(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(4)
         column.addLayout(tools)
+        column.addLayout(below)
         column.addWidget(self.question)
         column.addWidget(self.note)
-        column.addWidget(halves, 1)
+        column.addWidget(self._halves, 1)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """A narrow editor has its findings below and one field in a line."""
+        super().resizeEvent(event)
+        is_wide = self.width() >= WIDE_px
+        way = Qt.Orientation.Horizontal if is_wide else Qt.Orientation.Vertical
+        if way is not self._halves.orientation():
+            self._halves.setOrientation(way)
+            self._halves.setSizes([700, 300])
+        self.form.set_width(self.width() * 7 // 10 if is_wide else self.width())
 
     def _listen(self) -> None:
         self.form.typed.connect(self._on_typed)
@@ -333,7 +349,7 @@ class SweepEditor(QWidget):
         button, why_not = self.buttons["start"], self.why_not_start()
         latest = self._link.latest
         is_busy = latest is not None and latest.mode is Mode.RUNNING
-        button.setText("Queue (F5)" if is_busy else "Start (F5)")
+        button.setText("Add to the queue" if is_busy else "Start (F5)")
         button.setEnabled(not why_not)
         button.setToolTip(why_not or "start the sweep, or queue it behind the one that runs")
 

@@ -24,8 +24,9 @@ from gui.widgets.note import Note
 
 __all__ = ["SweepForm"]
 
-COLUMNS = 2  # fields beside each other
-LABEL_px = 130
+WIDE_px = 620  # from where on two fields go beside each other
+LABEL_px = 110
+PER_LINE = {1: (2, 3), 2: (8, 8)}  # fields of an axis and of a zone that go beside each other
 FIRST = ("sweep", "axis", "exposure", "fit")  # what changes from sweep to sweep
 
 
@@ -48,13 +49,16 @@ class SweepForm(QWidget):
         self.headings: dict[Place, Note] = {}
         self.axes: dict[Place, AxisRow] = {}
         self._shape: object = None
+        self._columns = 2
+        self._document: Mapping[str, Any] = {}
         self._page: QWidget | None = None
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
 
     def show_document(self, document: Mapping[str, Any]) -> None:
         """Show what the file says; the focus stays at its place."""
-        shape = _shape(document)
+        self._document = document
+        shape = (self._columns, _shape(document))
         if shape != self._shape:
             focus, unfolded = (
                 self._focused(),
@@ -65,6 +69,14 @@ class SweepForm(QWidget):
             self._restore(focus, unfolded)
         for place, field in self.fields.items():
             field.show_value(value_at(document, place))
+
+    def set_width(self, width_px: int) -> None:
+        """Put as many fields beside each other as go into that width."""
+        columns = 2 if width_px >= WIDE_px else 1
+        if columns != self._columns:
+            self._columns = columns
+            if self._shape is not None:
+                self.show_document(self._document)
 
     def show_troubles(self, troubles: Mapping[Place, Sequence[str]]) -> None:
         """Show each trouble at its field or heading."""
@@ -179,10 +191,10 @@ class SweepForm(QWidget):
 
     def _row(self, section: Section, place: Place, count: int) -> QWidget:
         if section.of_zones:
-            zone = ZoneRow(section, place, count, self._field)
+            zone = ZoneRow(section, place, count, self._field, PER_LINE[self._columns][1])
             zone.removed.connect(lambda: self.removed.emit(place))
             return zone
-        axis = AxisRow(section, place, count, self._field)
+        axis = AxisRow(section, place, count, self._field, PER_LINE[self._columns][0])
         list_place, number = place[:-1], int(place[-1])
         axis.moved.connect(lambda to: self.moved.emit(list_place, number, to))
         axis.dragged.connect(lambda y: self.moved.emit(list_place, number, self._axis_at(y)))
@@ -201,10 +213,10 @@ class SweepForm(QWidget):
         grid.setVerticalSpacing(3)
         for index, field in enumerate(fields):
             entry = self._field(place, field)
-            row, column = divmod(index, COLUMNS)
+            row, column = divmod(index, self._columns)
             grid.addWidget(entry.label, row, 2 * column)
             grid.addWidget(entry, row, 2 * column + 1)
-        for column in range(COLUMNS):
+        for column in range(self._columns):
             grid.setColumnStretch(2 * column + 1, 1)
             grid.setColumnMinimumWidth(2 * column, LABEL_px)
         return grid

@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
 from gui.panels.sweep_field import SweepField
 from gui.sweep_fields import Field, Section
 from gui.toml_text import Place
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 
 __all__ = ["WIDE", "AxisRow", "ZoneRow", "tool"]
@@ -32,11 +33,13 @@ class ZoneRow(QWidget):
 
     removed = pyqtSignal()
 
-    def __init__(self, section: Section, place: Place, count: int, make: MakeField) -> None:
+    def __init__(
+        self, section: Section, place: Place, count: int, make: MakeField, per_line: int
+    ) -> None:
         super().__init__()
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        line.addLayout(_beside(section.fields, place, make), 1)
+        line.addLayout(_beside(section.fields, place, make, per_line), 1)
         if count > 1:
             button = tool("✕", f"remove {section.key} {_number(place)}")
             button.clicked.connect(lambda _checked: self.removed.emit())
@@ -53,8 +56,11 @@ class AxisRow(QFrame):
     moved = pyqtSignal(int)
     dragged = pyqtSignal(int)
 
-    def __init__(self, section: Section, place: Place, count: int, make: MakeField) -> None:
+    def __init__(
+        self, section: Section, place: Place, count: int, make: MakeField, per_line: int
+    ) -> None:
         super().__init__()
+        self._per_line = per_line
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self._number = _number(place) - 1
         self._count = count
@@ -67,8 +73,9 @@ class AxisRow(QFrame):
         column.setContentsMargins(6, 3, 6, 4)
         column.setSpacing(2)
         column.addLayout(self._head())
+        column.addWidget(self.note)
         shown = [field for field in section.fields if field.key in ALWAYS_SHOWN]
-        column.addLayout(_beside(shown, place, make))
+        column.addLayout(_beside(shown, place, make, per_line))
         column.addWidget(self._folded)
 
     def unfold(self, inside: QWidget) -> None:
@@ -79,9 +86,7 @@ class AxisRow(QFrame):
     def _head(self) -> QHBoxLayout:
         line = QHBoxLayout()
         line.addWidget(_Grip(self))
-        line.addWidget(QLabel(f"axis {self._number + 1}{self._position()}"))
-        line.addWidget(self.note, 1)
-        line.addStretch(0)
+        line.addWidget(ElidedLabel(f"axis {self._number + 1}{self._position()}"), 1)
         line.addWidget(self.more)
         line.addWidget(self._arrow("▲", "outwards", "Alt+Up", self._number - 1))
         line.addWidget(self._arrow("▼", "inwards", "Alt+Down", self._number + 1))
@@ -111,9 +116,9 @@ class AxisRow(QFrame):
         column = QVBoxLayout(folded)
         column.setContentsMargins(0, 0, 0, 0)
         rest = [field for field in section.fields if field.key not in ALWAYS_SHOWN]
-        column.addLayout(_beside(rest, place, make))
+        column.addLayout(_beside(rest, place, make, self._per_line))
         for inner in section.sections:
-            column.addLayout(_beside(inner.fields, (*place, inner.key), make))
+            column.addLayout(_beside(inner.fields, (*place, inner.key), make, self._per_line))
         folded.hide()
         return folded
 
@@ -148,15 +153,17 @@ def tool(text: str, hint: str) -> QToolButton:
     return button
 
 
-def _beside(fields: Sequence[Field], place: Place, make: MakeField) -> QGridLayout:
+def _beside(fields: Sequence[Field], place: Place, make: MakeField, per_line: int) -> QGridLayout:
     """Return the fields beside each other, their names above them."""
     grid = QGridLayout()
     grid.setVerticalSpacing(0)
-    for column, field in enumerate(fields):
+    for index, field in enumerate(fields):
         entry = make(place, field)
-        grid.addWidget(entry.label, 0, column)
-        grid.addWidget(entry, 1, column, Qt.AlignmentFlag.AlignTop)
-        grid.setColumnStretch(column, 4 if field.key in WIDE else 2)
+        line, column = divmod(index, per_line)
+        grid.addWidget(entry.label, 2 * line, column)
+        grid.addWidget(entry, 2 * line + 1, column, Qt.AlignmentFlag.AlignTop)
+        if line == 0:
+            grid.setColumnStretch(column, 4 if field.key in WIDE and per_line >= len(fields) else 2)
     return grid
 
 

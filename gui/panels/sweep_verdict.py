@@ -1,7 +1,16 @@
 """What the check says of a sweep: points, time and disk, or every finding."""
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QFormLayout, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from acquisition.config_error import Problem
 from gui.sweep_findings import Verdict
@@ -15,7 +24,7 @@ CHECKING = Look("checking", Shape.DIAMOND, Tone.BUSY)
 READY = Look("can be run", Shape.TICK, Tone.GOOD)
 
 
-class SweepVerdict(QWidget):
+class SweepVerdict(QScrollArea):
     """chosen: somebody wants to go where this finding points."""
 
     chosen = pyqtSignal(object)  # Problem
@@ -35,7 +44,8 @@ class SweepVerdict(QWidget):
         self._table = QFormLayout()
         self._table.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         self._table.setVerticalSpacing(3)
-        column = QVBoxLayout(self)
+        page = QWidget()
+        column = QVBoxLayout(page)
         column.setContentsMargins(8, 4, 4, 4)
         column.addWidget(self.pill)
         column.addWidget(self.warning)
@@ -43,6 +53,10 @@ class SweepVerdict(QWidget):
         column.addLayout(self._table)
         column.addStretch(0)
         self.findings.hide()
+        self.setWidget(page)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
     def show_checking(self) -> None:
         """Say that what is shown is about to change."""

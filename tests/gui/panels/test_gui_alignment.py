@@ -229,6 +229,10 @@ def test_a_map_is_measured_and_the_marked_place_is_reached(lit, shown, qtbot: Qt
     panel.question.buttons[0].click()
     lit.until_there("position_x_um", x_um, within=0.11)
     lit.until_there("position_y_um", y_um, within=0.11)
+    panel.mark(0.0, 0.0)  # for whoever looks for the light next
+    panel.go_there()
+    lit.until_there("position_x_um", 0.0, within=0.11)
+    lit.until_there("position_y_um", 0.0, within=0.11)
 
 
 def test_a_map_is_stopped_and_refused_without_light(lit, shown, qtbot: QtBot) -> None:
@@ -330,6 +334,9 @@ def test_the_keys_move_the_sample_while_the_pad_has_the_focus(
         (Qt.Key.Key_Right, "x", 0.5),
         (Qt.Key.Key_Up, "y", 0.5),
         (Qt.Key.Key_PageDown, "z", -0.5),
+        (Qt.Key.Key_Left, "x", 0.0),
+        (Qt.Key.Key_Down, "y", 0.0),
+        (Qt.Key.Key_PageUp, "z", 0.0),
     ):
         qtbot.keyClick(panel.pad, key)
         watching.until_there(f"position_{axis}_um", start[axis] + step_um, within=0.06)

@@ -1,6 +1,7 @@
 """The sweep editor: every field, every finding in its place, axes by keyboard, nothing lost."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ OVERNIGHT = EXAMPLES / "overnight.toml"
 
 
 @pytest.fixture
-def editor(qtbot: QtBot) -> SweepEditor:
+def editor(qtbot: QtBot) -> Iterator[SweepEditor]:
     """An editor that holds the overnight sweep, checked, with no engine about."""
     editor = SweepEditor(EngineLink())
     editor._pause.setInterval(1)
@@ -31,8 +32,11 @@ def editor(qtbot: QtBot) -> SweepEditor:
     editor.show()
     editor.activateWindow()
     editor.open(OVERNIGHT)
-    qtbot.waitUntil(lambda: editor.verdict is not None)
-    return editor
+    qtbot.waitUntil(lambda: editor.verdict is not None, timeout=20_000)
+    yield editor
+    for thread in threading.enumerate():
+        if thread.name == "check the sweep":
+            thread.join(20)
 
 
 @pytest.fixture
@@ -401,7 +405,7 @@ def test_the_engine_takes_the_sweep_and_measures_it(watching, qtbot: QtBot, engi
         editor.start()
     assert "Stark effect" in editor.note.said
     watching.until(lambda: watching.latest.mode is Mode.RUNNING, 20_000)
-    watching.until(lambda: editor.buttons["start"].text().startswith("Queue"))
+    watching.until(lambda: editor.buttons["start"].text() == "Add to the queue")
     assert watching.asked(Verb.STOP_NOW).ok
     watching.until(lambda: watching.latest.mode is Mode.ALIGNING, 60_000)
 
@@ -416,3 +420,16 @@ def test_what_the_engine_refuses_is_said(editor, judged) -> None:
     editor._show_start()
     assert editor.buttons["start"].isEnabled()
     editor._link._latest = None
+
+
+def test_a_narrow_editor_needs_no_more_than_a_dock_has(editor, qtbot: QtBot) -> None:
+    editor.resize(420, 600)
+    assert editor.width() == 420
+    assert editor._scroll.widget().minimumSizeHint().width() <= 400
+    assert editor._halves.orientation() is Qt.Orientation.Vertical
+
+    editor.form.go_to(("axis", 0, "settle", "inside"))
+    editor.resize(1200, 700)
+    assert editor._halves.orientation() is Qt.Orientation.Horizontal
+    assert editor.form.axes["axis", 0].more.isChecked()
+    assert editor.form.fields["axis", 0, "settle", "inside"].text == "3 min"
