@@ -12,9 +12,15 @@ from PyQt6.QtGui import QFont
 
 from gui.theme import Theme
 
-__all__ = ["Image"]
+__all__ = ["Image", "without_prefix"]
 
 MOST_FOR_LEVELS = 100_003  # values looked at for the colours' ends; prime: no column is missed
+
+
+def without_prefix(axis: Any) -> None:
+    """Let an axis of pyqtgraph show values as they are: no kilo, no milli."""
+    axis.setSIPrefixEnableRanges(())  # switching it off alone still scales by the present range
+    axis.enableAutoSIPrefix(False)
 
 
 class Image:
@@ -73,8 +79,8 @@ class Image:
             axis = self.bar.getAxis(side)
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
-        self.bar.getAxis("right").enableAutoSIPrefix(False)
-        self.bar.getAxis("left").enableAutoSIPrefix(False)
+        for side in ("left", "right"):
+            without_prefix(self.bar.getAxis(side))
         self.bar.setLabel("left", self._title, color=theme.text)
         if font is not None:
             self.bar.getAxis("right").setStyle(tickFont=font)

@@ -21,7 +21,7 @@ from PyQt6.QtGui import QColor, QImage, QKeyEvent, QPaintDevice, QPainter
 from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from gui.plot_curve import Curve
-from gui.plot_image import Image
+from gui.plot_image import Image, without_prefix
 from gui.theme import Role, theme_of
 
 __all__ = ["Curve", "Image", "Plot"]
@@ -375,7 +375,7 @@ class Plot(QWidget):
     def _label(self, side: str, label: str, unit: str) -> None:
         self._titles[side] = f"{label} ({unit})" if unit else label
         axis = self.item.getAxis(side)
-        axis.enableAutoSIPrefix(False)
+        without_prefix(axis)
         axis.setLabel(self._titles[side])
 
     def _dress(self) -> None:

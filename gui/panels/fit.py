@@ -363,6 +363,8 @@ class FitPanel(QWidget):
             self._fill(names)
         for row, name in enumerate(names):
             self._show_limits(row, self._limits.get(name))
+        for column in (_LOWER, _UPPER):
+            self.table.setColumnHidden(column, not self._limits)
         self._show_outcome()
 
     def _fill(self, names: tuple[str, ...]) -> None:

@@ -79,6 +79,8 @@ class HistoryPanel(QWidget):
             link.said_hello.connect(self._on_hello)
             if link.hello is not None:
                 self._on_hello(link.hello)
+        if model.is_open:
+            self._on_opened()
 
     @property
     def entries(self) -> tuple[RunEntry, ...]:

@@ -38,6 +38,7 @@ __all__ = ["SpectrumView"]
 
 Array = NDArray[np.float64]
 
+RESIDUALS_px = 110
 DETAIL_ms = 20  # the fit of a row is mostly here by then: one drawing for both
 
 
@@ -127,6 +128,7 @@ class SpectrumView(QWidget):
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.plot)
         split.addWidget(self.residuals)
+        self.residuals.setMinimumHeight(RESIDUALS_px)
         split.setStretchFactor(0, 3)
         split.setStretchFactor(1, 1)
         column = QVBoxLayout(self)

@@ -157,6 +157,7 @@ class StripsView(QWidget):
         for channel, strip in self._strips.items():
             is_last = channel == self.channels[-1]
             strip.plot.set_x_axis(*(("time", self._unit) if is_last else ("", "")))
+            strip.plot.item.getAxis("bottom").setStyle(showValues=is_last)
 
     def _history(self, channel: str) -> tuple[Array, Array]:
         """Return the run's readings, and behind them those that came live since."""

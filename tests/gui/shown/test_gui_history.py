@@ -173,6 +173,18 @@ def test_the_run_that_is_shown_is_bold(panel, model, qtbot):
     assert bold == [False, False, True, False]
 
 
+def test_a_panel_that_is_made_later_lists_the_runs_beside_the_one_that_is_open(
+    opened, model, shown, runs, qtbot
+):
+    (folder,) = runs.glob("*/*/*_a")
+    opened(folder)
+
+    panel = shown(HistoryPanel(None, model))
+
+    qtbot.waitUntil(lambda: len(panel.entries) == 4, timeout=LONGEST_ms)
+    assert panel.list.topLevelItem(3).font(3).bold()
+
+
 def test_only_what_has_changed_is_read_again(runs, made_up, monkeypatch):
     from gui import runs_on_disk
 

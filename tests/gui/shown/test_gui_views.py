@@ -260,6 +260,25 @@ def test_the_map_can_be_logarithmic_over_wavelength_and_as_measured(opened, map_
     assert map_view.order.tolist() == list(range(21))
 
 
+def test_axes_count_in_their_unit_whatever_was_shown_before(
+    opened, model, cursor, shown, whole_run
+):
+    views = [shown(view(model, cursor)) for view in (SpectrumView, MapView, ParametersView)]
+    for view in views:
+        drawn(view)  # of nothing: the axes go from 0 to 1
+
+    opened(whole_run)
+    cursor.set_point(3)
+    for view in views:
+        drawn(view).grab()
+
+    for view in views:
+        for side in ("left", "bottom"):
+            axis = view.plot.item.getAxis(side)
+            assert axis.autoSIPrefixScale == 1.0
+    assert views[1].picture.bar.getAxis("right").autoSIPrefixScale == 1.0
+
+
 def test_flagged_and_rejected_rows_are_marked_on_the_map(opened, map_view, made_up, tmp_path):
     made = made_up()
     journal = made.begin(tmp_path / "run")
