@@ -346,7 +346,8 @@ class HoribaCamera:
         if acquisition is None or acquisition.results is None:
             raise StateError(self.name, "no frames: the last exposure is not finished")
         regions = self._regions(acquisition)
-        wavelengths_nm = _wavelengths(regions[0])
+        with self._module.understood("getAcquisitionData"):
+            wavelengths_nm = _wavelengths(regions[0])
         if wavelengths_nm is not None:
             self._wavelengths_nm = wavelengths_nm[: self.pixels]
         settings = acquisition.settings
@@ -435,12 +436,9 @@ class HoribaCamera:
 
     def _set(self, name: str, parameter: str, wanted: int) -> None:
         self._module.ask(f"set{name}", **{parameter: wanted})
-        found = self._get(name, parameter)
-        if int(found) != wanted:
-            raise InstrumentError(self.name, f"{name} reads back {found}, not {wanted}")
-
-    def _get(self, name: str, parameter: str) -> Any:
-        return self._module.ask(f"get{name}")[parameter]
+        found = self._module.number(f"get{name}", parameter)
+        if found != wanted:
+            raise InstrumentError(self.name, f"{name} reads back {found:g}, not {wanted}")
 
     def _set_region(self, rows: tuple[int, int] | None) -> None:
         width, height = self._chip_size()
@@ -460,17 +458,18 @@ class HoribaCamera:
     def _chip_size(self) -> tuple[int, int]:
         if self._chip is None:
             size = self._module.ask("getChipSize")
-            self._chip = int(size["x"]), int(size["y"])
+            with self._module.understood("getChipSize"):
+                self._chip = int(size["x"]), int(size["y"])
         return self._chip
 
     def _follow_monochromator(self) -> None:
         """Tell the camera to take centre and grating as they are now, so that pixels come in nm."""
         if self._mono is None:
             return
-        place = (
-            float(self._mono.ask_unless_known("getPosition", PLACE_AGE_S)["wavelength"]),
-            int(self._mono.ask_unless_known("getGratingPosition", PLACE_AGE_S)["position"]),
-        )
+        position = self._mono.ask_unless_known("getPosition", PLACE_AGE_S)
+        turret = self._mono.ask_unless_known("getGratingPosition", PLACE_AGE_S)
+        with self._mono.understood("getPosition"):
+            place = float(position["wavelength"]), int(turret["position"])
         if place != self._calibrated_at:
             self._module.ask(
                 "setCenterWavelength",
@@ -519,17 +518,20 @@ class HoribaCamera:
 
     def _regions(self, acquisition: "_Acquisition") -> list[dict[str, Any]]:
         assert acquisition.results is not None  # noqa: S101
-        entries = sorted(
-            acquisition.results.get("acquisition", []), key=lambda entry: int(entry["acqIndex"])
-        )
+        with self._module.understood("getAcquisitionData"):
+            entries = sorted(
+                acquisition.results.get("acquisition", []), key=lambda entry: int(entry["acqIndex"])
+            )
+            regions = [dict(entry["roi"][0]) for entry in entries]
         if len(entries) != acquisition.settings.frames:
             raise ReplyError(
                 self.name, f"{len(entries)} frames instead of {acquisition.settings.frames}"
             )
-        return [entry["roi"][0] for entry in entries]
+        return regions
 
     def _counts(self, region: Mapping[str, Any], settings: ExposureSettings) -> Counts:
-        values = _values(region)
+        with self._module.understood("getAcquisitionData"):
+            values = _values(region)
         rows = 1 if settings.rows is not None else self._chip_size()[1]
         if values.size != rows * self.pixels:
             raise ReplyError(self.name, f"{values.size} pixels instead of {rows} x {self.pixels}")

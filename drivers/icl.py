@@ -11,8 +11,9 @@ Rules of the wire (ICL API manual 2.1; the vendor's SDKs)
 import json
 import logging
 import re
-from collections.abc import Mapping
-from math import inf, isfinite, nan
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -203,13 +204,21 @@ class IclModule:
     def number(self, question: str, key: str) -> float:
         """Return one number of the results of a question. Raises ReplyError for anything else."""
         found = self.ask(question)[key]
-        try:
+        with self.understood(question):
             number = float(found)
-        except (TypeError, ValueError):
-            number = nan
-        if not isfinite(number):
-            raise ReplyError(self.name, f"{self._prefix}_{question}: {key} is {found!r}")
+            if not isfinite(number):
+                raise ValueError(f"{key} is {found!r}")
         return number
+
+    @contextmanager
+    def understood(self, command: str) -> Iterator[None]:
+        """Raise ReplyError where what a command was answered makes no sense."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise ReplyError(
+                self.name, f"{self._prefix}_{command} was answered nonsense: {error!r}"
+            ) from error
 
     def ask_as_it_is(self, command: str, **parameters: Any) -> dict[str, Any]:
         """Return the results of a command that is refused where the server forgot the instrument,
@@ -255,10 +264,8 @@ class IclModule:
 
     def _entry(self) -> dict[str, Any] | None:
         devices = self._ask("list", {}, self.client.timeout_s, 1 + RETRIES).get("devices", [])
-        try:
+        with self.understood("list"):
             return next((entry for entry in devices if int(entry["index"]) == self._index), None)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ReplyError(self.name, f"{self._prefix}_list was answered {devices!r}") from error
 
     def _ask_open(
         self, command: str, parameters: Mapping[str, Any], patience_s: float, tries: int
@@ -301,10 +308,12 @@ class IclModule:
         return None
 
     def _results(self, command: str, reply: Mapping[str, Any]) -> dict[str, Any]:
-        errors = [str(error) for error in reply.get("errors") or []]
+        with self.understood(command):
+            errors = [str(error) for error in reply.get("errors") or []]
+            results = dict(reply.get("results") or {})
         if errors:
             raise IclError(self.name, f"{self._prefix}_{command}", errors)
-        return _Results(self.name, f"{self._prefix}_{command}", reply.get("results") or {})
+        return _Results(self.name, f"{self._prefix}_{command}", results)
 
 
 def _as_arrays(entry: dict[str, Any]) -> dict[str, Any]:

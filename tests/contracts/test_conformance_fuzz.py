@@ -11,6 +11,7 @@ import random
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -128,8 +129,19 @@ def fuzz_core(stand: Callable, name: str, seed: int, strings: int, memory: Memor
     assert due is None or due > now + 1060.0
 
 
-def fuzz_driver(stand: Callable, name: str, seed: int, strings: int, memory: Memory) -> int:
-    """Feed replies that were mutated as the framing would cut them; return how many."""
+def fuzz_driver(
+    stand: Callable,
+    name: str,
+    seed: int,
+    strings: int,
+    *,
+    memory: Memory,
+    wrong_value: type[Exception],
+) -> int:
+    """Feed replies that were mutated as the framing would cut them; return how many.
+
+    The driver reads, and now and then does everything else that its role can do.
+    """
     _, replies = spoken(stand, name)
     chance, bench = seeded(f"driver {name} {seed}"), stand(name)
     device = bench.connect()
@@ -147,13 +159,18 @@ def fuzz_driver(stand: Callable, name: str, seed: int, strings: int, memory: Mem
         source = reply if chance.random() < 0.7 else chance.choice(replies)
         return 0.0, bench.framed(mutated(source, chance))
 
+    def work() -> None:
+        with suppress(wrong_value):  # of more than one wrong digit at a time
+            bench.part.operate(bench, device, chance)
+
     bench.wire.arrive = spoil
     rounds = 0
     while fed < strings:
         rounds += 1
         assert rounds < 20 * strings, "no replies come any more"
         before = fed
-        for ask in (device.read, device.settings, device.identify):
+        works = rounds % 5 == 0
+        for ask in (device.read, device.settings, device.identify, *([work] if works else ())):
             try:
                 ask()
             except DeviceError as error:
@@ -174,10 +191,14 @@ def test_no_core_raises_hangs_or_grows(stand, simulated_model, commit_seed, memo
     assert used.grown < MOST_BYTES
 
 
-def test_no_reply_is_more_than_our_error(stand, simulated_model, commit_seed, memory):
+def test_no_reply_is_more_than_our_error(stand, simulated_model, commit_seed, memory, wrong_value):
     used = memory(SHORT)
 
-    assert fuzz_driver(stand, simulated_model, commit_seed, SHORT, used) >= SHORT
+    fed = fuzz_driver(
+        stand, simulated_model, commit_seed, SHORT, memory=used, wrong_value=wrong_value
+    )
+
+    assert fed >= SHORT
     assert used.grown < MOST_BYTES
 
 
@@ -194,10 +215,12 @@ def test_campaign_into_the_core(stand, simulated_model, commit_seed, memory):
 
 @pytest.mark.campaign
 @pytest.mark.timeout(1800)
-def test_campaign_into_the_driver(stand, simulated_model, commit_seed, memory):
+def test_campaign_into_the_driver(stand, simulated_model, commit_seed, memory, wrong_value):
     used = memory(CAMPAIGN)
 
-    fed = fuzz_driver(stand, simulated_model, commit_seed, CAMPAIGN, used)
+    fed = fuzz_driver(
+        stand, simulated_model, commit_seed, CAMPAIGN, memory=used, wrong_value=wrong_value
+    )
     print(f"{simulated_model} replies: {fed} strings, {used.grown / 1000:.0f} kB more")
 
     assert fed >= CAMPAIGN

@@ -194,6 +194,25 @@ def test_a_serial_number_that_is_another_s_is_refused(server):
         IclModule("ccd", client, "ccd", 0, "2245").identify()
 
 
+@pytest.mark.parametrize(
+    "devices",
+    [[{"index": float("inf")}], [{"index": "x"}], [{}], [None], "none", 3],
+)
+def test_a_list_that_makes_no_sense_is_a_reply_error(server, devices):
+    client, _ = server(ccd_list={"devices": devices})
+
+    with pytest.raises(ReplyError, match="ccd_list was answered nonsense"):
+        IclModule("ccd", client, "ccd", 0, "").identify()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), None, "x", [1]])
+def test_a_number_that_is_none_is_a_reply_error(server, value):
+    client, _ = server(ccd_getChipTemperature={"temperature": value})
+
+    with pytest.raises(ReplyError, match="ccd_getChipTemperature was answered nonsense"):
+        IclModule("ccd", client, "ccd", 0, "").number("getChipTemperature", "temperature")
+
+
 # The monochromator
 
 
