@@ -1,6 +1,7 @@
 """Which code fits: numpy until the kernels are there, and one code for whoever settled."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -140,3 +141,10 @@ def test_the_compiling_process_leaves_the_mark_or_nothing(monkeypatch: pytest.Mo
         kernels.main()
     assert not kernels._ready_mark().exists()
     assert not (cache_folder() / "compiling").exists()
+
+
+def test_nothing_that_fits_imports_numba_before_it_is_asked_to() -> None:
+    modules = "acquisition.cli, acquisition.run, acquisition.fit_run, analysis.model_fit"
+    script = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", script], check=True)
