@@ -169,8 +169,9 @@ class FitZone(Zone):
     """lines: of the exciton, or "auto" to let the data decide; window_eV: what is fitted.
 
     components: of the spectrum besides the exciton, trion and biexciton fitted where they are seen;
-    phonons_eV: of the replicas. voigt_beside: whether Voigt profiles are fitted as well, so that a
-    series over temperature has no step where the shape changes.
+    phonons_eV: of the replicas; broad_replicas: whether these have widths of their own.
+    voigt_beside: whether Voigt profiles are fitted as well, so that a series over temperature has
+    no step where the shape changes.
     """
 
     lines: Literal[1, 2, 3, "auto"] = "auto"
@@ -178,6 +179,7 @@ class FitZone(Zone):
     window_eV: tuple[Positive, Positive]
     components: tuple[Literal["replicas", "trion", "biexciton", "trion replicas"], ...] = ()
     phonons_eV: Annotated[tuple[Positive, ...], Field(max_length=4, validate_default=True)] = ()
+    broad_replicas: bool = False
     voigt_beside: bool = False
 
     @field_validator("phonons_eV")

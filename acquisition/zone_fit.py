@@ -69,7 +69,7 @@ def spectrum_model(zone: FitZone, temperature_K: float | None) -> SpectrumModel 
     }
     emitter = Emitter(
         components,
-        tuple(Phonon(energy) for energy in zone.phonons_eV),
+        tuple(Phonon(energy, is_broad=zone.broad_replicas) for energy in zone.phonons_eV),
         temperature_K=temperature_K or 0.0,
         shape=Shape(zone.shape),
     )

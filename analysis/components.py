@@ -140,6 +140,8 @@ def _events(emitter: Emitter) -> Iterator[_Event]:
 
 
 def _shifted(row: Line, phonon: Phonon, event: _Event) -> Line:
+    if phonon.is_broad:
+        row = replace(row, width=f"replica_{event.mode}_width_eV")
     if phonon.is_free:
         return replace(row, centre=(*row.centre, (f"phonon_{event.mode}_eV", event.direction)))
     return replace(row, offset_eV=row.offset_eV + event.direction * phonon.energy_eV)

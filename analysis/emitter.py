@@ -22,10 +22,15 @@ class Presence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Phonon:
-    """A mode whose replicas copy the exciton; is_free: its energy is fitted, from this value."""
+    """A mode whose replicas copy the exciton.
+
+    is_free: its energy is fitted, from this value. is_broad: its replicas have a width of their
+    own, since the mode has one; shape and splittings stay the exciton's.
+    """
 
     energy_eV: float
     is_free: bool = False
+    is_broad: bool = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.energy_eV) and self.energy_eV > 0):

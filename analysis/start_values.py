@@ -19,6 +19,7 @@ __all__ = ["exciton_values", "sighted_values", "solve_areas", "widths_of"]
 Array = NDArray[np.float64]
 
 _COUPLINGS = (0.02, 0.8)
+_BROADER = 1.5  # than the exciton, where replicas have a width of their own
 _VOIGT_PARTS = (0.7, 0.45)  # Gaussian and Lorentzian width of a line of width 1
 
 
@@ -37,6 +38,7 @@ def exciton_values(
         ratio = float(copies @ guess.area_e / max(float(heights @ guess.area_e), 1e-300))
         values[f"{prefix}coupling_{j}"] = float(np.clip(ratio, *_COUPLINGS))
         values[f"{prefix}phonon_{j}_eV"] = phonon.energy_eV
+        values[f"{prefix}replica_{j}_width_eV"] = _BROADER * values[f"{prefix}width_eV"]
     return _untied(model, values)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import iv
+from scipy.special import iv, ndtr
 
 from analysis.components import COMPONENTS, Component, rows_of
 from analysis.detector_noise import DetectorNoise
@@ -93,6 +93,26 @@ def test_two_modes_have_a_combination_line_without_the_factor_of_a_second_order(
 
     for below, share in ((4e-3, 0.1), (9e-3, 0.2), (8e-3, 0.005), (18e-3, 0.02), (13e-3, 0.02)):
         assert light_near(spectrum, 2.375 - below, 0.4e-3) == pytest.approx(1e5 * share, rel=1e-4)
+
+
+def test_replicas_of_a_broad_mode_keep_their_light_and_get_a_width(
+    nanocrystals: Nanocrystals, make_rng: MakeRng
+) -> None:
+    rng = make_rng("broad")
+    model = SpectrumModel((Emitter({"replicas": ALWAYS}, (Phonon(5e-3, is_broad=True),)),), lines=1)
+    values = {"energy_1_eV": 2.375, "width_eV": 0.4e-3, "area_1_counts": 3e4, "coupling_1": 0.2}
+    lines = [(2.375, 0.4e-3, 3e4), (2.370, 1.1e-3, 6e3)]
+    light = np.full(nanocrystals.pixels, 5.0)
+    for centre, fwhm, area in lines:
+        place = (nanocrystals.edges_eV - centre) * np.sqrt(8.0 * np.log(2.0)) / fwhm
+        light += area * np.abs(np.diff(ndtr(place)))
+
+    fit = ModelFitter(model, DetectorNoise(read_noise_e=4.0)).fit(
+        nanocrystals.wavelength_nm, nanocrystals.measured(light, rng)
+    )
+
+    for name, value in {**values, "replica_1_width_eV": 1.1e-3}.items():
+        assert abs(fit[name] - value) < 5.0 * fit.error(name), name
 
 
 def test_the_trion_is_single_and_its_replicas_have_couplings_of_their_own() -> None:
