@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 Publish = Callable[[Message, NDArray[np.generic] | None], None]
 MONITOR_S = 2.0  # the longest period while somebody watches
+SILENT_S = 10.0  # between two tries to read an instrument that does not answer
 SAFE_DEADLINE_S = 600.0  # for a ramp to zero, as at the end of a run
 FRESH_S = 5.0  # for which a spectrum counts as that of what is under the spot
 STOPS = frozenset({Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
@@ -90,7 +91,7 @@ class Alignment:
         self._config = config
         self._clock = clock
         self._publish = publish
-        self._monitors = Monitors(_monitors(station, config))
+        self._monitors = Monitors(_monitors(station, config, clock))
         self._monitors.report = lambda text: self._say(Level.WARNING, text, code="monitor")
         self._interlocks = interlocks_of(station, config, clock, longest_series_s=inf)
         self._moves = {
@@ -380,17 +381,19 @@ class Alignment:
     # -- safety ------------------------------------------------------------------------------
 
     def stop_now(self) -> None:
-        """Stop everything that moves and exposes, block the laser, bring the bias to 0 V."""
+        """Bring the bias to 0 V, block the laser, stop everything that moves and exposes.
+
+        An exposure that is nearly over ends by itself: to abort it can take seconds.
+        """
+        if self._station.bias is not None:
+            self._station.bias.safe()
+        if (shutter := self._moves.get("shutter")) is not None:
+            self._shielded(self._station.shutter, lambda: shutter.go(0.0))
         self._end_raster()
         self._live.wanted = None
         for move in self._moves.values():
-            if move.movable.quantity not in ("voltage_V", "field_kV_per_cm"):
+            if move.movable.quantity not in ("voltage_V", "field_kV_per_cm", "shutter"):
                 self._shielded(None, move.stop)
-        self._shielded(self._station.camera, self._live.abort)
-        if (shutter := self._moves.get("shutter")) is not None:
-            self._shielded(self._station.shutter, lambda: shutter.go(0.0))
-        if self._station.bias is not None:
-            self._station.bias.safe()
         self._safety = Safety.NOT_ASKED
         self._safing_until_s = self._clock.now() + self._clock.patience_s(SAFE_DEADLINE_S)
 
@@ -556,15 +559,38 @@ class Alignment:
             )
 
 
-def _monitors(station: Station, config: StationConfig) -> list[Monitor]:
+def _monitors(station: Station, config: StationConfig, clock: Clock) -> list[Monitor]:
     """Return what is read: all that a run reads, and where everything movable stands."""
-    monitors = [
-        replace(monitor, period_s=min(monitor.period_s, MONITOR_S))
-        for monitor in monitors_of(station, config)
-    ]
     further = (station.polarizer, station.shutter, station.positioner)
+    monitors = monitors_of(station, config)
     monitors += [Monitor(d.name, MONITOR_S, d.read) for d in further if d is not None]
-    return monitors
+    return [
+        Monitor(m.name, min(m.period_s, MONITOR_S), _seldom_in_vain(m.read, clock))
+        for m in monitors
+    ]
+
+
+def _seldom_in_vain(
+    read: Callable[[], Mapping[str, Reading]], clock: Clock
+) -> Callable[[], Mapping[str, Reading]]:
+    """Return a reading that asks a silent instrument only now and then: each try takes a while,
+    in which nothing else is moved or stopped."""
+    silence: DeviceError | None = None
+    again_s = -inf
+
+    def read_patiently() -> Mapping[str, Reading]:
+        nonlocal silence, again_s
+        if silence is not None and clock.now() < again_s:
+            raise silence
+        try:
+            readings = read()
+        except DeviceError as error:
+            silence, again_s = error, clock.now() + clock.patience_s(SILENT_S)
+            raise
+        silence = None
+        return readings
+
+    return read_patiently
 
 
 def _number(numbers: Mapping[str, float], name: str, default: float | None = None) -> float:

@@ -102,6 +102,7 @@ class Bench:
         self._alone_since_s: float | None = None
         self._real = RealClock()
         self.unacknowledged = Safety.NOT_ASKED
+        self.has_failed = False
 
     # -- for any thread ----------------------------------------------------------------------
 
@@ -202,7 +203,7 @@ class Bench:
                 self._turn()
         except Exception:  # the sample comes first, whatever it was
             logger.exception("the bench failed")
-            raise
+            self.has_failed = True
         finally:
             self._disconnect("the engine has quit")
 
@@ -244,6 +245,9 @@ class Bench:
             ok, text = True, self._carry_out(asked.request)
         except (Refused, DeviceError, StorageError, LookupError, ValueError, OSError) as why:
             ok, text = False, str(why)
+        except Exception as error:  # a request never ends the bench
+            logger.exception("%s of %s", asked.request.verb.value, asked.watcher)
+            ok, text = False, f"{type(error).__name__}: {error}"
         self._answer(asked.watcher, asked.request.number, ok, text)
 
     def _carry_out(self, request: Request) -> str:

@@ -356,7 +356,7 @@ def engine(
         )
         is_safe = process.run()
     if not is_safe:
-        err.print("the safe state is NOT CONFIRMED: look at the instruments")
+        err.print("the engine failed, or its safe state is NOT CONFIRMED: look at the instruments")
         raise typer.Exit(EXIT_FAILED)
 
 

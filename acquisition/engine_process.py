@@ -148,7 +148,7 @@ class EngineProcess:
         return self._server.address
 
     def run(self) -> bool:
-        """Work until the end; return whether the safe state was confirmed."""
+        """Work until the end; return whether that was asked for and the safe state confirmed."""
         try:
             with announced(self.address), self._signalled():
                 self._bench.start()
@@ -162,7 +162,8 @@ class EngineProcess:
             if self._bench.is_alive:
                 self._bench.join()
             self._server.close()
-        return self._bench.unacknowledged is not Safety.NOT_CONFIRMED
+        is_safe = self._bench.unacknowledged is not Safety.NOT_CONFIRMED
+        return is_safe and not self._bench.has_failed
 
     def quit(self) -> None:
         """Go to the safe state and end; callable from any thread and from a signal handler."""

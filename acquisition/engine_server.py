@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 """What anybody who watches may ask: it makes nothing move."""
-COLLECTING_S = 0.06  # in which the news of a run are collected, so that no rate of points is dear
+COLLECTING_S = 0.08  # in which the news of a run are collected, so that no rate of points is dear
 SNAPSHOT_S = 0.1
 RUNNING_SNAPSHOT_S = 0.2  # a run shall not pay for being watched
 EARLY = 0.5  # of its period, by which a snapshot may go out with something else
@@ -68,6 +68,9 @@ MOST_STRANGERS = 16  # whose greeting is still awaited
 STUCK_S = 5.0  # without reading, after which a commander counts as gone
 FAREWELL_S = 0.5
 REQUEST_BYTES = 1 << 20  # a sweep file travels in it
+
+
+_Posted = tuple[str, Message, NDArray[np.generic] | None]
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ class EngineServer:
         self._hello = hello
         self._snapshot = snapshot
         self._take = take
-        self._posted: deque[tuple[str, Message, NDArray[np.generic] | None]] = deque()
+        self._posted: deque[_Posted] = deque()
         self._watchers: list[_Watcher] = []
         self._joined = 0
         self._commander: _Watcher | None = None
@@ -310,8 +313,7 @@ class EngineServer:
         watcher.peer.outbox.put(pack(encode(Answer(request.number, ok, text))), is_kept=True)
 
     def _distribute(self) -> None:
-        while self._posted:
-            to, message, values = self._posted.popleft()
+        for to, message, values in self._newest():
             if isinstance(message, Hello):
                 self._greet_all(message)
                 continue
@@ -324,6 +326,18 @@ class EngineServer:
             for watcher in tuple(self._watchers):
                 if watcher.name and to in ("", watcher.name):
                     self._put(watcher, message, packet)
+
+    def _newest(self) -> list[_Posted]:
+        """Take what was posted, without what is out of date already."""
+        newest: dict[str | int, _Posted] = {}
+        number = 0
+        while self._posted:
+            posted = self._posted.popleft()
+            number += 1
+            key = _slot(posted[1]) or number
+            newest.pop(key, None)
+            newest[key] = posted
+        return list(newest.values())
 
     def _greet_all(self, hello: Hello) -> None:
         for watcher in tuple(self._watchers):

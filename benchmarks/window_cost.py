@@ -221,9 +221,9 @@ def main() -> int:
         text = (EXAMPLES / "station_simulated.toml").read_text(encoding="utf-8")
         station.write_text(text.replace('readout = "0.1 s"', 'readout = "5 ms"'), encoding="utf-8")
         sweep = folder / "sweep.toml"
-        text = SWEEP.replace('"0..{last} step 0.5"', "[0, 5]").format()
+        text = SWEEP.replace('"0..{last} step 0.5"', "[0]").format()
         text = text.replace('time = "10 ms"', 'time = "5 ms"')
-        repeats = REPEATS.format(points=blocks.total // 2)
+        repeats = REPEATS.format(points=blocks.total)
         sweep.write_text(text.replace("[[axis]]", repeats + "[[axis]]"), encoding="utf-8")
         simulators = subprocess.Popen([sys.executable, __file__, "--serve", station, served_path])
         try:

@@ -33,6 +33,7 @@ from drivers.clock import VirtualClock
 from drivers.connections import Connections
 from drivers.errors import LinkTimeout
 from drivers.horiba import HoribaCamera
+from drivers.lakeshore import LakeShore336Controller
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 POSITIONER = """
@@ -401,6 +402,32 @@ def test_a_bias_found_on_is_said_and_left_alone_until_somebody_stops_it(open_ben
     bench.until(lambda: bench.alignment.view().safety is Safety.CONFIRMED)
 
     assert bench.world.world.bias.gap_voltage_V() == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_silent_instrument_is_asked_only_now_and_then(open_bench, monkeypatch) -> None:
+    asked: list[float] = []
+    is_silent = False
+    read = LakeShore336Controller.read
+
+    def read_or_not(controller: LakeShore336Controller) -> object:
+        if not is_silent:
+            return read(controller)
+        asked.append(bench.clock.now())
+        raise LinkTimeout("cryostat", "no answer within 0.5 s")
+
+    monkeypatch.setattr(LakeShore336Controller, "read", read_or_not)
+    bench = open_bench()
+    bench.let(5.0)
+    is_silent = True
+    bench.let(45.0)
+    is_silent = False
+    bench.let(12.0)
+
+    assert len(asked) == 5  # every 10 s
+    assert [said.text for said in bench.said()] == [
+        "monitor cryostat fails: cryostat: no answer within 0.5 s",
+        "monitor cryostat reads again",
+    ]
 
 
 # -- this is my nanocrystal ----------------------------------------------------------------------

@@ -406,6 +406,30 @@ def test_quitting_in_a_run_stops_it_so_that_it_can_be_resumed(start, attach, tmp
         assert 0 < len(reader.todo()) < 200
 
 
+def test_what_nobody_foresaw_ends_a_request_or_the_alignment_but_in_the_safe_state(
+    start, attach, monkeypatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    running = start()
+    window = attach(running)
+    window.reach(Mode.ALIGNING)
+    assert window.ask(Verb.MOVE, quantity="shutter", value=1.0).ok
+    with monkeypatch.context() as broken:
+        broken.setattr("acquisition.hand_move.HandMove.jog", fail)
+        answer = window.ask(Verb.JOG, quantity="angle_deg", value=1.0)
+    assert answer.text == "RuntimeError: nobody foresaw this"
+
+    with monkeypatch.context() as broken:
+        broken.setattr("acquisition.live_exposures.LiveExposures.advance", fail)
+        snapshot = window.reach(Mode.DISCONNECTED)
+    assert "the alignment failed: RuntimeError: nobody foresaw this" in snapshot.trouble
+    assert any("laser shutter closed" in text for text in window.said())
+    assert window.ask(Verb.CONNECT).ok
+    window.reach(Mode.ALIGNING)
+
+
 def test_a_station_has_one_engine(start, attach, tmp_path) -> None:
     running = start()
     attach(running).until(list_engines)
