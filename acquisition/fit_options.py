@@ -71,7 +71,6 @@ class FileFitOptions:
         """Return the model for a window. Raises ValueError for what no model can be."""
         return FitModel(lines=self.lines, shape=self.shape, window_eV=window_eV)
 
-
     def spectrum_model(self, window_eV: Window | None = None) -> SpectrumModel:
         """Return the model with the components. Raises ValueError for what no model can be."""
         if self.lines == "auto":

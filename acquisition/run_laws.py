@@ -177,7 +177,7 @@ def _parabola_texts(series: Series) -> Iterator[str]:
             f"internal field {law.internal_field_kV_per_cm:.1f} +- "
             f"{law.internal_field_error:.1f} kV/cm (68 %: {low:.0f} to {high:.0f}), alpha/2 "
             f"{law.half_polarizability * 1e6:.3f} +- {law.half_polarizability_error * 1e6:.3f} "
-            f"ueV/(kV/cm)^2; {law.verdict.value}: {law.reason}"
+            f"ueV/(kV/cm)^2, dipole {law.dipole_e_nm:.3f} e nm; {law.verdict.value}: {law.reason}"
         )
 
     return _said(f"Stark parabola{series.where}", text)

@@ -18,7 +18,7 @@ from analysis.curve_fit import CurveFit, fit_curve
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import check_points
 
-__all__ = ["LawFit", "fit_law", "held_where_open", "probability_of_runs"]
+__all__ = ["LawFit", "fit_law", "held_where_open", "probability_of_runs", "said_of_runs"]
 
 Array = NDArray[np.float64]
 Law = Callable[[Array, Array], Array]  # places (n,), parameters (p,) -> values (n,)
@@ -244,11 +244,7 @@ def _told(fit: LawFit, order: NDArray[np.intp], wanted: Sequence[str]) -> LawFit
         if fit.error(one) > 0 < fit.error(other)
         and abs(fit.correlation(one, other)) > _STRONG_CORRELATION
     ]
-    if runs < _UNLIKELY_RUNS:
-        warnings.append(
-            f"residuals keep their sign for too long (probability {runs:.1g}): "
-            "another law would describe the points better"
-        )
+    warnings += said_of_runs(fit.residuals[order])
     fit = replace(fit, probability_of_runs=runs, warnings=tuple(warnings))
     errors = dict(zip(fit.names, fit.errors_with_misfit.tolist(), strict=True))
     vague = [name for name in wanted if errors[name] > _VAGUE * abs(fit[name])]
@@ -256,6 +252,17 @@ def _told(fit: LawFit, order: NDArray[np.intp], wanted: Sequence[str]) -> LawFit
         said = ", ".join(f"{name} = {fit[name]:.3g} +- {errors[name]:.2g}" for name in vague)
         return replace(fit, verdict=Verdict.ILL_DETERMINED, reason=f"hardly determined: {said}")
     return fit
+
+
+def said_of_runs(residuals: Array) -> list[str]:
+    """Return a warning where residuals, in the order of the sweep, keep their sign for too long."""
+    chance = probability_of_runs(residuals)
+    if chance >= _UNLIKELY_RUNS:
+        return []
+    return [
+        f"residuals keep their sign for too long (probability {chance:.1g}): "
+        "another law would describe the points better"
+    ]
 
 
 def probability_of_runs(residuals: Array) -> float:

@@ -7,11 +7,12 @@ dipole component along the optical axis, unpolarised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.law_fit import said_of_runs
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import LinearFit, check_points, solve, solve_with_scatter
 
@@ -64,7 +65,10 @@ def fit_polarization(
     if angle.size < 4:
         raise ValueError(f"{angle.size} angles leave no residual for 3 parameters")
     method = solve_with_scatter if add_scatter else solve
-    return interpret(method(harmonics(angle), observed, error**2))
+    fit = method(harmonics(angle), observed, error**2)
+    law = interpret(fit)
+    warnings = said_of_runs(fit.residuals[np.argsort(angle % 180.0, kind="stable")])
+    return replace(law, reason="; ".join([law.reason, *warnings]))
 
 
 def harmonics(angle_deg: ArrayLike) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import f as f_distribution
 
+from analysis.law_fit import said_of_runs
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import (
     LinearFit,
@@ -26,6 +27,7 @@ __all__ = ["StarkFit", "fit_stark_parabola"]
 
 Array = NDArray[np.float64]
 
+_CUBIC_SIGMAS = 3.0
 _PASSES = 5  # of the effective variance, which depends on the slope
 _E_NM_PER_EV_CM_PER_KV = 1e4  # 1 eV/(kV/cm) = 1e-5 e m = 1e4 e nm
 
@@ -153,6 +155,13 @@ def _interpreted(fit: LinearFit, field: Array, cubic_shift: tuple[float, float])
     extrapolated = not field.min() <= vertex <= field.max()
     low, high = _fieller_interval(fit, probability=0.683)
     verdict, reason = _verdict(fit, vertex, field, extrapolated=extrapolated)
+    shift, shift_error = cubic_shift
+    if abs(shift) > _CUBIC_SIGMAS * shift_error:
+        reason += (
+            f"; a cubic term is there and would move the internal field by {shift:.0f} +- "
+            f"{shift_error:.0f} kV/cm"
+        )
+    reason = "; ".join([reason, *said_of_runs(fit.residuals[np.argsort(field, kind="stable")])])
     return StarkFit(
         coefficients=fit.coefficients,
         covariance=variance,

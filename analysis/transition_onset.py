@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2 as chi2_distribution
 
+from analysis.law_fit import said_of_runs
 from analysis.verdict import Verdict
 from analysis.weighted_least_squares import LinearFit, check_points, solve
 
@@ -197,7 +198,7 @@ def _detected(
         chi2_per_dof=per_dof,
         residuals_eV=bent.residuals,
         verdict=Verdict.POOR_FIT if is_poor else Verdict.CONVERGED,
-        reason="; ".join([*said, f"chi2/dof {per_dof:.2f}"]),
+        reason="; ".join([*said, f"chi2/dof {per_dof:.2f}", *said_of_runs(bent.residuals)]),
     )
 
 
@@ -216,5 +217,10 @@ def _not_detected(straight: LinearFit, gain: float) -> TransitionOnset:
         chi2_per_dof=straight.chi2_per_dof,
         residuals_eV=straight.residuals,
         verdict=Verdict.NO_SIGNAL,
-        reason=f"not detected: a falling slope lowers chi2 by {gain:.1f} only",
+        reason="; ".join(
+            [
+                f"not detected: a falling slope lowers chi2 by {gain:.1f} only",
+                *said_of_runs(straight.residuals),
+            ]
+        ),
     )

@@ -58,3 +58,18 @@ def test_errors_of_the_swept_quantity_make_no_law_surer(name: str) -> None:
     for field in ("half_polarizability_error", "errors"):
         if hasattr(alone, field):
             assert np.max(getattr(both, field)) >= 0.9 * np.max(getattr(alone, field))
+
+
+@pytest.mark.parametrize("name", ["parabola", "cos2", "onset", "energy"])
+def test_a_law_that_the_points_do_not_follow_says_that_residuals_keep_their_sign(name: str) -> None:
+    law = LAWS[name]
+    x = np.linspace(*{"field_kV_per_cm": (-100, 100), "angle_deg": (0, 175)}.get(
+        law.sweep, (5, 200)), 40)  # fmt: skip
+    phase = 2.0 * np.pi * (x - x[0]) / np.ptp(x)
+    curve = {"parabola": 2e-4 * phase**2, "cos2": np.cos(phase), "onset": 0 * x, "energy": 0 * x}
+    y = 10.0 + curve[name] + 0.3 * np.sin(3.0 * phase)
+
+    result = law.fit(x, y, np.full(x.size, 0.3))
+
+    said = " ".join((result.reason, *getattr(result, "warnings", ())))
+    assert "residuals keep their sign for too long" in said

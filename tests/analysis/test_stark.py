@@ -219,3 +219,13 @@ def test_errors_of_the_field_are_in_the_errors_of_the_vertex(commit_seed: int) -
 def test_an_error_of_the_field_that_is_none_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="sigma_field_kV_per_cm must be finite"):
         fit_stark_parabola(FIELD, energy_eV(FIELD), np.full(21, UEV), sigma_field_kV_per_cm=wrong)
+
+
+def test_a_significant_cubic_term_is_said_with_what_it_does_to_the_field() -> None:
+    rng = np.random.default_rng(7)
+    sigma = np.full(21, 2.0 * UEV)
+    bent = energy_eV(FIELD) + 3e-10 * FIELD**3 + rng.normal(0.0, sigma)
+
+    assert "a cubic term is there" in fit_stark_parabola(FIELD, bent, sigma).reason
+    plain = fit_stark_parabola(FIELD, energy_eV(FIELD) + rng.normal(0.0, sigma), sigma)
+    assert "cubic" not in plain.reason
