@@ -1,4 +1,4 @@
-"""The physics laws for views: loaded by a thread, since that takes a second of the window's time."""
+"""The physics laws for views: loaded by a thread, since that takes a second."""
 
 import importlib
 import sys

@@ -5,7 +5,7 @@ not measured is NaN, never zero: `state` says which rows hold counts at all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from tempfile import TemporaryFile
 
@@ -84,7 +84,7 @@ class RowBatch:
 class RunRows:
     """The columns, as long as the plan; they grow with it.
 
-    axis: number of the row's wavelength axis, 0 for none.
+    axis: number of the row's wavelength axis, 0 for none. fits: by row, without covariance.
     """
 
     plan: RowPlan
@@ -100,6 +100,7 @@ class RunRows:
     fits: dict[int, FitRow] = field(init=False, default_factory=dict)
     _fitted: dict[str, Array] = field(init=False, default_factory=dict)
     _sample: NDArray[np.bool_] = field(init=False)
+    _names: dict[tuple[str, ...], tuple[str, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         n = self.plan.size
@@ -150,7 +151,7 @@ class RunRows:
         for fit in fits:
             if self.attempt[fit.point] == fit.attempt:
                 self._forget_fit(fit.point)
-                self.fits[fit.point] = fit
+                self.fits[fit.point] = self._lean(fit)
                 self._note_parameters(fit)
                 taken.append(fit.point)
         return taken
@@ -192,6 +193,11 @@ class RunRows:
         grown.put_fits(self.fits.values())
         return grown
 
+    def _lean(self, fit: FitRow) -> FitRow:
+        """Return the fit with names shared by all rows and without covariance: a tenth of it."""
+        names = self._names.setdefault(fit.names, fit.names)
+        return replace(fit, names=names, covariance=_NO_COVARIANCE)
+
     def _note_parameters(self, fit: FitRow) -> None:
         for name, value, error in zip(fit.names, fit.values, fit.errors, strict=True):
             if name not in self._fitted:
@@ -204,9 +210,12 @@ class RunRows:
             column[point] = np.nan
 
 
+_NO_COVARIANCE = np.empty((0, 0))
+
+
 def _room(shape: tuple[int, int], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
     """Return zeros that take memory only as they are written."""
     if shape[0] * shape[1] * dtype.itemsize <= IN_MEMORY_BYTES:
         return np.zeros(shape, dtype)
     with TemporaryFile(prefix="cryoscan-window-") as file:
-        return np.memmap(file, dtype, "w+", shape=shape)  # type: ignore[no-any-return,call-overload]
+        return np.memmap(file, dtype, "w+", shape=shape)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from acquisition.engine_status import Safety
 from acquisition.journal import JournalReader
 from acquisition.run_folder import JOURNAL
 from gui.run_phase import phase_of
@@ -39,6 +40,11 @@ class RunEntry:
     notes: tuple[Note, ...] = ()
     trouble: str = ""
 
+    @property
+    def is_unsafe(self) -> bool:
+        """Return whether the last end could not confirm the safe state."""
+        return self.safe.startswith(Safety.NOT_CONFIRMED.value)
+
     def matches(self, typed: str) -> bool:
         """Return whether every typed word occurs in what is known of the run."""
         known = " ".join(
@@ -48,6 +54,7 @@ class RunEntry:
                 self.sample,
                 "" if self.phase is None else self.phase.value,
                 self.ended,
+                self.safe,
                 *(note.text for note in self.notes),
             )
         ).lower()

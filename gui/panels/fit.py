@@ -71,6 +71,7 @@ class FitPanel(QWidget):
         self._detail: Detail | None = None
         self._limits: dict[str, Limits] = {}
         self._outcome: TrialFit | None = None
+        self._is_own = False  # the model was changed by a person: another row keeps it
         self._process: QProcess | None = None
         self._fits = LatestWins("try a fit", self)
         self._make_fields()
@@ -97,7 +98,11 @@ class FitPanel(QWidget):
         return self._outcome
 
     def show_model(self, model: TrialModel) -> None:
-        """Put a model into the fields, and try it if trials are on."""
+        """Put a model into the fields, and try it if trials are on; other rows keep it."""
+        self._is_own = True
+        self._show_model(model)
+
+    def _show_model(self, model: TrialModel) -> None:
         self.lines.show_choice(str(model.lines))
         self.shape.show_choice(model.shape)
         self.background.show_choice(BACKGROUNDS[model.background_order])
@@ -110,6 +115,7 @@ class FitPanel(QWidget):
 
     def limit(self, name: str, limits: Limits | None) -> None:
         """Hold a parameter between limits; None sets it free."""
+        self._is_own = True
         if limits is None:
             self._limits.pop(name, None)
         else:
@@ -209,7 +215,7 @@ class FitPanel(QWidget):
         for box in (self.lines, self.shape, self.background):
             box.activated.connect(lambda _: self._on_model())
         for edit in (self.low, self.high):
-            edit.applied.connect(lambda _: self._try())
+            edit.applied.connect(lambda _: self._on_model())
         self.is_on.toggled.connect(self._on_toggled)
         self.copy.clicked.connect(lambda _: self.copy_toml())
         self.rest.clicked.connect(lambda _: self.fit_the_rest())
@@ -242,13 +248,14 @@ class FitPanel(QWidget):
         """Show what the run's own sweep file has for this row; one line where it has nothing."""
         configuration = self._model.configuration
         fit = None if configuration is None else configuration.sweep.fit
+        self._is_own = False
         if fit is None:
-            self.show_model(TrialModel(window_eV=self._whole_window()))
+            self._show_model(TrialModel(window_eV=self._whole_window()))
             return
         point = self._cursor.point
         temperature = self._model.rows.setpoint("temperature_K")
         at = float(temperature[point]) if 0 <= point < temperature.size else float("nan")
-        self.show_model(TrialModel.of(fit_model(fit, None if np.isnan(at) else at)))
+        self._show_model(TrialModel.of(fit_model(fit, None if np.isnan(at) else at)))
 
     def _whole_window(self) -> tuple[float, float] | None:
         energy = self._model.energy_eV(self._cursor.point) if self._has_row() else None
@@ -269,6 +276,8 @@ class FitPanel(QWidget):
             self._forget_trial()
 
     def _on_point(self, _point: int) -> None:
+        if not self._is_own:
+            self._as_in_the_sweep()  # which may schedule another model for another temperature
         self._fits.forget()
         self._outcome = None
         self._model.show_trial(None)
@@ -286,6 +295,7 @@ class FitPanel(QWidget):
             self._show_outcome()
 
     def _on_model(self) -> None:
+        self._is_own = True
         self._list_parameters()
         self._try()
 

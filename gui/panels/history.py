@@ -43,6 +43,7 @@ _STATES = {
     RunPhase.COMPLETE: "✓ complete",
     None: "✗ unreadable",
 }
+_UNSAFE = "  △ safe state NOT CONFIRMED"
 _HEADS = ("state", "begun (UTC)", "sample", "title", "points", "last note")
 
 
@@ -307,7 +308,7 @@ def _item(entry: RunEntry) -> QTreeWidgetItem:
     begun = DASH if entry.phase is None else _when(entry.created_utc)
     item = QTreeWidgetItem(
         [
-            _STATES[entry.phase],
+            _STATES[entry.phase] + (_UNSAFE if entry.is_unsafe else ""),
             begun,
             entry.sample,
             entry.title or entry.folder.name,

@@ -21,7 +21,7 @@ from gui.run_model import RunModel
 from gui.run_rows import RowState
 from gui.theme import Role, theme_of
 from gui.views.axis_choice import AS_MEASURED, AxisChoice
-from gui.views.law_label import law_label
+from gui.views.law_label import LawLabel
 from gui.views.observables import Observable, observables_of
 from gui.views.parameter_points import ParameterPoints
 from gui.views.redraw import Redraw
@@ -63,7 +63,7 @@ class ParametersView(QWidget):
         self.plot = _ParameterPlot(self)
         self._choice = AxisChoice(model, as_measured=True)
         self._what, self._law = ChoiceBox(), ChoiceBox()
-        self._words, self._verdict = law_label(), StatusPill()
+        self._words, self._verdict = LawLabel(), StatusPill()
         self._readout = ElidedLabel("")
         self._fitting = LatestWins("fit a law", self)
         self._follower = LawFollower.of(model)
@@ -264,7 +264,12 @@ class ParametersView(QWidget):
             for name, title in laws_of(*key):
                 self._law.addItem(f"{title}, of the fits", name)
         again = self._law.findData(self._chosen_law)
-        self._law.setCurrentIndex(again if again >= 0 else min(1, self._law.count() - 1))
+        self._law.setCurrentIndex(again if again >= 0 else self._likeliest_law())
+
+    def _likeliest_law(self) -> int:
+        """Return the law to begin with; over temperature none, since a transition fits none."""
+        is_doubtful = self._choice.quantity == "temperature_K"
+        return 0 if is_doubtful else min(1, self._law.count() - 1)
 
     def _asked_laws(self) -> tuple[str, ...]:
         configuration = self._model.configuration

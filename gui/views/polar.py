@@ -20,7 +20,7 @@ from gui.plots import Curve, Plot
 from gui.run_model import RunModel
 from gui.run_rows import RowState
 from gui.theme import Role, theme_of
-from gui.views.law_label import law_label
+from gui.views.law_label import LawLabel
 from gui.views.redraw import Redraw
 from gui.views.row_look import verdict_look
 from gui.widgets.status_pill import StatusPill
@@ -59,7 +59,7 @@ class PolarView(QWidget):
         self._sound: list[Curve] = []
         self._doubtful: list[Curve] = []
         self._law_curves: list[Curve] = []
-        self._words, self._verdict = law_label(), StatusPill()
+        self._words, self._verdict = LawLabel(), StatusPill()
         below = QHBoxLayout()
         below.setContentsMargins(6, 2, 6, 2)
         below.setSpacing(6)

@@ -1,5 +1,6 @@
 """The fit panel: models chosen, constrained and tried on the spectrum that is shown."""
 
+import json
 import tomllib
 from shutil import copytree
 
@@ -37,6 +38,56 @@ def test_the_panel_begins_with_the_model_of_the_sweep_and_the_stored_fit(panel, 
     assert panel.verdict.text() == stored.verdict
     assert panel.reason.text() == stored.reason
     assert f"{stored.values[0]:.6f}" in panel.table.item(0, 1).text()
+
+
+def test_a_model_that_somebody_chose_stays_while_the_cursor_moves(panel, model, cursor):
+    panel.lines.setCurrentText("2")
+    panel.lines.activated.emit(1)
+    cursor.set_point(model.size - 2)
+    assert panel.trial_model.lines == 2
+
+    panel.reset.click()
+
+    assert panel.trial_model.lines == 3
+
+
+def test_another_temperature_shows_the_model_that_the_sweep_has_for_it(
+    opened, model, cursor, shown, measured, tmp_path
+):
+    folder = tmp_path / "run"
+    copytree(measured.folder, folder)
+    (folder / "journal.sqlite").chmod(0o644)
+    with Journal.open(folder) as journal:
+        sweep = journal.meta.sweep_toml
+        two = sweep[: sweep.index("[fit.model]")] + ZONES
+        journal._db.execute("UPDATE meta SET value=? WHERE key='sweep_toml'", (json.dumps(two),))
+        _warm_up(journal, model_size=len(journal.table().points))
+    opened(folder)
+    panel = shown(FitPanel(model, cursor))
+
+    cursor.set_point(model.size - 1)
+    assert panel.trial_model.lines == 1
+    cursor.set_point(model.size - 2)
+
+    assert panel.trial_model.lines == 3
+
+
+ZONES = """[[fit.model]]
+up_to = "40 K"
+lines = 3
+window = ["2.384 eV", "2.399 eV"]
+
+[[fit.model]]
+lines = 1
+window = ["2.3 eV", "2.5 eV"]
+"""
+
+
+def _warm_up(journal, *, model_size):
+    """Let the last row be planned at 100 K."""
+    row = json.loads(journal._one("SELECT setpoints FROM plan WHERE point=?", model_size - 1)[0])
+    warm = json.dumps(row | {"temperature_K": 100.0}, sort_keys=True)
+    journal._db.execute("UPDATE plan SET setpoints=? WHERE point=?", (warm, model_size - 1))
 
 
 def test_a_trial_of_the_same_model_finds_what_is_stored(panel, model, qtbot):

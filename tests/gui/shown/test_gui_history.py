@@ -7,6 +7,7 @@ from PyQt6.QtTest import QTest
 from acquisition.commands import Command
 from acquisition.journal import JournalReader
 from acquisition.messages import Hello
+from acquisition.record import Event, Level
 from gui.panels.history import HistoryPanel
 from gui.runs_on_disk import RunsOnDisk
 from gui.shown_run import RunPhase
@@ -56,6 +57,24 @@ def test_runs_are_listed_newest_first_with_their_states(panel):
     assert _names(panel) == ["d", "c", "b", "a"]
     assert states == ["✗ unreadable", "△ interrupted", "■ incomplete", "✓ complete"]
     assert points == ["–", "0 / 5", "2 / 5", "5 / 5"]
+
+
+def test_a_safe_state_that_was_not_confirmed_is_said_in_the_list(
+    model, shown, made_up, tmp_path, qtbot
+):
+    journal = made_up(points=2).begin(tmp_path / "20261122T220000Z_a")
+    text = "NOT CONFIRMED: the bias supply does not answer"
+    journal.note([Event(1.0, 1.0, Level.ERROR, code, text) for code in ("safe state", "finished")])
+    journal.close()
+    panel = shown(HistoryPanel(None, model))
+
+    panel.look_into(tmp_path)
+    qtbot.waitUntil(lambda: len(panel.entries) == 1, timeout=LONGEST_ms)
+
+    assert "△ safe state NOT CONFIRMED" in panel.list.topLevelItem(0).text(0)
+    assert "the bias supply does not answer" in panel.notes.text()
+    panel.typed.setText("not confirmed")
+    assert len(panel.shown) == 1
 
 
 def test_what_is_typed_hides_what_does_not_match(panel):
