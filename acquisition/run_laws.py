@@ -1,8 +1,8 @@
 """The laws of a sweep from all frames in its journal: what the sweep file asks for, in words."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,15 @@ from acquisition.run_configuration import configuration_of
 from acquisition.station_file import CameraConfig
 from acquisition.sweep_file import FitConfig
 from analysis.detector_noise import DetectorNoise
+from analysis.dipoles import Aperture, angles_between, tilted_dipole
 from analysis.fit_model import FitModel
 from analysis.frame_series import fit_frames
 from analysis.laws import LAWS
+from analysis.polarization import PolarizationFit
 from analysis.polarization_series import PolarizationSeries, fit_polarization_series
 from analysis.spectral_diffusion import fit_spectral_diffusion
 from analysis.stark_series import StarkSeries, fit_stark_series
+from analysis.verdict import Verdict
 
 __all__ = ["OF_FRAMES", "Series", "law_texts", "polarization_of", "series_of", "stark_of"]
 
@@ -46,6 +49,7 @@ class Series:
     point_light_s: float
     field_kV_per_cm: NDArray[np.float64]
     angle_deg: NDArray[np.float64]
+    numerical_aperture: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def _texts(law: str, reader: JournalReader) -> Iterator[str]:
     fitter = PointFitter(reader, configuration.sweep, camera)
     of_frames = OF_FRAMES[law]
     for group in series_of(reader, fitter, fit, camera, same=of_frames.same):
-        yield from of_frames.texts(group)
+        aperture = configuration.sweep.optics.numerical_aperture
+        yield from of_frames.texts(replace(group, numerical_aperture=aperture))
 
 
 def series_of(
@@ -198,8 +203,37 @@ def _cos2_texts(series: Series) -> Iterator[str]:
                 f"visibility {law.visibility:.2f} +- {law.visibility_error:.2f}; "
                 f"{law.verdict.value}: {law.reason}"
             )
+        yield from dipole_texts(fit.lines, series.numerical_aperture)
 
     return _said(f"cos^2{series.where}", text)
+
+
+def dipole_texts(lines: Sequence[PolarizationFit], numerical_aperture: float) -> Iterator[str]:
+    """Yield how the dipoles of the lines lie, going by their visibility through this aperture.
+
+    Nothing for an immersion objective, to which the closed form does not apply.
+    """
+    if not 0.0 < numerical_aperture < 1.0:
+        return
+    aperture = Aperture(numerical_aperture)
+    seen = {
+        number: tilted_dipole(law, aperture)
+        for number, law in enumerate(lines, start=1)
+        if law.verdict is Verdict.CONVERGED
+    }
+    for number, dipole in seen.items():
+        yield (
+            f"dipole {number}: {dipole.tilt_deg:.1f} +- {dipole.tilt_error_deg:.1f} deg from the "
+            f"optical axis, if nothing but the aperture {numerical_aperture:g} depolarises"
+        )
+    if len(seen) > 1:
+        numbers = list(seen)
+        for pair in angles_between(list(seen.values())):
+            one, other = numbers[pair.first], numbers[pair.second]
+            yield (
+                f"dipoles {one} and {other}: {pair.angle_deg:.1f} +- {pair.error_deg:.1f} deg "
+                f"apart, {pair.sigmas_from_90:.1f} sigma from a right angle"
+            )
 
 
 def _diffusion_texts(series: Series) -> Iterator[str]:
