@@ -168,6 +168,14 @@ class EngineLink(QObject):
         QTimer.singleShot(0, lambda: self.answered.emit(answer))
         return self._refused
 
+    def pretend(self, messages: Sequence[Message]) -> None:
+        """Hear messages as if they came from the engine, and nothing else until `follow`.
+
+        For pictures and talks: states that need an accident.
+        """
+        self._draining.stop()
+        self._hand_on([(message, None) for message in messages])
+
     def _look(self) -> None:
         if self._is_greeting or self._channel is not None:
             return

@@ -54,6 +54,7 @@ __all__ = ["PANELS", "MainWindow"]
 _P = Place
 PANELS: tuple[Panel, ...] = (  # key, title, class in gui, what it needs, place in each perspective
     # the first nine answer to Ctrl and their number; in one place they are tabs in this order
+    Panel("sweep", "Sweep", "panels.sweep_editor:SweepEditor", "link", sweep=_P.LEFT),
     Panel("instruments", "Instruments", "panels.instruments:InstrumentsPanel", "link",
           align=_P.LEFT, sweep=_P.LEFT),
     Panel("live", "Live spectrum", "panels.live_spectrum:LiveSpectrumPanel", "link",
@@ -66,7 +67,6 @@ PANELS: tuple[Panel, ...] = (  # key, title, class in gui, what it needs, place 
           sweep=_P.RIGHT, browse=_P.RIGHT),
     Panel("fit", "Fit", "panels.fit:FitPanel", "model cursor",
           sweep=_P.RIGHT_LOWER, browse=_P.RIGHT_LOWER),
-    Panel("sweep", "Sweep", "panels.sweep_editor:SweepEditor", "link", sweep=_P.LEFT),
     Panel("queue", "Queue", "panels.queue:QueuePanel", "link", sweep=_P.LEFT),
     Panel("log", "Log", "panels.messages:MessagePanel", "log",
           align=_P.BOTTOM, sweep=_P.BOTTOM, browse=_P.BOTTOM),
@@ -260,7 +260,7 @@ class MainWindow(QMainWindow):
 
     def _undoable(self) -> QWidget | None:
         """Return the panel in sight that can undo its edits."""
-        panels = self.docks.built().values()
+        panels = self.docks.built.values()
         return next((one for one in panels if hasattr(one, "undo") and one.isVisible()), None)
 
     def _undo(self) -> None:
@@ -402,7 +402,7 @@ class MainWindow(QMainWindow):
         self._keep_layout()
         self.memory.keep("geometry", self.saveGeometry())
         self.memory.keep("perspective", self.perspective.value)
-        for key, widget in self.docks.built().items():
+        for key, widget in self.docks.built.items():
             if hasattr(widget, "memory"):
                 self.memory.keep_panel(key, widget.memory())
         self.docks.leave()

@@ -7,7 +7,7 @@ from enum import Enum
 from itertools import pairwise
 
 from PyQt6.QtCore import QObject, Qt, QTimer
-from PyQt6.QtWidgets import QDockWidget, QMainWindow, QWidget
+from PyQt6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
 
 from gui.background_imports import BackgroundImports
 
@@ -15,6 +15,7 @@ __all__ = ["Panel", "PanelDocks", "Perspective", "Place"]
 
 
 LOOK_ms = 20
+SMALLEST_px = 80
 
 
 class Perspective(Enum):
@@ -97,23 +98,18 @@ class PanelDocks(QObject):
         self._sizing.setSingleShot(True)
         self._sizing.timeout.connect(self._size)
         self._wanted: list[str] = []
+        self.built: dict[str, QWidget] = {}
         self.panels = {panel.key: panel for panel in panels}
         self.docks = {key: self._dock(panel) for key, panel in self.panels.items()}
 
     def widget(self, key: str) -> QWidget | None:
         """Return a panel that was built already."""
-        return self.docks[key].widget()
-
-    def built(self) -> dict[str, QWidget]:
-        found = {key: dock.widget() for key, dock in self.docks.items()}
-        return {key: widget for key, widget in found.items() if widget is not None}
+        return self.built.get(key)
 
     def need(self, key: str) -> QWidget:
         """Return a panel, built now if nobody has seen it yet."""
         self._fill(key)
-        widget = self.docks[key].widget()
-        assert widget is not None  # noqa: S101
-        return widget
+        return self.built[key]
 
     def reveal(self, key: str) -> None:
         """Bring a panel to the front and give it the keyboard."""
@@ -192,7 +188,7 @@ class PanelDocks(QObject):
 
     def _want(self, key: str) -> None:
         """Build a panel now where its module is there, else as soon as a thread has loaded it."""
-        if self.docks[key].widget() is not None:
+        if key in self.built:
             return
         if self._imports.has(self.panels[key].module):
             self._fill(key)
@@ -211,9 +207,21 @@ class PanelDocks(QObject):
             self._waiting.stop()
 
     def _fill(self, key: str) -> None:
-        dock = self.docks[key]
-        if dock.widget() is None:
-            dock.setWidget(self._build(self.panels[key]))
+        if key in self.built:
+            return
+        self.built[key] = self._build(self.panels[key])
+        self.docks[key].setWidget(_scrolled(self.built[key]))
+
+
+def _scrolled(panel: QWidget) -> QScrollArea:
+    """Return a frame in which the panel scrolls where its dock is small: no window has to grow."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setMinimumSize(SMALLEST_px, SMALLEST_px)
+    area.setWidget(panel)
+    return area
 
 
 _AREA = Qt.DockWidgetArea.LeftDockWidgetArea  # without a centre, one area is the whole window

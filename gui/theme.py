@@ -192,6 +192,7 @@ def set_text_scale(app: QApplication, scale: float) -> None:
     font = tabular(app.font())
     font.setPointSizeF(TEXT_pt * scale)
     app.setFont(font)
+    app.setFont(font, "QDockWidgetTitle")  # has a size of its own otherwise
 
 
 def tabular(font: QFont) -> QFont:

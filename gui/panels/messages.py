@@ -4,6 +4,7 @@ from datetime import datetime
 
 from PyQt6.QtCore import (
     QAbstractTableModel,
+    QEvent,
     QModelIndex,
     QObject,
     QRectF,
@@ -63,6 +64,7 @@ class MessagePanel(QWidget):
         self.words.setClearButtonEnabled(True)
         self.words.textChanged.connect(self._filter.set_words)
         self._lay_out()
+        self._size()
         self._model.rowsInserted.connect(self._keep_at_the_end)
         self._on_level(1)
 
@@ -78,12 +80,8 @@ class MessagePanel(QWidget):
         assert vertical is not None  # noqa: S101 - Qt's stubs allow None, Qt does not
         assert header is not None  # noqa: S101
         vertical.hide()
-        vertical.setDefaultSectionSize(self.fontMetrics().height() + 6)
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
-        wide = self.fontMetrics().averageCharWidth()
-        for column, letters in enumerate((3, 10, 12, 60, 28, 34, 7)):
-            table.setColumnWidth(column, letters * wide)
         header.setSectionResizeMode(_WHAT, QHeaderView.ResizeMode.Stretch)
         copy = QAction("&Copy", table)
         copy.setShortcut(QKeySequence(QKeySequence.StandardKey.Copy))
@@ -91,6 +89,19 @@ class MessagePanel(QWidget):
         copy.triggered.connect(self._copy)
         table.addAction(copy)
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._size()
+
+    def _size(self) -> None:
+        """Give rows and columns the size of the text."""
+        metrics, vertical = self.table.fontMetrics(), self.table.verticalHeader()
+        if vertical is not None:
+            vertical.setDefaultSectionSize(metrics.height() + 6)
+        for column, letters in enumerate((3, 10, 12, 60, 28, 34, 7)):
+            self.table.setColumnWidth(column, letters * metrics.averageCharWidth())
 
     def _lay_out(self) -> None:
         line = QHBoxLayout()

@@ -1,0 +1,295 @@
+"""Make a picture of the window in each of its states, light and dark, small screen and 4K.
+
+    python docs/figures/gallery.py [--only NAME] [docs/images/gallery]
+
+The engine is the real one in its own process, with the simulated station of the examples at a
+faster pace. States that would need an accident (an interlock, a safe state that was not confirmed)
+are told to the window as the engine would tell them.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PyQt6.QtCore import QEventLoop, QSettings, Qt, QTimer
+from PyQt6.QtGui import QImage
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
+
+from acquisition.engine_status import FinishReason, Safety
+from acquisition.messages import Mode, Said, Verb
+from acquisition.record import Level
+from acquisition.watcher_link import WatcherLink
+from gui import theme
+from gui.app import open_window
+from gui.main_window import MainWindow
+from gui.panel_docks import Perspective
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL, LARGE = (1366, 768), (3840, 2160)
+PACE = 8.0
+PATIENCE_S = 120.0
+POSITIONER = """
+[positioner]
+model = "attocube.anc300"
+address = "sim://positioner"
+step = "0.1 um"
+options = { drive_V = 50.0 }
+"""
+
+
+class Gallery:
+    """The window of the pictures, and where they go."""
+
+    def __init__(self, app: QApplication, folder: Path, lab: Path, only: str) -> None:
+        self.app = app
+        self.folder = folder
+        self.lab = lab
+        self._only = only
+        settings = QSettings(str(lab / "window.ini"), QSettings.Format.IniFormat)
+        station = lab / "station_simulated.toml"
+        self.window: MainWindow = open_window(app, settings, station=station, starts_engine=False)
+        self.front: tuple[str, ...] = ()  # panels that shall lie before the others of their place
+        self.window.resize(*SMALL)
+
+    def spin(self, seconds: float) -> None:
+        """Let the window live for a while."""
+        loop = QEventLoop()
+        QTimer.singleShot(round(1000 * seconds), loop.quit)
+        loop.exec()
+
+    def until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Wait for something. Raises TimeoutError saying for what."""
+        for _ in range(round(PATIENCE_S / 0.1)):
+            if is_so():
+                return
+            self.spin(0.1)
+        raise TimeoutError(f"{what} did not come")
+
+    def picture(self, name: str) -> None:
+        """Take the pictures of this state."""
+        if self._only not in name:
+            return
+        for look in (theme.LIGHT, theme.DARK):
+            self._take(f"{name}_{look.name}", look, SMALL, 1.0)
+        self._take(f"{name}_4k", theme.LIGHT, LARGE, 2.0)
+        self._dress(theme.LIGHT, SMALL, 1.0)
+
+    def _take(self, name: str, look: theme.Theme, size: tuple[int, int], scale: float) -> None:
+        self._dress(look, size, scale)
+        self.spin(0.4)
+        picture = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        picture.save(str(self.folder / f"{name}.png"), "PNG", 0)
+        print(name, flush=True)
+
+    def _dress(self, look: theme.Theme, size: tuple[int, int], scale: float) -> None:
+        theme.apply(self.app, look)
+        theme.set_text_scale(self.app, scale)
+        self.window.resize(*size)
+        self.spin(0.2)
+        self.window.docks.arrange(self.window.perspective)
+        for key in self.front:
+            if self.window.docks.docks[key].isVisible():
+                self.window.docks.docks[key].raise_()
+
+    def ask(self, verb: Verb, text: str = "", quantity: str = "", **numbers: float) -> None:
+        self.window.link.ask(verb, text, quantity, **numbers)
+
+    @property
+    def state(self) -> str:
+        """The text of the state as the window shows it."""
+        return self.window.run_bar.pill.text()
+
+
+def take_all(gallery: Gallery) -> None:
+    window = gallery.window
+    gallery.spin(1.0)
+    gallery.picture("no_engine")
+    window.search.watch(start_missing=True)
+    gallery.until(lambda: window.link.latest is not None, "the engine")
+    gallery.until(lambda: gallery.state == "IDLE", "the instruments")
+    gallery.spin(2.0)
+    gallery.picture("align_idle")
+    _alignment(gallery)
+    _planning(gallery)
+    _running(gallery)
+    _accidents(gallery)
+    _browsing(gallery)
+    _keyboard(gallery)
+    _others(gallery)
+    gallery.ask(Verb.QUIT)
+    gallery.until(lambda: window.link.latest is None, "the engine's end")
+    gallery.picture("disconnected")
+
+
+def _alignment(gallery: Gallery) -> None:
+    gallery.ask(Verb.MOVE, quantity="shutter", value=1.0)
+    gallery.spin(1.0)
+    gallery.ask(Verb.IMAGE, exposure_s=1.0)
+    gallery.spin(4.0)
+    gallery.ask(Verb.LIVE_STOP)
+    gallery.ask(Verb.RASTER, columns=10, rows=10, step_um=0.3, exposure_s=0.2)
+    gallery.spin(25.0)
+    gallery.ask(Verb.STOP_NOW)
+    gallery.ask(Verb.MOVE, quantity="shutter", value=1.0)
+    gallery.ask(Verb.LIVE, exposure_s=4.0)
+    gallery.spin(6.0)
+    gallery.picture("align_live")
+    gallery.ask(Verb.MOVE, quantity="temperature_K", value=60.0)
+    gallery.until(lambda: gallery.state == "MOVING", "a move")
+    gallery.picture("align_moving")
+    gallery.ask(Verb.STOP_MOVES)
+    gallery.ask(Verb.MOVE, quantity="temperature_K", value=5.5)
+    gallery.ask(Verb.LIVE_STOP)
+    gallery.spin(1.0)
+
+
+def _planning(gallery: Gallery) -> None:
+    window = gallery.window
+    window.show_perspective(Perspective.SWEEP)
+    editor = window.docks.need("sweep")
+    gallery.spin(1.0)
+    gallery.picture("sweep_new")
+    editor.open(gallery.lab / "stark.toml")  # type: ignore[attr-defined]
+    gallery.spin(3.0)
+    gallery.picture("sweep_planned")
+
+
+def _running(gallery: Gallery) -> None:
+    window = gallery.window
+    window.bound.by_name["start"].trigger()
+    gallery.until(lambda: window.situation.is_running, "the run")
+    gallery.front = ("instruments", "strips")
+    gallery.until(lambda: gallery.state == "SETTLING", "settling")
+    gallery.picture("run_settling")
+    gallery.until(lambda: window.model.size > 0 and window.point_cursor.point >= 14, "points")
+    gallery.picture("run_measuring")
+    window.bound.by_name["pause"].trigger()
+    gallery.until(lambda: gallery.state == "PAUSED", "the pause")
+    gallery.picture("run_paused")
+    window.close()
+    gallery.picture("run_closing")
+    window.question.dismiss()
+    window.bound.by_name["resume"].trigger()
+    gallery.until(lambda: not window.situation.is_running, "the end of the run")
+    gallery.spin(2.0)
+    gallery.picture("run_finished")
+
+
+def _accidents(gallery: Gallery) -> None:
+    """Tell the window of accidents as the engine would; the engine itself is well."""
+    window, latest = gallery.window, gallery.window.link.latest
+    assert latest is not None  # noqa: S101
+    assert latest.status is not None  # noqa: S101
+    status = replace(
+        latest.status,
+        finish=FinishReason.INTERLOCK,
+        finish_text="leakage 63 nA above 50 nA",
+        safety=Safety.NOT_CONFIRMED,
+    )
+    unsafe = replace(latest, status=status, unacknowledged=Safety.NOT_CONFIRMED)
+    said = Said(
+        Level.ERROR,
+        "leakage 63 nA above 50 nA, three readings in a row",
+        latest.utc,
+        code="interlock",
+        device="bias",
+        done="bias to 0 V and off; the read-back did not come, safe state NOT confirmed",
+        advice="look at the supply's display before anything else",
+    )
+    late = Said(Level.WARNING, "reply came late", latest.utc, device="cryostat", done="asked again")
+    window.link.pretend([unsafe, said, *(replace(late, utc=latest.utc + n) for n in range(7))])
+    gallery.picture("interlock_not_confirmed")
+    window.alarms.seen_button.click()
+    trouble = "cryostat: no answer within 0.5 s"
+    window.link.pretend([replace(latest, mode=Mode.DISCONNECTED, trouble=trouble, moves=())])
+    gallery.picture("instruments_off")
+    window.search.watch()
+    gallery.until(lambda: window.link.latest is not None, "the real state")
+    gallery.spin(1.0)
+
+
+def _browsing(gallery: Gallery) -> None:
+    window = gallery.window
+    latest = window.link.latest
+    assert latest is not None  # noqa: S101
+    if window.model.path is not None:
+        window.open(window.model.path)
+    window.show_perspective(Perspective.BROWSE)
+    gallery.spin(3.0)
+    window.follower.go(window.model.size // 2)
+    gallery.picture("browse")
+
+
+def _keyboard(gallery: Gallery) -> None:
+    window = gallery.window
+    window.bound.by_name["palette"].trigger()
+    QTest.keyClicks(QApplication.focusWidget() or window, "st")
+    gallery.picture("palette")
+    window.palette_.dismiss()
+    window.bound.by_name["shortcuts"].trigger()
+    gallery.picture("shortcuts")
+    QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Escape)
+
+
+def _others(gallery: Gallery) -> None:
+    window = gallery.window
+    window.show_perspective(Perspective.ALIGN)
+    window.bound.by_name["release_command"].trigger()
+    gallery.spin(0.5)
+    address = window.link.address
+    assert address is not None  # noqa: S101
+    lena = WatcherLink.connect(address, "lena's window")
+    lena.request(Verb.TAKE_COMMAND)
+    gallery.until(lambda: "read only" in window.chip.pill.text(), "another in command")
+    gallery.picture("read_only")
+    lena.close()
+    gallery.spin(0.5)
+    window.bound.by_name["take_command"].trigger()
+    gallery.spin(0.5)
+
+
+def laboratory(folder: Path) -> Path:
+    """Copy the example, with a quicker pace and fewer fields."""
+    station = (EXAMPLES / "station_simulated.toml").read_text(encoding="utf-8")
+    station = station.replace("[simulation]\n", f"[simulation]\nscale = {PACE}\n")
+    station += POSITIONER
+    (folder / "station_simulated.toml").write_text(station, encoding="utf-8")
+    sweep = (EXAMPLES / "stark.toml").read_text(encoding="utf-8")
+    sweep = sweep.replace("points = 3\n", "points = 1\n").replace("step = 10", "step = 20")
+    (folder / "stark.toml").write_text(sweep, encoding="utf-8")
+    return folder
+
+
+def main() -> int:
+    """Take every picture; 1 if a state did not come."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("docs/images/gallery"))
+    parser.add_argument("--only", default="", help="pictures with this in their name")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    app = QApplication([sys.argv[0]])
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["CRYOSCAN_RUNTIME"] = str(Path(name) / "runtime")
+        gallery = Gallery(app, options.folder, laboratory(Path(name)), options.only)
+        try:
+            take_all(gallery)
+        except TimeoutError as error:
+            print(f"{error}; the window shows {gallery.state}", file=sys.stderr)
+            return 1
+        finally:
+            gallery.ask(Verb.STOP_NOW)
+            gallery.ask(Verb.QUIT)
+            gallery.spin(2.0)
+            gallery.window.close_for_good()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
