@@ -93,6 +93,7 @@ class Bench:
         self._alignment: Alignment | None = None
         self._run: Run | None = None
         self._is_measuring = False
+        self._rows = 0
         self._last_view = AlignmentView()
         self._last_status: EngineStatus | None = None
         self._run_folder = ""
@@ -134,8 +135,7 @@ class Bench:
     @property
     def rows(self) -> int:
         """Return the rows of the chip, 0 as long as it was never asked."""
-        station = self._station
-        return 0 if station is None else station.camera.rows
+        return self._rows
 
     @property
     def is_alive(self) -> bool:
@@ -291,6 +291,7 @@ class Bench:
             return False
         self._station = station
         try:
+            self._rows = station.camera.rows  # asked here: only this thread talks to instruments
             self._alignment = Alignment(
                 station,
                 self._config,

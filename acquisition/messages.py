@@ -201,7 +201,7 @@ class FrameArrived:
     dtype: str = "<i4"
     axis: int = 0  # number of the Axis that was sent before
     key: int = 0  # of the attempt in the journal
-    point: int = -1  # row of the point table, or place in the raster
+    point: int = -1  # row of the point table, or place of the map: row by row from below
     is_accepted: bool = True
     position_um: tuple[float, ...] = ()
 

@@ -34,6 +34,7 @@ from drivers.connections import Connections
 from drivers.errors import LinkTimeout
 from drivers.horiba import HoribaCamera
 from drivers.lakeshore import LakeShore336Controller
+from simulators.faults import Line
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 POSITIONER = """
@@ -151,6 +152,30 @@ def test_looking_changes_nothing_and_reads_everything(open_bench) -> None:
     assert (world.optics.shutter_open, world.optics.centre_nm) == (False, 518.3)
     assert world.bias.gap_voltage_V() == 0.0
     assert bench.said() == []
+
+
+def test_how_everything_stands_is_told_without_asking_an_instrument(
+    open_bench, monkeypatch
+) -> None:
+    sent: list[bytes] = []
+    receive = Line.receive
+
+    def note(line: Line, message: bytes, now: float) -> None:
+        sent.append(message)
+        receive(line, message, now)
+
+    monkeypatch.setattr(Line, "receive", note)
+    bench = open_bench(sample=sample_card(), further=POSITIONER)
+    bench.ask(Verb.MOVE, "temperature_K", value=20.0)
+    bench.let(5.0)
+    assert sent
+    sent.clear()
+
+    view = bench.alignment.view()
+
+    assert len(view.moves) == len(bench.alignment.movables) == 10
+    assert bench.alignment.channels["temperature_K"] == "K"
+    assert sent == []
 
 
 def test_a_live_view_delivers_one_frame_after_the_other_with_its_axis(bench) -> None:

@@ -143,7 +143,7 @@ def test_the_engine_does_not_notice_watchers_that_are_killed_or_stopped(
     snapshot = late.until(Snapshot)
     assert snapshot.status.done == points
     assert snapshot.watchers == 2
-    late.link.request(Verb.QUIT)
+    engine.process.send_signal(signal.SIGTERM)
     with pytest.raises(LinkLost):
         late.until(type(None))
     late.link.close()
