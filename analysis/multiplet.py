@@ -214,7 +214,7 @@ def _best_offsets(projection: Array, lines: int, sigma: float) -> list[tuple[int
         for rest in combinations(range(least, most), lines - 1)
         if all(b - a >= least for a, b in pairwise(rest))
     ]
-    totals = [_gains(projection, offsets, sigma)[0].max(axis=1).sum() for offsets in tried]
+    totals = _totals(projection, np.array(tried, dtype=np.intp).reshape(-1, lines), sigma)
     best: list[tuple[int, ...]] = []
     for i in np.argsort(totals)[::-1]:
         apart = [np.abs(np.subtract(tried[i], other)).max() for other in best]
@@ -223,6 +223,29 @@ def _best_offsets(projection: Array, lines: int, sigma: float) -> list[tuple[int
         if len(best) == _CANDIDATES:
             break
     return best
+
+
+_MOST_AT_ONCE = 10_000  # numbers: more would not stay in the near cache
+
+
+def _totals(projection: Array, offsets: NDArray[np.intp], sigma: float) -> Array:
+    """Return the largest gain of each set of offsets, summed over the points; see _gains."""
+    points, pixels = projection.shape
+    sets = max(1, _MOST_AT_ONCE // (points * pixels * max(1, offsets.shape[1])))
+    parts = [offsets[first : first + sets] for first in range(0, len(offsets), sets)]
+    return np.concatenate([np.zeros(0)] + [_some_totals(projection, part, sigma) for part in parts])
+
+
+def _some_totals(projection: Array, offsets: NDArray[np.intp], sigma: float) -> Array:
+    place = np.arange(projection.shape[1]) + offsets[:, :, None]
+    has_room = place[:, -1] < projection.shape[1]
+    seen = projection[:, np.where(has_room[:, None], place, 0)]  # (points, sets, lines, places)
+    distance = offsets[:, :, None] - offsets[:, None, :]
+    overlap = np.exp(-((distance / (2.0 * sigma)) ** 2)) + 1e-6 * np.eye(offsets.shape[1])
+    positive = np.maximum(np.linalg.inv(overlap) @ seen, 0.0)
+    gain = (positive * (2.0 * seen - overlap @ positive)).sum(axis=2)
+    total: Array = np.where(has_room, gain, -np.inf).max(axis=2).sum(axis=0)
+    return total
 
 
 def _lines_at(

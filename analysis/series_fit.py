@@ -402,17 +402,18 @@ def _misfit_ratio(
     cell = np.rint((middle - first[:, None]) / pixel).astype(np.intp)
     cell -= cell.min()
     ways = _ways(sharing)
-    excess, dof = 0.0, 0
-    for one in range(int(cell.max()) + 1):
-        frame, column = np.nonzero(cell == one)
-        good = windows.counts.good[frame, column] > 0
-        if good.sum() < 4 * ways.shape[1]:
-            continue
-        basis = ways[frame[good]]
-        projected = basis.T @ residual[frame[good], column[good]]
-        excess += float(projected @ np.linalg.pinv(basis.T @ basis) @ projected)
-        dof += ways.shape[1]
-    dof -= optimum.shared.size + sharing.own.size
+    good = windows.counts.good > 0
+    frame, _ = np.nonzero(good)
+    at, basis = cell[good], ways[frame]
+    seen = np.bincount(at)
+    projected = np.zeros((seen.size, ways.shape[1]))
+    squares = np.zeros((seen.size, ways.shape[1], ways.shape[1]))
+    np.add.at(projected, at, basis * residual[good][:, None])
+    np.add.at(squares, at, basis[:, :, None] * basis[:, None, :])
+    enough = seen >= 4 * ways.shape[1]
+    inverse = np.linalg.pinv(squares[enough])
+    excess = float(np.einsum("cw,cwv,cv->", projected[enough], inverse, projected[enough]))
+    dof = int(enough.sum()) * ways.shape[1] - optimum.shared.size - sharing.own.size
     return float(np.sqrt(max(1.0, excess / dof))) if dof > 0 else 1.0
 
 
