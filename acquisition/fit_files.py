@@ -19,7 +19,7 @@ from analysis.line_table import LineTable
 from analysis.measured_spectra import MeasuredSpectra
 from analysis.model_fit import ModelFitter
 from analysis.noise_estimate import estimate_noise
-from analysis.read_any import read_any
+from analysis.read_any import read_any, read_groups
 from analysis.spectrum_fit import SpectrumFit, fit_spectrum
 from analysis.spectrum_peaks import Peak, spectrum_peaks
 from analysis.units import vacuum_from_air_nm
@@ -124,16 +124,29 @@ def open_spectra(
     *,
     axis: LampAxis | None = None,
     tell: Tell = lambda _: None,
-) -> SpectraToFit:
+) -> tuple[SpectraToFit, ...]:
     """Read one file, mask what particles left in its spectra, and estimate their noise.
 
+    One group of spectra, or one for every wavelength axis of a run.
     axis: of a lamp, in place of the file's own. tell: gets what a person must know of the file,
     such as an axis whose medium is assumed. Raises OSError, ValueError for a file that cannot be
     read or has no spectrum of the labels asked for.
     """
-    read = read_any(measured_file(path))
-    for note in read.notes:
+    groups = read_groups(measured_file(path))
+    for note in dict.fromkeys(note for read in groups for note in read.notes):
         tell(f"{path}: {note}")
+    labels = [label for read in groups for label in read.labels]
+    unknown = [label for label in options.spectra if label not in labels]
+    if unknown:
+        some = ", ".join(repr(label) for label in labels[:5])
+        raise ValueError(f"{path}: no spectrum {unknown[0]!r}; it has {some}, ...")
+    opened = (_opened(path, read, options, axis, tell) for read in groups)
+    return tuple(spectra for spectra in opened if spectra.labels)
+
+
+def _opened(
+    path: Path, read: MeasuredSpectra, options: FileFitOptions, axis: LampAxis | None, tell: Tell
+) -> SpectraToFit:
     vacuum_nm = _in_vacuum(read, options, tell) if axis is None else _of_lamp(read, axis)
     noise = estimate_noise(
         read.counts,
@@ -171,8 +184,9 @@ def fit_file(
 
     What is wrong with one spectrum is in the verdict of its fit.
     """
-    for fits in open_spectra(path, options, axis=lamp_axis(options), tell=tell).fits(options):
-        yield from fits
+    for spectra in open_spectra(path, options, axis=lamp_axis(options), tell=tell):
+        for fits in spectra.fits(options):
+            yield from fits
 
 
 def fit_paths(
@@ -196,24 +210,21 @@ def fit_paths(
         task = bar.add_task("fitting", total=0)
         for path in paths:
             try:
-                spectra = open_spectra(path, options, axis=axis, tell=tell)
+                groups = open_spectra(path, options, axis=axis, tell=tell)
             except (OSError, ValueError) as error:
                 unread.append(str(error) if str(path) in str(error) else f"{path}: {error}")
                 continue
-            bar.update(task, total=(bar.tasks[0].total or 0) + len(spectra.labels))
-            for fits in spectra.fits(options):
+            number = sum(len(spectra.labels) for spectra in groups)
+            bar.update(task, total=(bar.tasks[0].total or 0) + number)
+            for fits in (fits for spectra in groups for fits in spectra.fits(options)):
                 done += fits
                 bar.advance(task)
             if options.windows_eV == "peaks" and not any(f.source == str(path) for f in done):
-                tell(f"{path}: no peak in {len(spectra.labels)} spectra")
+                tell(f"{path}: no peak in {number} spectra")
     return done, unread
 
 
 def _chosen(read: MeasuredSpectra, options: FileFitOptions) -> NDArray[np.intp]:
-    unknown = [label for label in options.spectra if label not in read.labels]
-    if unknown:
-        some = ", ".join(repr(label) for label in read.labels[:5])
-        raise ValueError(f"{read.source}: no spectrum {unknown[0]!r}; it has {some}, ...")
     wanted = options.spectra or read.labels
     return np.array([i for i, label in enumerate(read.labels) if label in wanted], dtype=np.intp)
 

@@ -18,7 +18,7 @@ from analysis.run_file import RunFile
 from analysis.text_spectra import parse_text_spectra
 from analysis.text_table import decoded
 
-__all__ = ["read_any"]
+__all__ = ["read_any", "read_groups"]
 
 _HEAD_BYTES = 4100
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -29,14 +29,27 @@ def read_any(path: Path | str) -> MeasuredSpectra:
     """Read a run (.nxs, live.h5), Andor .sif or .asc, Princeton .spe, text, or a zip of them.
 
     Raises OSError for a file that cannot be read and ValueError, naming it and what is wrong, for
-    one that is none of these, or broken. What was repaired is in the notes of the result.
+    one that is none of these, or broken. What was repaired is in the notes of the result. A run
+    whose points have several wavelength axes is refused here; read_groups reads it.
     """
+    groups = read_groups(path)
+    if len(groups) > 1:
+        raise ValueError(f"{path}: its points have {len(groups)} different wavelength axes")
+    return groups[0]
+
+
+def read_groups(path: Path | str) -> tuple[MeasuredSpectra, ...]:
+    """Read as read_any does, the spectra of each wavelength axis of a run apart."""
     with Path(path).open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
         raise ValueError(f"{path}: is empty")
     if head.startswith(_HDF5):
         return _from_run(_opened(path), str(path))
+    return (_of_one_file(path, head),)
+
+
+def _of_one_file(path: Path | str, head: bytes) -> MeasuredSpectra:
     if is_andor_sif(head):
         return read_andor_sif(path)
     if head.startswith(_ZIP) and zipfile.is_zipfile(path):
@@ -77,15 +90,25 @@ def _from_zip(path: Path | str) -> MeasuredSpectra:
     )
 
 
-def _from_run(run: RunFile, source: str) -> MeasuredSpectra:
-    if run.wavelength_nm.ndim > 1:
-        raise ValueError(f"{source}: its points have different wavelength axes; fit the run folder")
+def _from_run(run: RunFile, source: str) -> tuple[MeasuredSpectra, ...]:
+    """Return the measured points of a run, those of each wavelength axis together."""
     measured = np.argwhere(run.is_measured)
     if not len(measured):
         raise ValueError(f"{source}: no point is measured yet")
-    rows = tuple(measured.T)
-    counts: NDArray[np.float64] = run.spectra[rows].astype(np.float64)
-    wavelength_nm, counts = in_rising_order(run.wavelength_nm, counts, source)
+    axes: dict[bytes, list[NDArray[np.intp]]] = {}
+    for place in measured:
+        axes.setdefault(_axis_of(run, place).tobytes(), []).append(place)
+    return tuple(_of_one_axis(run, np.array(places), source) for places in axes.values())
+
+
+def _axis_of(run: RunFile, place: NDArray[np.intp]) -> NDArray[np.float64]:
+    wavelength_nm = run.wavelength_nm
+    return wavelength_nm if wavelength_nm.ndim == 1 else wavelength_nm[tuple(place)]
+
+
+def _of_one_axis(run: RunFile, places: NDArray[np.intp], source: str) -> MeasuredSpectra:
+    counts: NDArray[np.float64] = run.spectra[tuple(places.T)].astype(np.float64)
+    wavelength_nm, counts = in_rising_order(_axis_of(run, places[0]), counts, source)
     medium: Medium = "air" if run.medium == "air" else "vacuum"
     if run.medium not in ("air", "vacuum"):
         medium = "unknown"
@@ -94,7 +117,7 @@ def _from_run(run: RunFile, source: str) -> MeasuredSpectra:
         format="cryoscan run",
         wavelength_nm=wavelength_nm,
         counts=counts,
-        labels=tuple(_setpoints(run, place) for place in measured),
+        labels=tuple(_setpoints(run, place) for place in places),
         medium=medium,
         notes=("frames of a point added up, nothing subtracted",),
     )

@@ -15,6 +15,7 @@ from acquisition.fit_options import FileFitOptions, parse_windows
 from analysis.axis import energy_edges_eV
 from analysis.cramer_rao import bound_of_lines, expected_electrons
 from analysis.noise_estimate import estimate_noise
+from analysis.read_any import read_any
 from analysis.units import air_from_vacuum_nm, wavelength_from_energy_nm
 from analysis.verdict import Verdict
 
@@ -325,7 +326,7 @@ def test_a_whole_spectrum_with_trion_and_replicas_is_fitted_from_nothing(tmp_pat
     assert len(list((tmp_path / "plots").iterdir())) == 1
 
 
-def run_file(path: Path, counts: np.ndarray) -> Path:
+def run_file(path: Path, counts: np.ndarray, wavelength: np.ndarray = WAVELENGTH) -> Path:
     """Write what a run's HDF5 file has of a temperature sweep."""
     with h5py.File(path, "w") as file:
         entry = file.create_group("entry")
@@ -334,7 +335,7 @@ def run_file(path: Path, counts: np.ndarray) -> Path:
         group.attrs.update(axes=["temperature", "wavelength"], readings=[])
         group["spectra"] = counts.astype(np.int32)
         group["temperature"] = np.arange(5.0, 5.0 + len(counts))
-        group["wavelength"], group["pixel"] = WAVELENGTH, np.arange(WAVELENGTH.size)
+        group["wavelength"], group["pixel"] = wavelength, np.arange(WAVELENGTH.size)
         group["wavelength"].attrs["medium"] = "vacuum"
         group["attempt"] = group["frames"] = np.ones(len(counts), np.int32)
         group["exposure"], group["time"] = np.ones(len(counts)), np.arange(float(len(counts)))
@@ -365,3 +366,21 @@ def test_a_folder_without_a_run_is_refused_by_name(tmp_path: Path) -> None:
 
     assert (code, rows) == (1, [])
     assert "holds no live.h5 and no final file" in told
+
+
+def test_a_run_through_two_gratings_is_fitted_on_both_axes(tmp_path: Path) -> None:
+    axes = np.array([WAVELENGTH, WAVELENGTH + 1.0, WAVELENGTH])
+    file = run_file(tmp_path / "r.nxs", np.array([spectrum(s) for s in (43, 44, 45)]), axes)
+
+    code, rows, _ = fit(file, "--window", "2.371:2.379")
+    _, one, _ = fit(file, "--window", "2.371:2.379", "--spectrum", "temperature 6")
+
+    found = {row["spectrum"]: float(row["energy_1_eV"]) for row in rows}
+    moved = 1239.841984 / (1239.841984 / ENERGIES[0] + 1.0)
+    assert code == 0
+    assert found["temperature 5"] == pytest.approx(ENERGIES[0], abs=5e-5)
+    assert found["temperature 6"] == pytest.approx(moved, abs=5e-5)
+    assert found["temperature 7"] == pytest.approx(ENERGIES[0], abs=5e-5)
+    assert [row["spectrum"] for row in one] == ["temperature 6"]
+    with pytest.raises(ValueError, match="its points have 2 different wavelength axes"):
+        read_any(file)
