@@ -3,8 +3,8 @@
 A model stands at the port where simulators.setup.MODELS has it; PARTS says for each role what there
 is to do and what the world must show for it. Nothing has to be told here about a new model.
 
-A test file names in TRANSPORTS over which lines its tests run; in process where it names none. Over
-a socket, pseudo-terminal or websocket, links and shells are those that users have and only time is
+The mark `transports` says over which lines a test runs; in process where there is none. Over a
+socket, pseudo-terminal or websocket, links and shells are those that users have and only time is
 virtual, so that the same test is as repeatable there as in process.
 """
 
@@ -696,9 +696,14 @@ MODEL_NAMES: Mapping[str, Callable[[str], bool]] = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "transports(*names): over which lines models are tried")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run over every registered model, found by itself, on each transport of the test file."""
-    wanted = getattr(metafunc.module, "TRANSPORTS", (IN_PROCESS,))
+    """Run over every registered model, found by itself, on each transport of the test."""
+    mark = metafunc.definition.get_closest_marker("transports")
+    wanted = (IN_PROCESS,) if mark is None else mark.args
     for argument, is_meant in MODEL_NAMES.items():
         if argument in metafunc.fixturenames:
             stands = [

@@ -26,7 +26,7 @@ from drivers.roles import (
 )
 from simulators.core import LineBuffer, Outbox
 
-TRANSPORTS = ("in process", "tcp", "pty", "websocket")
+pytestmark = pytest.mark.transports("in process", "tcp", "pty", "websocket")
 UNITS = {
     "K": "_K", "%": "_percent", "nm": "_nm", "deg": "_deg", "V": "_V", "A": "_A", "W": "_W",
     "mbar": "_mbar", "degC": "_C",

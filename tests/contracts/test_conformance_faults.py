@@ -50,6 +50,7 @@ BINARY_SAFE = {
 }
 
 
+@pytest.mark.transports("in process", "tcp", "pty", "websocket")
 def test_nothing_wrong_is_returned_as_good(stand, simulated_model, wrong_value, commit_seed):
     told: Counter[str] = Counter()
     number = 0
