@@ -50,7 +50,7 @@ def floor_of(spectrum: Array) -> float:
     """
     if spectrum.size < 2:
         return float(spectrum.min(initial=0.0))
-    deviation = float(np.median(np.abs(np.diff(spectrum)))) / 0.954
+    deviation = _quantile(np.abs(np.diff(spectrum)), 0.5) / 0.954
     return _quantile(spectrum, 0.2) + 0.84 * deviation
 
 
@@ -221,8 +221,13 @@ _RIDGE = 1e-6  # two lines at nearly one place
 
 
 def _overlap(distance_px: NDArray[np.intp], sigma: float) -> Array:
-    overlap: Array = np.exp(-((distance_px / (2.0 * sigma)) ** 2))
-    return overlap
+    return np.asarray(_overlaps(sigma).take(distance_px, mode="clip"))
+
+
+@lru_cache(maxsize=64)
+def _overlaps(sigma: float) -> Array:
+    """Return the overlap of two Gaussians at every distance in pixels at which they have any."""
+    return np.asarray(np.exp(-((np.arange(np.ceil(12.0 * sigma) + 1.0) / (2.0 * sigma)) ** 2)))
 
 
 def _where_positive(height: Array, gain: Array) -> Array:
