@@ -52,6 +52,7 @@ FREE, FIXED, BETWEEN = "free", "fixed", "between"
 BACKGROUNDS = ("constant", "linear", "quadratic", "cubic")
 _NAME, _VALUE, _HOW, _LOWER, _UPPER = range(5)
 FAREWELL_ms = 2000
+LIMIT_px = 104
 # -P keeps a user's own analysis.py out of its way
 _CRYOSCAN = "import sys; from acquisition.cli import main; sys.argv[0] = 'cryoscan'; main()"
 
@@ -198,6 +199,9 @@ class FitPanel(QWidget):
         assert header is not None  # noqa: S101 - a table has one
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_VALUE, QHeaderView.ResizeMode.Stretch)
+        for limit in (_LOWER, _UPPER):
+            header.setSectionResizeMode(limit, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(limit, LIMIT_px)
         vertical = self.table.verticalHeader()
         assert vertical is not None  # noqa: S101 - a table has one
         vertical.hide()
@@ -390,7 +394,6 @@ class FitPanel(QWidget):
             self.table.setCellWidget(row, _HOW, how)
             for column in (_LOWER, _UPPER):
                 edit = QuantityEdit(parameter_unit(name), digits=9)
-                edit.setMinimumWidth(90)
                 edit.setAccessibleName(f"{name} {'from' if column == _LOWER else 'to'}")
                 edit.applied.connect(partial(self._on_limit, row))
                 self.table.setCellWidget(row, column, edit)
@@ -489,11 +492,11 @@ class FitPanel(QWidget):
 
 
 def _value_text(name: str, value: float, error: float) -> str:
-    """Return value and error with the error's two digits; a dash for what is missing."""
+    """Return value and, in brackets, the error of its last two digits; a dash for a missing one."""
     if not np.isfinite(value):
         return DASH
     unit = parameter_unit(name)
     if not np.isfinite(error) or error <= 0.0:
         return f"{value:.6g} {unit}".rstrip()
     digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 9))
-    return f"{value:.{digits}f} ± {error:.{digits}f} {unit}".rstrip()
+    return f"{value:.{digits}f}({round(error * 10**digits)}) {unit}".rstrip()

@@ -7,7 +7,10 @@ __all__ = ["LawLabel"]
 
 
 class LawLabel(QLabel):
-    """Wraps its text; a panel may still be made as low as one line of it."""
+    """Wraps its text into two lines; all of it is in the tooltip.
+
+    It asks for no more height with more text, so that the plot above keeps its size.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -19,6 +22,12 @@ class LawLabel(QLabel):
         )
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setAccessibleName("What the law says")
+
+    def hasHeightForWidth(self) -> bool:
+        return False
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, 2 * self.fontMetrics().lineSpacing() + 2)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(60, self.fontMetrics().height() + 2)

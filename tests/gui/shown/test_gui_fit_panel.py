@@ -10,7 +10,7 @@ from PyQt6.QtGui import QGuiApplication
 
 from acquisition.journal import Journal, JournalReader
 from acquisition.sweep_file import FitConfig
-from gui.panels.fit import BETWEEN, FIXED, FREE, FitPanel
+from gui.panels.fit import BETWEEN, FIXED, FREE, FitPanel, _value_text
 from gui.trial_fit import Limits, TrialModel, fit_toml
 from gui.views.spectrum import SpectrumView
 
@@ -38,6 +38,20 @@ def test_the_panel_begins_with_the_model_of_the_sweep_and_the_stored_fit(panel, 
     assert panel.verdict.text() == stored.verdict
     assert panel.reason.text() == stored.reason
     assert f"{stored.values[0]:.6f}" in panel.table.item(0, 1).text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "text"),
+    [
+        ("energy_1_eV", 2.3917634, 0.0000274, "2.391763(27) eV"),
+        ("area_1_counts", 1241.3, 54.2, "1241(54)"),
+        ("area_1_counts", 124130.0, 542.0, "124130(542)"),
+        ("width_eV", 2.6e-4, 0.0, "0.00026 eV"),
+        ("width_eV", float("nan"), 1.0, "–"),
+    ],
+)
+def test_a_value_is_written_with_the_error_of_its_last_digits(name, value, error, text):
+    assert _value_text(name, value, error) == text
 
 
 def test_a_model_that_somebody_chose_stays_while_the_cursor_moves(panel, model, cursor):
