@@ -45,6 +45,7 @@ def detector_noise(camera: CameraConfig) -> DetectorNoise:
         read_noise_e=camera.read_noise_electrons,
         offset_counts=camera.offset_counts,
         saturation_counts=camera.saturation_counts,
+        response_error=camera.response_error,
     )
 
 

@@ -163,8 +163,8 @@ class SpectrographConfig(InstrumentConfig):
 
 
 class CameraConfig(InstrumentConfig):
-    """rows: (first, number) binned on the chip into one spectrum.
-
+    """rows: (first, number) binned on the chip into one spectrum. response_error:
+    rms of what a flat field would even out, as a share of the light.
     A warmer detector than max_detector_C is an interlock.
     """
 
@@ -177,6 +177,7 @@ class CameraConfig(InstrumentConfig):
     read_noise_electrons: float = Field(ge=0)
     offset_counts: float
     saturation_counts: int = Field(gt=0)
+    response_error: float = Field(0.0, ge=0, lt=1)
     readout_s: NotNegative
     min_exposure_s: Positive = 0.001
     max_exposure_s: Positive = 3600.0
