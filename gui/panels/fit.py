@@ -3,12 +3,14 @@
 import logging
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PyQt6.QtCore import QProcess, Qt
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import (
     QCheckBox,
+    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
@@ -61,7 +63,8 @@ class FitPanel(QWidget):
     """A trial fits the frames of the row at the cursor as a run would; nothing of it is stored.
 
     To keep a model it is copied as [fit] into the sweep file. "Fit the rest" lets the program fit
-    what has no fit yet, by the model of the run's own sweep file.
+    what has no fit yet, by the model of the run's own sweep file; of a file, "Fit all" fits every
+    spectrum with the model shown. Both are done by a process of their own.
     """
 
     title = "Fit"
@@ -141,15 +144,36 @@ class FitPanel(QWidget):
 
     def fit_the_rest(self) -> None:
         """Let a process of its own fit what has no fit yet, as `cryoscan fit RUN` does."""
-        folder = self._model.path
-        if folder is None or not self._model.has_journal or self._process is not None:
+        if self._model.has_journal:
+            self._fit_beside([str(self._model.path)])
+
+    def fit_all(self, table: Path) -> None:
+        """Let a process of its own fit every spectrum of a file with this model into a table."""
+        model = self.trial_model
+        asked = [str(self._model.path), "--lines", str(model.lines), "--shape", model.shape]
+        if model.window_eV is not None:
+            asked += ["--window", f"{model.window_eV[0]:.9g}:{model.window_eV[1]:.9g}"]
+        self._fit_beside([*asked, "--out", str(table)])
+
+    def _fit_beside(self, asked: list[str]) -> None:
+        if self._model.path is None or self._process is not None:
             return
         self._process = QProcess(self)
         self._process.finished.connect(self._on_rest)
         self._process.errorOccurred.connect(self._on_rest_error)
-        self._process.start(sys.executable, ["-P", "-c", _CRYOSCAN, "fit", str(folder)])
+        self._process.start(sys.executable, ["-P", "-c", _CRYOSCAN, "fit", *asked])
         self.rest.setEnabled(False)
-        self.note.say("fitting what has no fit yet; you can go on")
+        self.note.say("fitting beside the window; you can go on")
+
+    def _on_fit_all(self) -> None:
+        if self._model.has_journal:
+            self.fit_the_rest()
+            return
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Table of all fits", "fits.csv", "CSV (*.csv);;HDF5 (*.h5)"
+        )
+        if path:
+            self.fit_all(Path(path))
 
     # --- inside
 
@@ -222,7 +246,7 @@ class FitPanel(QWidget):
             edit.applied.connect(lambda _: self._on_model())
         self.is_on.toggled.connect(self._on_toggled)
         self.copy.clicked.connect(lambda _: self.copy_toml())
-        self.rest.clicked.connect(lambda _: self.fit_the_rest())
+        self.rest.clicked.connect(lambda _: self._on_fit_all())
         self.reset.clicked.connect(lambda _: self._as_in_the_sweep())
         self._fits.done.connect(self._on_fit)
         model.opened.connect(self._begin)
@@ -240,13 +264,19 @@ class FitPanel(QWidget):
         self._as_in_the_sweep()
 
     def _follow_phase(self) -> None:
-        possible = self._model.has_journal and not self._model.is_running
-        self.rest.setEnabled(possible and self._process is None)
-        self.rest.setToolTip(
-            "Fit every accepted point that has no fit yet, by the model of the run's sweep file"
-            if possible
-            else "Only for a run that has ended: a running one fits by itself"
+        is_run = self._model.has_journal
+        self.rest.setText("Fit the &rest" if is_run else "Fit &all…")
+        self.rest.setEnabled(
+            self._model.is_open and not self._model.is_running and self._process is None
         )
+        self.rest.setToolTip(self._rest_words(is_run=is_run))
+
+    def _rest_words(self, *, is_run: bool) -> str:
+        if not is_run:
+            return "Fit every spectrum of this file with this model, into a table"
+        if self._model.is_running:
+            return "Only for a run that has ended: a running one fits by itself"
+        return "Fit every accepted point that has no fit yet, by the run's own sweep file"
 
     def _as_in_the_sweep(self) -> None:
         """Show what the run's own sweep file has for this row; one line where it has nothing."""
@@ -470,8 +500,8 @@ class FitPanel(QWidget):
         said = bytes(process.readAllStandardOutput().data()).decode(errors="replace").strip()
         trouble = bytes(process.readAllStandardError().data()).decode(errors="replace").strip()
         process.deleteLater()
-        text = (said or trouble).splitlines()[-1:] or [""]
-        self.note.say(text[0], Tone.BAD if code else Tone.GOOD)
+        last = ((trouble if code else said) or said or trouble or "done").splitlines()[-1]
+        self.note.say(last, Tone.BAD if code else Tone.GOOD)
         self._follow_phase()
         self._model.look(for_old_fits=True)
 

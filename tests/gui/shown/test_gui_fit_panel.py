@@ -273,6 +273,31 @@ def test_the_rest_is_fitted_by_a_process_of_its_own(
     assert "points fitted" in panel.note.said
 
 
+def test_all_spectra_of_a_file_are_fitted_into_a_table(
+    opened, model, cursor, shown, tmp_path, qtbot
+):
+    wavelength = np.linspace(515.0, 521.0, 300)
+    energy = 1239.8419843320026 / wavelength
+    counts = np.round(50.0 + 900.0 * np.exp(-(((energy - 2.3921) / 1.5e-3) ** 2)))
+    spectrum = tmp_path / "one.txt"
+    spectrum.write_text(
+        "\n".join(f"{x:.6f}\t{y:.0f}" for x, y in zip(wavelength, counts, strict=True))
+    )
+    panel = shown(FitPanel(model, cursor))
+    opened(spectrum)
+    assert "all" in panel.rest.text()
+    panel.show_model(TrialModel(1, "gauss", (2.385, 2.40)))
+
+    panel.fit_all(tmp_path / "fits.csv")
+    qtbot.waitUntil((tmp_path / "fits.csv").exists, timeout=30_000)
+    qtbot.waitUntil(panel.rest.isEnabled, timeout=30_000)
+
+    head, row = (line.split(",") for line in (tmp_path / "fits.csv").read_text().splitlines())
+    fitted = dict(zip(head, row, strict=False))
+    assert float(fitted["energy_1_eV"]) == pytest.approx(2.3921, abs=1e-4)
+    assert float(fitted["width_eV"]) == pytest.approx(1.5e-3 * 2 * np.log(2) ** 0.5, rel=0.05)
+
+
 def test_a_running_run_is_not_fitted_by_hand(opened, model, cursor, shown, made_up, tmp_path):
     made = made_up()
     journal = made.begin(tmp_path / "run")
