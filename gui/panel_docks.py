@@ -239,7 +239,7 @@ _HEIGHTS = (
     (Place.LEFT_LOWER, 0.36),
     (Place.CENTRE, 0.42),
     (Place.CENTRE_LOWER, 0.36),
-    (Place.RIGHT, 0.42),
-    (Place.RIGHT_LOWER, 0.36),
+    (Place.RIGHT, 0.46),
+    (Place.RIGHT_LOWER, 0.32),
     (Place.BOTTOM, 0.22),
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtCore import QRectF
-from PyQt6.QtGui import QFont
+from PyQt6.QtGui import QFont, QFontMetricsF
 
 from gui.theme import Theme
 
@@ -85,6 +85,7 @@ class Image:
         if font is not None:
             self.bar.getAxis("right").setStyle(tickFont=font)
             self.bar.getAxis("left").label.setFont(font)
+            self.bar.getAxis("left").setWidth(1.5 * QFontMetricsF(font).height())
 
     def rows(self, x_title: str, y_title: str) -> Iterator[list[object]]:
         """Yield the map as a table, its axes at the middle of each place."""

@@ -139,17 +139,17 @@ LIGHT = Theme(
 
 DARK = Theme(
     name="dark",
-    window="#1d2025",
-    base="#15171b",
-    alternate="#1a1d22",
-    raised="#2a2e35",
-    border="#434a54",
+    window="#262a31",
+    base="#16181c",
+    alternate="#1c1f24",
+    raised="#343a43",
+    border="#525b68",
     text="#e7eaee",
     muted="#a3acb8",
     disabled="#6d7682",
     accent="#6cb2ff",
     on_accent="#0e1116",
-    neutral="#a3acb8",
+    neutral="#aab3bf",
     busy="#6cb2ff",
     good="#5fcb8b",
     held="#c4a1ff",
@@ -160,7 +160,7 @@ DARK = Theme(
     on_simulated="#ffe9a8",
     pending="#4a3d10",
     refused="#57211e",
-    grid="#2a2e35",
+    grid="#2e333b",
     data="#6cb2ff",
     fit="#ff9d5c",
     component="#d9c84a",
@@ -192,7 +192,8 @@ def set_text_scale(app: QApplication, scale: float) -> None:
     font = tabular(app.font())
     font.setPointSizeF(TEXT_pt * scale)
     app.setFont(font)
-    app.setFont(font, "QDockWidgetTitle")  # has a size of its own otherwise
+    for kind in ("QDockWidget", "QDockWidgetTitle"):  # have a size of their own otherwise
+        app.setFont(font, kind)
 
 
 def tabular(font: QFont) -> QFont:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from PIL import Image
 from PyQt6.QtCore import QEventLoop, QSettings, Qt, QTimer
 from PyQt6.QtGui import QImage
 from PyQt6.QtTest import QTest
@@ -30,10 +31,12 @@ from gui import theme
 from gui.app import open_window
 from gui.main_window import MainWindow
 from gui.panel_docks import Perspective
+from gui.widgets.overlay import Overlay
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL, LARGE = (1366, 768), (3840, 2160)
 PACE = 8.0
+ALSO_LARGE = ("align_live", "sweep_planned", "run_measuring", "browse")
 PATIENCE_S = 120.0
 POSITIONER = """
 [positioner]
@@ -78,25 +81,41 @@ class Gallery:
             return
         for look in (theme.LIGHT, theme.DARK):
             self._take(f"{name}_{look.name}", look, SMALL, 1.0)
-        self._take(f"{name}_4k", theme.LIGHT, LARGE, 2.0)
-        self._dress(theme.LIGHT, SMALL, 1.0)
+        if name in ALSO_LARGE:
+            self._take(f"{name}_4k", theme.LIGHT, LARGE, 2.0)
+            self._dress(theme.LIGHT, SMALL, 1.0)
 
     def _take(self, name: str, look: theme.Theme, size: tuple[int, int], scale: float) -> None:
         self._dress(look, size, scale)
         self.spin(0.4)
-        picture = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-        picture.save(str(self.folder / f"{name}.png"), "PNG", 0)
+        self._save(self.window.grab().toImage(), self.folder / f"{name}.png")
         print(name, flush=True)
+
+    def _save(self, picture: QImage, file: Path) -> None:
+        """Write few colours and no dither: a quarter of the size, and nobody sees it."""
+        picture = picture.convertToFormat(QImage.Format.Format_RGB888)
+        bits = picture.constBits()
+        assert bits is not None  # noqa: S101
+        size = (picture.width(), picture.height())
+        whole = Image.frombuffer(
+            "RGB", size, bits.asstring(picture.sizeInBytes()), "raw", "RGB", picture.bytesPerLine()
+        )
+        few = whole.quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(file, optimize=True)
 
     def _dress(self, look: theme.Theme, size: tuple[int, int], scale: float) -> None:
         theme.apply(self.app, look)
         theme.set_text_scale(self.app, scale)
+        self.spin(0.3)
         self.window.resize(*size)
         self.spin(0.2)
-        self.window.docks.arrange(self.window.perspective)
+        docks = self.window.docks
+        docks.arrange(self.window.perspective)
         for key in self.front:
-            if self.window.docks.docks[key].isVisible():
-                self.window.docks.docks[key].raise_()
+            if docks.docks[key].isVisible():
+                docks.docks[key].raise_()
+        for overlay in self.window.findChildren(Overlay):
+            overlay.raise_()
 
     def ask(self, verb: Verb, text: str = "", quantity: str = "", **numbers: float) -> None:
         self.window.link.ask(verb, text, quantity, **numbers)
@@ -137,6 +156,9 @@ def _alignment(gallery: Gallery) -> None:
     gallery.ask(Verb.RASTER, columns=10, rows=10, step_um=0.3, exposure_s=0.2)
     gallery.spin(25.0)
     gallery.ask(Verb.STOP_NOW)
+    for axis, um in (("x", -0.8), ("y", -0.4)):  # where the map is bright
+        gallery.ask(Verb.MOVE, quantity=f"position_{axis}_um", value=um)
+    gallery.spin(2.0)
     gallery.ask(Verb.MOVE, quantity="shutter", value=1.0)
     gallery.ask(Verb.LIVE, exposure_s=4.0)
     gallery.spin(6.0)
@@ -152,6 +174,7 @@ def _alignment(gallery: Gallery) -> None:
 
 def _planning(gallery: Gallery) -> None:
     window = gallery.window
+    gallery.until(lambda: gallery.state == "IDLE", "rest")
     window.show_perspective(Perspective.SWEEP)
     editor = window.docks.need("sweep")
     gallery.spin(1.0)
