@@ -1,7 +1,5 @@
 """Fitted parameters and readings along an axis of the sweep, with the physics law over them."""
 
-import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +14,13 @@ from gui.cursor import Cursor
 from gui.latest_wins import LatestWins
 from gui.law_follower import LawFollower, areas_per_share
 from gui.laws_at_hand import LawsAtHand
-from gui.plots import Curve, Plot
 from gui.run_model import RunModel
 from gui.run_rows import RowState
-from gui.theme import Role, theme_of
 from gui.views.axis_choice import AS_MEASURED, AxisChoice
 from gui.views.law_label import LawLabel
 from gui.views.observables import Observable, observables_of
-from gui.views.parameter_points import ParameterPoints
+from gui.views.parameter_plot import MOST_POINTS, ParameterPlot
+from gui.views.parameter_points import ParameterPoints, write_points
 from gui.views.redraw import Redraw
 from gui.views.row_look import verdict_look
 from gui.widgets.choice_box import ChoiceBox
@@ -35,7 +32,6 @@ __all__ = ["ALL_FRAMES", "NO_LAW", "ParametersView"]
 Array = NDArray[np.float64]
 
 NO_LAW, ALL_FRAMES = "no law", "all frames"
-MOST_POINTS = 4000  # drawn at once; all of them are exported, and zooming in shows them
 _SWEEP_LAWS = {("field_kV_per_cm", "energy_eV"): "parabola", ("angle_deg", "area_counts"): "cos2"}
 
 
@@ -58,9 +54,8 @@ class ParametersView(QWidget):
         self._order: NDArray[np.intp] = np.empty(0, np.intp)
         self._slice = self._order  # the same with what is still to be measured
         self._points: list[ParameterPoints] = []
-        self._curves: list[Curve] = []
         self._laws: tuple[LawOverlay, ...] = ()
-        self.plot = _ParameterPlot(self)
+        self.plot = ParameterPlot(self.write_table, self)
         self._choice = AxisChoice(model, as_measured=True)
         self._what, self._law = ChoiceBox(), ChoiceBox()
         self._words, self._verdict = LawLabel(), StatusPill()
@@ -122,25 +117,18 @@ class ParametersView(QWidget):
 
     def write_table(self, path: Path) -> None:
         """Write every point that is shown, and what the law says, as CSV. Raises OSError."""
-        rows, observable = self._model.rows, self.observable
-        unit = "" if observable is None else observable.unit
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            table = csv.writer(stream)
-            if self.law_text:
-                table.writerow([f"# {self.law_text}"])
-            head = [f(p.name) for p in self._points for f in (_value_head(unit), _error_head(unit))]
-            table.writerow(["row", self._choice.quantity, *head, "state", "verdict", "reason"])
-            x = self._x(self._order)
-            for place, point in enumerate(self._order.tolist()):
-                fit = rows.fits.get(point)
-                cells = [
-                    _cell(value)
-                    for points in self._points
-                    for value in (points.y[place], points.error_at(place))
-                ]
-                said = ("", "") if fit is None else (fit.verdict, fit.reason)
-                state = RowState(rows.state[point]).name.lower()
-                table.writerow([point, _cell(x[place]), *cells, state, *said])
+        unit = "" if self.observable is None else self.observable.unit
+        x = self._x(self._order)
+        write_points(
+            path,
+            self._model.rows,
+            self._points,
+            self._order,
+            x,
+            quantity=self._choice.quantity,
+            unit=unit,
+            said=self.law_text,
+        )
 
     # --- inside
 
@@ -335,44 +323,7 @@ class ParametersView(QWidget):
 
     def _show_points(self, points: list[ParameterPoints]) -> None:
         self._points = points
-        series = theme_of(self).series
-        while len(self._curves) < 3 * len(points):
-            number = len(self._curves) // 3
-            for marker in ("disc", "triangle", "cross"):
-                colour = series[number % len(series)]
-                self._curves.append(self.plot.curve("", colour, marker=marker, line=False))
-        for number in range(len(self._curves) // 3):
-            three = self._curves[3 * number : 3 * number + 3]
-            if number >= len(points):
-                for curve in three:
-                    curve.clear()
-                continue
-            shown = points[number]
-            drawn = self._thinned(shown)
-            doubtful = ~shown.is_sound & ~shown.is_rejected
-            for curve, chosen, word in zip(
-                three,
-                (shown.is_sound, doubtful, shown.is_rejected),
-                ("", " (doubtful)", " (rejected)"),
-                strict=True,
-            ):
-                curve.name = shown.name + word
-                curve.set_role(series[number % len(series)])
-                some = chosen & drawn & np.isfinite(shown.y)
-                error = None if shown.error is None else shown.error[some]
-                curve.show(shown.x[some], shown.y[some], error)
-
-    def _thinned(self, points: "ParameterPoints") -> NDArray[np.bool_]:
-        """Return which points are drawn: of too many in view, evenly spaced ones."""
-        low, high = self.plot.view.viewRange()[0]
-        everything = np.ones(points.x.size, bool)
-        if points.x.size <= MOST_POINTS:
-            return everything
-        inside = everything if self.plot.is_auto else (points.x >= low) & (points.x <= high)
-        place = np.flatnonzero(inside)
-        drawn = np.zeros(points.x.size, bool)
-        drawn[place[:: max(1, -(-place.size // MOST_POINTS))]] = True
-        return drawn
+        self.plot.show_points(points)
 
     # --- laws
 
@@ -446,28 +397,12 @@ class ParametersView(QWidget):
         here = np.flatnonzero(self._order == self._cursor.point)
         self.plot.show_cross(float(self._x(self._order[here])[0]) if here.size else None)
 
-    def _nearest(self, x: float, y: float) -> tuple[ParameterPoints, int] | None:
-        (left, right), (bottom, top) = self.plot.view.viewRange()
-        if self.plot.is_log:
-            bottom, top = 10.0**bottom, 10.0**top
-        best: tuple[float, ParameterPoints, int] | None = None
-        for points in self._points:
-            away = np.hypot(
-                (points.x - x) / max(right - left, 1e-300),
-                (points.y - y) / max(top - bottom, 1e-300),
-            )
-            if np.isfinite(away).any():
-                place = int(np.nanargmin(away))
-                if best is None or away[place] < best[0]:
-                    best = (float(away[place]), points, place)
-        return None if best is None else best[1:]
-
     def _on_click(self, x: float, y: float) -> None:
-        if (found := self._nearest(x, y)) is not None:
+        if (found := self.plot.nearest(x, y)) is not None:
             self._cursor.set_point(int(found[0].row[found[1]]))
 
     def _read_out(self, x: float, y: float) -> None:
-        found = self._nearest(x, y)
+        found = self.plot.nearest(x, y)
         observable = self.observable
         if found is None or observable is None:
             return
@@ -492,39 +427,3 @@ class ParametersView(QWidget):
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.PaletteChange and self._points:
             self._redraw.soon()
-
-
-def _cell(value: float) -> str:
-    """Return a number for a table; nothing where it is missing."""
-    return "" if np.isnan(value) else repr(float(value))
-
-
-def _value_head(unit: str) -> Callable[[str], str]:
-    return lambda name: f"{name} ({unit})" if unit else name
-
-
-def _error_head(unit: str) -> Callable[[str], str]:
-    return lambda name: f"{name} error ({unit})" if unit else f"{name} error"
-
-
-class _ParameterPlot(Plot):
-    """Gives away a table: a row for each point, with verdict and state, drawn or not."""
-
-    def __init__(self, view: ParametersView) -> None:
-        super().__init__(name="parameters", parent=view)
-        self._view = view
-        self._law_curves: list[Curve] = []
-        self._through = self.curve(
-            "mean of the lines", Role.REFERENCE, marker="diamond", line=False
-        )
-
-    def show_laws(self, curves: list[tuple[Array, Array]], points: tuple[Array, ...]) -> None:
-        while len(self._law_curves) < len(curves):
-            self._law_curves.append(self.curve("law", Role.LAW))
-        for number, curve in enumerate(self._law_curves):
-            curve.show(*(curves[number] if number < len(curves) else ((), ())))
-        self._through.show(*points)
-
-    def save_numbers(self, path: Path) -> None:
-        """Write the points that are shown as CSV. Raises OSError."""
-        self._view.write_table(path)

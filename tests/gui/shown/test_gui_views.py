@@ -374,7 +374,7 @@ def test_parameters_are_drawn_with_their_errors_over_what_was_read_back(
     parameters.set_law(NO_LAW)
     drawn(parameters)
 
-    sound = parameters._curves[0]
+    sound = parameters.plot.marks[0]
     assert sound.x.tolist() == made.values.tolist()
     assert sound.y.tolist() == [made.fit(i, 1).values[0] for i in range(21)]
     assert set(sound.error.tolist()) == {1e-6}
@@ -394,7 +394,7 @@ def test_the_law_over_the_points_finds_the_field_they_were_made_with(
     found = float(words.split("internal field ")[1].split()[0])
     assert found == pytest.approx(-vertex, rel=0.01)
     assert "extrapolated" in words
-    x, y = parameters.plot._law_curves[0].x, parameters.plot._law_curves[0].y
+    x, y = parameters.plot.law_curves[0].x, parameters.plot.law_curves[0].y
     np.testing.assert_allclose(y, 2.39 + 2.0e-5 * x - 4.0e-8 * x**2, atol=3e-6)
     assert x.max() == pytest.approx(vertex, rel=0.01)  # drawn as far as its vertex
 
@@ -413,7 +413,7 @@ def test_doubtful_points_have_another_marker_and_do_not_bend_the_law(
 
     drawn(parameters)
 
-    sound, doubtful, rejected = parameters._curves[:3]
+    sound, doubtful, rejected = parameters.plot.marks[:3]
     assert sound.x.tolist() == made.values[:2].tolist()
     assert doubtful.x.tolist() == made.values[2:4].tolist()
     assert rejected.x.size == 0
@@ -434,8 +434,8 @@ def test_a_reading_can_be_drawn_too_and_its_rejected_rows_are_crosses(
     parameters.choose("temperature")
     drawn(parameters)
 
-    assert parameters._curves[0].y.tolist() == [5.5] * 3
-    assert parameters._curves[2].y.tolist() == [9.0]
+    assert parameters.plot.marks[0].y.tolist() == [5.5] * 3
+    assert parameters.plot.marks[2].y.tolist() == [9.0]
 
 
 def test_the_exported_table_holds_every_point_with_state_and_verdict(
@@ -471,13 +471,13 @@ def test_a_click_near_a_point_chooses_its_row(opened, parameters, cursor, whole_
 def test_of_too_many_points_evenly_spaced_ones_are_drawn_and_all_exported(
     opened, parameters, made_up, whole_run, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("gui.views.parameters.MOST_POINTS", 7)
+    monkeypatch.setattr("gui.views.parameter_plot.MOST_POINTS", 7)
     opened(whole_run)
 
     drawn(parameters)
     parameters.plot.save_numbers(tmp_path / "table.csv")
 
-    assert parameters._curves[0].x.tolist() == made_up().values[::3].tolist()
+    assert parameters.plot.marks[0].x.tolist() == made_up().values[::3].tolist()
     assert len((tmp_path / "table.csv").read_text().splitlines()) >= 22
 
 
@@ -489,7 +489,7 @@ def test_the_sweeps_own_law_of_all_frames_is_fitted_by_a_process_of_its_own(
 
     assert parameters.law == "all frames"
     assert parameters.law_text.startswith("line 1: axis")
-    assert parameters.plot._law_curves[0].x.size
+    assert parameters.plot.law_curves[0].x.size
 
 
 def test_a_process_that_fits_laws_ends_with_the_run(opened, model, parameters, measured, qtbot):
