@@ -209,7 +209,8 @@ def _decided(names: Mapping[str, str], group: LineGroup, exciton: LineGroup) -> 
     """Return the one label that fits; of several, what only the place supports is not chosen."""
     if not names:
         below = 1e3 * (exciton.centre_eV - group.centre_eV)
-        return Label("unassigned", f"{below:.2f} meV below X, where no rule has a place for it")
+        where = f"{abs(below):.2f} meV {'below' if below > 0 else 'above'} X"
+        return Label("unassigned", f"{where}, where no rule has a place for it")
     if len(names) == 1:
         ((name, reason),) = names.items()
         return Label(name, reason)

@@ -63,7 +63,7 @@ def sight_single(
     first, last = np.searchsorted(middle, (centre_eV - window_eV[1], centre_eV - window_eV[0]))
     if last - first < 3:
         return None
-    pixel_eV = float(np.median(np.diff(middle)))
+    pixel_eV = float(middle[-1] - middle[0]) / (middle.size - 1)
     best: Sighting | None = None
     for factor in _WIDTHS:
         fwhm_px = max(factor * fwhm_eV / pixel_eV, 1.5)
@@ -88,7 +88,7 @@ def sight_mirrored(
 ) -> Sighting | None:
     """Return where the exciton's lines mirrored at their centre fit best, areas free."""
     middle, centre = residual.middle_eV, float(energy_eV.mean())
-    pixel_eV = float(np.median(np.diff(middle)))
+    pixel_eV = float(middle[-1] - middle[0]) / (middle.size - 1)
     binding = np.arange(window_eV[0], window_eV[1], 0.5 * pixel_eV)
     places = 2.0 * centre - energy_eV[:, None] - binding
     inside = (places > middle[0]).all(axis=0) & (places < middle[-1]).all(axis=0)

@@ -25,6 +25,7 @@ _LEAST_SIGNIFICANCE = 5.0
 _FAINTEST = 0.03  # of the most significant peak
 _MOST_CANDIDATES = 20
 _WIDTHS_BESIDE = 1.5  # FWHM beyond the widest splitting in which lines are looked for
+_BROAD = 1.5  # widest splittings: no multiplet is so wide, these are lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,11 @@ def guess_exciton(
     noise2 = np.convolve(deviation**2, shape**2, "same")
     z_map = np.convolve(spectrum, shape, "same") / np.sqrt(noise2)
     peaks = _peaks(z_map, apart=max(1, round(0.7 * fwhm_px)))
-    scores = [_score(model, emitter, middle_eV, z_map, int(peak)) for peak in peaks]
+    scores = [
+        _score(model, emitter, middle_eV, z_map, int(peak))
+        + _score_of_multiplet(model, middle_eV[peaks], z_map[peaks], which)
+        for which, peak in enumerate(peaks)
+    ]
     place = int(peaks[int(np.argmax(scores))])
     pixel_eV = float(middle_eV[-1] - middle_eV[0]) / (middle_eV.size - 1)
     around = _Around(model, middle_eV, spectrum, place, fwhm_px * pixel_eV)
@@ -95,6 +100,13 @@ def _score(model: SpectrumModel, emitter: int, middle_eV: Array, z_map: Array, p
     return score
 
 
+def _score_of_multiplet(model: SpectrumModel, energy_eV: Array, z: Array, which: int) -> float:
+    """Return what the brightest peaks near enough to be lines of the same exciton add."""
+    apart = np.abs(energy_eV - energy_eV[which])
+    near = np.sort(z[(apart > 0) & (apart <= model.widest_splitting_eV)])
+    return float((near[near.size - min(near.size, model.lines - 1) :] ** 2).sum())
+
+
 @dataclass(frozen=True, slots=True)
 class _Around:
     """A place in the spectrum about which the exciton's lines are."""
@@ -107,18 +119,27 @@ class _Around:
 
     def lines(self, number: int) -> tuple[Array, Array, float]:
         """Return pixels, areas and FWHM in pixels of the lines that explain most."""
-        splitting = self.model.widest_splitting_eV if self.model.lines > 1 else 0.0
-        reach, middle = _WIDTHS_BESIDE * self.fwhm_eV + splitting, self.middle_eV
+        reach, middle = self._reach_eV(), self.middle_eV
         centre = middle[self.place]
         first, last = (int(i) for i in np.searchsorted(middle, (centre - reach, centre + reach)))
         first, last = max(0, min(first, self.place - 12)), max(last, self.place + 13)
         found = find_lines(self.spectrum[first:last], number)
         return found.pixel + first, found.area, found.fwhm_px
 
+    def _reach_eV(self) -> float:
+        """Return how far the lines may be from a peak among them, whose width may be of them all.
+
+        Not farther, since the first replica and other nanocrystals are near.
+        """
+        splitting = self.model.widest_splitting_eV if self.model.lines > 1 else 0.0
+        if self.fwhm_eV > _BROAD * splitting:
+            return _WIDTHS_BESIDE * self.fwhm_eV + splitting
+        return splitting + min(self.fwhm_eV, 0.3 * splitting)
+
     def guess(self, pixel: Array, area: Array, fwhm_px: float, z: float) -> ExcitonGuess:
         order = np.argsort(pixel)
         energy = np.interp(pixel[order], np.arange(self.middle_eV.size), self.middle_eV)
-        pixel_eV = float(np.median(np.diff(self.middle_eV)))
+        pixel_eV = float(self.middle_eV[-1] - self.middle_eV[0]) / (self.middle_eV.size - 1)
         return ExcitonGuess(energy, area[order], fwhm_px * pixel_eV, z)
 
 
