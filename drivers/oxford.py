@@ -323,14 +323,14 @@ class MercuryController:
     def _quantity(self, text: str, unit: str = "") -> float:
         try:
             return quantity(text, unit)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:  # several values come as a list
             raise ReplyError(self.name, str(error)) from error
 
     def _number(self, board: Any, quantity_name: str) -> float:
         """Read a number of a board. Raises ReplyError for anything else."""
         try:
             return float(getattr(board, quantity_name))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:  # several values come as a list
             raise ReplyError(self.name, f"{board.id} {quantity_name}: {error}") from error
 
     def _read_sensor(self, sensor: Any) -> Reading:

@@ -103,6 +103,15 @@ def test_a_reply_of_another_address_is_never_taken(controller):
     assert device.read_temperature().value == 10.001
 
 
+@pytest.mark.parametrize("text", ["4.2,5.3K", "K", "4.2.1K", "--1K", "1e999,K"])
+def test_a_value_that_is_no_number_is_a_reply_error(controller, text):
+    told = answered("READ:DEV:MB0.H1:HTR:VLIM", text)
+    device = controller(told)
+
+    with pytest.raises(ReplyError, match=r"cryostat: MB0\.H1 voltage_limit"):
+        device._number(device._heater, "voltage_limit")
+
+
 def test_a_setpoint_with_ramp_begins_where_a_working_loop_is_and_takes_the_flow_along(
     controller, clock
 ):
