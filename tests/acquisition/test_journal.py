@@ -120,6 +120,18 @@ def test_events_streams_and_fits_come_with_the_point_or_between_points(made_up_r
         )
 
 
+def test_the_fits_of_some_attempts_come_in_their_order(made_up_run, journal):
+    keys = [journal.put(made_up_run().attempt(point), accept=True) for point in (2, 3, 4)]
+    journal.note(
+        fits=[fit_of(p, k, values=[1.0, 2.0]) for p, k in zip((2, 3, 4), keys, strict=True)]
+    )
+
+    with JournalReader(journal.folder) as reader:
+        assert [fit.point for fit in reader.fits_of([keys[2], keys[0]])] == [2, 4]
+        assert reader.fits_of([]) == ()
+        assert reader.fits_of([99]) == ()
+
+
 def test_a_fit_without_degrees_of_freedom_comes_back_as_nan(made_up_run, journal):
     key = journal.put(made_up_run().attempt(2), accept=True)
 
