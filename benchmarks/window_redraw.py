@@ -62,11 +62,13 @@ class Painted:
     def __init__(self) -> None:
         self.at_s: dict[str, list[float]] = {}
         self.stalls_s: list[float] = []
+        self.busy_s: list[float] = []  # computing between two turns of the event loop
         self.ready_s: dict[int, float] = {}  # row -> end of its exposure
         self.late_s: list[float] = []
         self.commits: list[int] = []
         self._waiting: list[float] = []
         self._last_s = time.perf_counter()
+        self._last_cpu_s = time.thread_time()
 
     def paint(self, plot: str) -> None:
         self.at_s.setdefault(plot, []).append(time.perf_counter())
@@ -82,14 +84,18 @@ class Painted:
 
     def begin(self) -> None:
         """Forget what was before."""
-        for noted in (self.at_s, self.stalls_s, self.late_s, self.commits):
+        for noted in (self.at_s, self.stalls_s, self.busy_s, self.late_s, self.commits):
             noted.clear()
         self._last_s = time.perf_counter()
+        self._last_cpu_s = time.thread_time()
 
     def tick(self) -> None:
         now = time.perf_counter()
         self.stalls_s.append(now - self._last_s)
         self._last_s = now
+        cpu_s = time.thread_time()
+        self.busy_s.append(cpu_s - self._last_cpu_s)
+        self._last_cpu_s = cpu_s
 
 
 def watch(seconds: float, settings: Path) -> tuple[Painted, float]:
@@ -137,7 +143,7 @@ def watch(seconds: float, settings: Path) -> tuple[Painted, float]:
     window.link.committed.connect(lambda rows: painted.commits.extend(row.point for row in rows))
     window.model.rows_changed.connect(painted.rows)
     spin(WARM_UP_S)
-    for key, widget in window.docks.built().items():
+    for key, widget in window.docks.built.items():
         for number, plot in enumerate(widget.findChildren(Plot)):
             if plot.isVisible():
                 graphics = plot.findChild(QGraphicsView)
@@ -166,7 +172,12 @@ def report(painted: Painted, rate: float) -> bool:
                 f"ms, 99 % {1e3 * np.percentile(gaps_s, 99):.0f}, longest {1e3 * gaps_s.max():.0f}"
             )
     stall_s = max(painted.stalls_s)
-    print(f"the event loop: longest stall {1e3 * stall_s:.0f} ms")
+    busy_s = np.array(painted.busy_s)
+    print(
+        f"the event loop: longest stall {1e3 * stall_s:.0f} ms; computing between two of its turns "
+        f"99 % {1e3 * np.percentile(busy_s, 99):.0f} ms, longest {1e3 * busy_s.max():.0f} ms, in "
+        f"all {1e3 * busy_s.sum() / max(len(painted.commits), 1):.0f} ms per row"
+    )
     middle, most, worst = np.percentile(painted.late_s, [50, 95, 100])
     print(
         f"a spectrum is seen {1e3 * middle:.0f} ms after its exposure (median), 95 % within "
