@@ -4,8 +4,9 @@ from math import isfinite
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from acquisition.messages import Answer, FrameSource, Movable, Snapshot, Verb
 from gui.engine_link import EngineLink
@@ -15,6 +16,7 @@ from gui.plots import Plot
 from gui.requests import Requests
 from gui.theme import Role, Tone, theme_of
 from gui.views.redraw import Redraw
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 
@@ -37,10 +39,10 @@ class DetectorImagePanel(QWidget):
         self._before_zero_nm: float | None = None
         self._rows_in_use = (0, 0)
         self.exposure = QuantityEdit("s", 0.0, value=FIRST_EXPOSURE_s)
-        self.image, self.stop = _button("&Image"), _button("Stop")
+        self.image, self.stop = CompactButton("&Image"), CompactButton("Stop")
         self.first, self.last = QuantityEdit("", 0, value=0), QuantityEdit("", 0, value=0)
-        self.use = _button("&Use these rows")
-        self.zero_order = _button("&Zero order")
+        self.use = CompactButton("&Use", "make the spectrum of these rows")
+        self.zero_order = CompactButton("&Zero order")
         self.note = Note()
         self.plot = Plot("pixel", "", "row", name="detector")
         self.profile = Plot("sum", "", "row", name="row profile")
@@ -58,6 +60,11 @@ class DetectorImagePanel(QWidget):
         low, high = self.bands[0].getRegion()
         first = round(low + 0.5)
         return first, max(first, round(high - 0.5))
+
+    @property
+    def row_sums(self) -> NDArray[np.float64]:
+        """The counts of each row, summed over its pixels; empty before the first image."""
+        return self._sums.x
 
     # --- what a user does
 
@@ -106,6 +113,7 @@ class DetectorImagePanel(QWidget):
     def _lay_out(self) -> None:
         self.exposure.setAccessibleName("exposure of an image")
         self.exposure.setMaximumWidth(110)
+        self.exposure.setMinimumWidth(50)
         for edit, name in ((self.first, "first row"), (self.last, "last row")):
             edit.setAccessibleName(name)
             edit.setMaximumWidth(70)
@@ -225,9 +233,3 @@ def _label(text: str, buddy: QWidget) -> QLabel:
     label = QLabel(text)
     label.setBuddy(buddy)
     return label
-
-
-def _button(text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setAutoDefault(False)
-    return button

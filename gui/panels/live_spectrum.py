@@ -11,13 +11,13 @@ from PyQt6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from acquisition.messages import Answer, FrameSource, LiveExposure, Snapshot, Verb
 from analysis.spectrum_fit import FitModel
+from analysis.verdict import Verdict
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.latest_wins import LatestWins
@@ -31,6 +31,7 @@ from gui.views.redraw import Redraw
 from gui.views.row_look import verdict_look
 from gui.views.spectral_unit import SpectralUnit
 from gui.widgets.choice_box import ChoiceBox
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
@@ -42,6 +43,7 @@ Array = NDArray[np.float64]
 FIRST_EXPOSURE_s = 0.2
 LINES: dict[str, object] = {"1 line": 1, "2 lines": 2, "3 lines": 3, "auto": "auto"}
 SHAPES = ("gauss", "lorentz")
+NO_LINE = (Verdict.NO_SIGNAL, Verdict.FAILED)
 
 
 class LiveSpectrumPanel(QWidget):
@@ -62,11 +64,12 @@ class LiveSpectrumPanel(QWidget):
         self._reference: Reference | None = None
         self._fit: LiveFit | None = None
         self.exposure = QuantityEdit("s", 0.0, value=FIRST_EXPOSURE_s)
-        self.live, self.end_live = _button("&Live"), _button("Stop")
+        self.live, self.end_live = CompactButton("&Live"), CompactButton("Stop")
         self.hold, self.fits = QCheckBox("peak hol&d"), QCheckBox("fi&t")
         self.lines, self.shape, self.units = ChoiceBox(), ChoiceBox(), ChoiceBox()
-        self.keep, self.load = _button("&Keep as reference"), _button("Reference from file…")
-        self.clear = _button("No reference")
+        self.keep = CompactButton("&Keep", "keep what is seen now as reference")
+        self.load = CompactButton("File…", "take a reference from a file")
+        self.clear = CompactButton("None", "draw no reference")
         self.note, self.result, self.pill = Note(), ElidedLabel(), StatusPill()
         self.readout = ElidedLabel("", Qt.TextElideMode.ElideLeft)
         self.readout.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -127,6 +130,7 @@ class LiveSpectrumPanel(QWidget):
     def _lay_out(self) -> None:
         self.exposure.setAccessibleName("exposure of the live view")
         self.exposure.setMaximumWidth(110)
+        self.exposure.setMinimumWidth(60)
         self.lines.addItems(list(LINES))
         self.lines.setCurrentText("auto")
         self.shape.addItems(list(SHAPES))
@@ -144,11 +148,14 @@ class LiveSpectrumPanel(QWidget):
         label.setBuddy(self.exposure)
         first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         shown = (label, self.exposure, self.live, self.end_live, self.hold, self.fits)
-        for widget in (*shown, self.lines, self.shape):
+        for widget in shown:
             first.addWidget(widget)
         first.addStretch(1)
-        for button in (self.keep, self.load, self.clear):
-            second.addWidget(button)
+        for widget in (QLabel("reference"), self.keep, self.load, self.clear):
+            second.addWidget(widget)
+        second.addSpacing(8)
+        for choice in (self.lines, self.shape):
+            second.addWidget(choice)
         second.addStretch(1)
         third.addWidget(self.pill)
         third.addWidget(self.result, 1)
@@ -281,7 +288,7 @@ class LiveSpectrumPanel(QWidget):
             return
         self.result.setText(in_words(live))
         self.pill.show_look(verdict_look(live.fit.verdict.value if live.fit else None))
-        if live.curve is None:
+        if live.curve is None or live.fit is None or live.fit.verdict in NO_LINE:
             self.fitted.clear()
             return
         axis = live.spectrum
@@ -300,9 +307,3 @@ def _rows(live: LiveExposure | None) -> dict[str, float]:
     if live is None or not live.last_row or live.source is not FrameSource.LIVE:
         return {}
     return {"first_row": float(live.first_row), "last_row": float(live.last_row)}
-
-
-def _button(text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setAutoDefault(False)
-    return button

@@ -11,7 +11,6 @@ from PyQt6.QtWidgets import (
     QHeaderView,
     QLabel,
     QLineEdit,
-    QPushButton,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -22,6 +21,7 @@ from gui.engine_link import EngineLink
 from gui.hands_off import not_in_command
 from gui.requests import Requests
 from gui.theme import Tone
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 from gui.wording import span
 
@@ -91,10 +91,10 @@ class QueuePanel(QWidget):
         self._link = link
         self._requests = Requests(link, self)
         self.table, self.view = QueueTable(self), QTableView()
-        self.up, self.out = _button("Move &up"), _button("Take &out")
-        self.hold, self.go_on = _button("&Hold the queue"), _button("&Go on")
-        self.resume = _button("&Resume a run…")
-        self.text, self.note_down = QLineEdit(), _button("&Note")
+        self.up, self.out = CompactButton("Move &up"), CompactButton("Take &out")
+        self.hold, self.go_on = CompactButton("&Hold"), CompactButton("&Go on")
+        self.resume = CompactButton("&Resume a run…")
+        self.text, self.note_down = QLineEdit(), CompactButton("&Note")
         self.empty, self.note = QLabel("No sweep waits"), Note()
         self._lay_out()
         self._listen()
@@ -135,16 +135,19 @@ class QueuePanel(QWidget):
         header.setStretchLastSection(True)
         self.text.setPlaceholderText("a note for the log book of the run, with the time")
         self.text.setAccessibleName("note for the run")
-        buttons, notes = QHBoxLayout(), QHBoxLayout()
-        for button in (self.up, self.out, self.hold, self.go_on, self.resume):
+        buttons, further, notes = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        for button in (self.up, self.out, self.hold, self.go_on):
             buttons.addWidget(button)
         buttons.addStretch(1)
+        further.addWidget(self.resume)
+        further.addStretch(1)
         notes.addWidget(self.text, 1)
         notes.addWidget(self.note_down)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(3)
         column.addLayout(buttons)
+        column.addLayout(further)
         column.addWidget(self.empty)
         column.addWidget(view, 1)
         column.addLayout(notes)
@@ -231,9 +234,3 @@ class QueuePanel(QWidget):
         self.note.say(answer.text, Tone.GOOD if answer.ok else Tone.BAD)
         if answer.ok:
             self.text.clear()
-
-
-def _button(text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setAutoDefault(False)
-    return button

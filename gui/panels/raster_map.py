@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 
 import pyqtgraph as pg
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from acquisition.messages import Answer, MoveState, MoveStatus, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
-from gui.live_frames import live_frames
+from gui.live_frames import LightMap, live_frames
 from gui.plots import Plot
 from gui.requests import Requests
 from gui.theme import Tone, theme_of
 from gui.views.redraw import Redraw
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
-from gui.widgets.question import Question
 
 __all__ = ["RasterMapPanel"]
 
@@ -24,7 +24,7 @@ MOST_PLACES = 1000
 
 
 class RasterMapPanel(QWidget):
-    """A click marks a place, a double click asks whether to go there; nothing moves unasked."""
+    """A click marks a place, a double click offers to go there; Enter does it, and nothing else."""
 
     title = "Map of light"
 
@@ -40,9 +40,9 @@ class RasterMapPanel(QWidget):
         self.rows = QuantityEdit("", 1, MOST_PLACES, value=20)
         self.step = QuantityEdit("um", 0.0, 1000.0, value=0.5)
         self.exposure = QuantityEdit("s", 0.0, value=0.1)
-        self.start, self.stop = _button("&Map"), _button("Stop")
-        self.go = _button("&Go there")
-        self.note, self.question, self.progress = Note(), Question(), QLabel()
+        self.start, self.stop = CompactButton("&Map"), CompactButton("Stop")
+        self.go = CompactButton("&Go there")
+        self.note, self.progress = Note(), QLabel()
         self.plot = Plot("x", "um", "y", "um", name="map of light")
         self._picture = self.plot.image("light", unit="counts/s")
         self._mark, self._here = self._marker("+"), self._marker("o")
@@ -50,6 +50,11 @@ class RasterMapPanel(QWidget):
         self._redraw = Redraw(self, self._draw)
         self._listen()
         self._show_permission()
+
+    @property
+    def map(self) -> LightMap | None:
+        """What was measured so far."""
+        return self._frames.map
 
     # --- what a user does
 
@@ -71,16 +76,13 @@ class RasterMapPanel(QWidget):
         """Mark a place on the map."""
         self.marked_um = (x_um, y_um)
         self._mark.setData([x_um], [y_um])
+        self.go.setText(f"&Go to {x_um:.4g}, {y_um:.4g} um")
         self._show_permission()
 
     def ask_to_go(self, x_um: float, y_um: float) -> None:
-        """Mark a place and ask whether to go there."""
+        """Mark a place and offer to go there: the next Enter does, nothing else."""
         self.mark(x_um, y_um)
-        if self.go.isEnabled():
-            where = f"x = {x_um:.4g} um, y = {y_um:.4g} um"
-            self.question.ask(
-                f"Move the sample to {where}?", {"Go there": self.go_there, "Stay": lambda: None}
-            )
+        self.go.setFocus()
 
     def go_there(self) -> None:
         """Move to the marked place, one axis after the other."""
@@ -127,7 +129,6 @@ class RasterMapPanel(QWidget):
         column.setSpacing(3)
         column.addLayout(first)
         column.addLayout(second)
-        column.addWidget(self.question)
         column.addWidget(self.note)
         column.addWidget(self.plot, 1)
 
@@ -207,9 +208,3 @@ def _label(text: str, buddy: QWidget) -> QLabel:
     label = QLabel(text)
     label.setBuddy(buddy)
     return label
-
-
-def _button(text: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setAutoDefault(False)
-    return button

@@ -11,7 +11,6 @@ from PyQt6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QPushButton,
     QScrollArea,
     QSplitter,
     QTabWidget,
@@ -33,6 +32,7 @@ from gui.sweep_draft import SweepDraft
 from gui.sweep_findings import StationText, Verdict, field_of, judge, places_of
 from gui.theme import Tone
 from gui.toml_text import EditError, Place
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.question import Question
@@ -40,8 +40,8 @@ from gui.widgets.question import Question
 __all__ = ["SweepEditor"]
 
 PAUSE_ms = 150  # after the last key stroke, before the check
+SIGHT_px = 60  # seen above and below a field that was gone to
 WIDE_px = 760  # from where on the findings stand beside the form
-BUTTON_MARGIN_px = 14
 FILTER = "Sweep (*.toml);;All files (*)"
 
 
@@ -93,12 +93,12 @@ class SweepEditor(QWidget):
         if self.draft.path is None:
             self.save_as()
         else:
-            self._save(self.draft.path)
+            self.save_to(self.draft.path)
 
     def save_as(self) -> None:
         dialog = self._dialog("Save sweep", QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("toml")
-        dialog.fileSelected.connect(lambda path: self._save(Path(path)))
+        dialog.fileSelected.connect(lambda path: self.save_to(Path(path)))
         dialog.show()
 
     def ask_open(self) -> None:
@@ -146,22 +146,20 @@ class SweepEditor(QWidget):
 
     # --- building
 
-    def _make_buttons(self) -> dict[str, QPushButton]:
+    def _make_buttons(self) -> dict[str, CompactButton]:
         acts: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
             ("new", "&New", "begin another sweep", self.new),
             ("open", "&Open…", "open a sweep file", self.ask_open),
             ("save", "&Save", "save the sweep file (Ctrl+S)", self.save),
             ("save as", "Save &as…", "save under another name", self.save_as),
-            ("undo", "&Undo", "", self.undo),
-            ("redo", "&Redo", "", self.redo),
+            ("undo", "↶", "", self.undo),
+            ("redo", "↷", "", self.redo),
             ("start", "Start (F5)", "", self.start),
         )
         buttons = {}
         for name, text, hint, act in acts:
-            button = buttons[name] = QPushButton(text)
-            button.setToolTip(hint)
-            button.setAutoDefault(False)
-            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(text) + BUTTON_MARGIN_px)
+            button = buttons[name] = CompactButton(text, hint)
+            button.setAccessibleName(name)
             button.clicked.connect(lambda _checked, act=act: act())
         return buttons
 
@@ -213,6 +211,7 @@ class SweepEditor(QWidget):
         )
         self.form.removed.connect(lambda place: self._edit(place, self.draft.remove, place))
         self.form.moved.connect(self._on_moved)
+        self.form.went_to.connect(self._bring_into_sight)
         self.text.typed.connect(self._on_text)
         self.tabs.currentChanged.connect(lambda _index: self._end_typing())
         self.findings.chosen.connect(self._go_to)
@@ -250,7 +249,7 @@ class SweepEditor(QWidget):
         def save_first() -> None:
             if self.draft.path is None:
                 self.save_as()
-            elif self._save(self.draft.path):
+            elif self.save_to(self.draft.path):
                 act()
 
         self.question.ask(
@@ -264,7 +263,8 @@ class SweepEditor(QWidget):
         except (OSError, UnicodeDecodeError) as error:
             self.note.say(f"{path.name} can't be opened: {error}", Tone.BAD)
 
-    def _save(self, path: Path) -> bool:
+    def save_to(self, path: Path) -> bool:
+        """Write the file there; return whether it could be."""
         try:
             self.draft.save(path)
         except OSError as error:
@@ -378,14 +378,14 @@ class SweepEditor(QWidget):
     def _places(self, problem: Problem) -> Sequence[Place]:
         return places_of(problem.key, self.draft.document) if problem.file == "sweep" else ()
 
+    def _bring_into_sight(self, field: QWidget) -> None:
+        self._scroll.ensureWidgetVisible(field, 0, SIGHT_px)
+
     def _go_to(self, problem: object) -> None:
         assert isinstance(problem, Problem)  # noqa: S101
         for place in self._places(problem)[:1]:
             if self.tabs.currentIndex() == 0 and self.draft.document is not None:
                 self.form.go_to(field_of(place, self.form.places()))
-                field = self.form.fields.get(field_of(place, list(self.form.fields)))
-                if field is not None:
-                    self._scroll.ensureWidgetVisible(field)
             else:
                 self.text.go_to(place)
 

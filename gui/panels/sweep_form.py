@@ -35,6 +35,7 @@ class SweepForm(QWidget):
 
     typed: place, value or None. finished: the field was left. added: the place of a list and the
     new entry. removed: a place. moved: the place of a list, from where, to where.
+    went_to: the field that has got the focus.
     """
 
     typed = pyqtSignal(tuple, object)
@@ -42,6 +43,7 @@ class SweepForm(QWidget):
     added = pyqtSignal(tuple, object)
     removed = pyqtSignal(tuple)
     moved = pyqtSignal(tuple, int, int)
+    went_to = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -104,6 +106,7 @@ class SweepForm(QWidget):
         for row in self.axes.values():
             row.unfold(field)
         field.editor.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.went_to.emit(field)
 
     # --- inside
 

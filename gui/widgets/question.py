@@ -7,6 +7,7 @@ from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
 from gui.theme import Tone
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 
 __all__ = ["Question"]
@@ -30,8 +31,7 @@ class Question(QFrame):
         self.dismiss()
         self.text.say(text, Tone.CAUTION)
         for words, act in answers.items():
-            button = QPushButton(words)
-            button.setAutoDefault(True)
+            button = CompactButton(words)
             button.clicked.connect(lambda _checked, act=act: self._answer(act))
             self._line.addWidget(button)
             self.buttons.append(button)

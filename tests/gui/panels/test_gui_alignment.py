@@ -27,7 +27,8 @@ HC_eV_nm = 1239.841984
 @pytest.fixture
 def lit(watching):
     """The laser on the sample, the spectrograph where the nanocrystal shines."""
-    for quantity, value in (("shutter", 1.0), ("centre_nm", 518.3), ("grating", 0.0)):
+    middle = [(f"position_{axis}_um", 0.0) for axis in "xyz"]
+    for quantity, value in (("shutter", 1.0), ("centre_nm", 518.3), ("grating", 0.0), *middle):
         if not watching.is_there(quantity, value):
             assert watching.asked(Verb.MOVE, quantity=quantity, value=value).ok
             watching.until_there(quantity, value)
@@ -221,18 +222,15 @@ def test_a_map_is_measured_and_the_marked_place_is_reached(lit, shown, qtbot: Qt
 
     x_um, y_um = frames.map.progress.left_um + 0.4, frames.map.progress.bottom_um
     panel.plot.double_clicked.emit(x_um, y_um)
-    assert panel.question.isVisible()
-    assert "Move the sample to" in panel.question.text.said
+    assert panel.focusWidget() is panel.go
+    assert panel.go.text() == f"&Go to {x_um:.4g}, {y_um:.4g} um"
     before = lit.readback("position_x_um")
     QTest.qWait(150)
-    assert lit.readback("position_x_um") == before  # it only asks
-    panel.question.buttons[0].click()
+    assert lit.readback("position_x_um") == before  # it only offers
+    lit.until(panel.go.isEnabled)
+    qtbot.keyClick(panel.go, Qt.Key.Key_Return)
     lit.until_there("position_x_um", x_um, within=0.11)
     lit.until_there("position_y_um", y_um, within=0.11)
-    panel.mark(0.0, 0.0)  # for whoever looks for the light next
-    panel.go_there()
-    lit.until_there("position_x_um", 0.0, within=0.11)
-    lit.until_there("position_y_um", 0.0, within=0.11)
 
 
 def test_a_map_is_stopped_and_refused_without_light(lit, shown, qtbot: QtBot) -> None:
