@@ -61,8 +61,8 @@ FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES
 """What anybody who watches may ask: it makes nothing move."""
 COLLECTING_S = 0.08  # in which the news of a run are collected, so that no rate of points is dear
 SNAPSHOT_S = 0.1
-RUNNING_SNAPSHOT_S = 0.2  # a run shall not pay for being watched
-EARLY = 0.5  # of its period, by which a snapshot may go out with something else
+RUNNING_SNAPSHOT_S = 0.4  # a run shall not pay for being watched
+EARLY = 0.3  # of its period, by which a snapshot may go out with something else
 GREETING_S = 5.0
 MOST_STRANGERS = 16  # whose greeting is still awaited
 STUCK_S = 5.0  # without reading, after which a commander counts as gone
@@ -321,6 +321,8 @@ class EngineServer:
             packet = pack(encode(message), body)
             if isinstance(message, Axis):
                 self._axis = packet
+            if isinstance(message, Said):  # what happened shows in the state
+                self._next_snapshot_s = 0.0
             if isinstance(message, FrameArrived):
                 self._sent_s, self._collects = self._clock.now(), True
             for watcher in tuple(self._watchers):

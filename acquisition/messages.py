@@ -169,7 +169,7 @@ class QueuedSweep:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a watcher may know of the engine at one moment; ten a second, five in a run."""
+    """Everything a watcher may know of the engine at one moment; several a second."""
 
     mode: Mode
     utc: float

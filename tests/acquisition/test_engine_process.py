@@ -173,7 +173,7 @@ def attach() -> Iterator[Callable[..., Window]]:
 
     def attach_it(running: Running, name: str = "window") -> Window:
         links.append(WatcherLink.connect(running.process.address, name))
-        return Window(links[-1])
+        return Window(links[-1], [(links[-1].hello, None)])
 
     yield attach_it
     for link in links:
@@ -202,7 +202,7 @@ def test_a_window_finds_the_engine_aligning_and_sees_live_light(start, attach) -
     }  # fmt: skip
     frame, counts = next((m, v) for m, v in window.heard if isinstance(m, FrameArrived))
     assert (frame.source, counts.shape) == (FrameSource.LIVE, (1024,))
-    assert window.latest.commander == window.link.hello.watcher
+    window.until(lambda: window.latest.commander == window.link.hello.watcher)
 
 
 def test_a_move_is_seen_moving_then_stopped(start, attach) -> None:
