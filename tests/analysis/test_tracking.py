@@ -113,7 +113,7 @@ def check(score: Counter[str]) -> None:
 def test_frames_are_followed_through_jumps_blinking_and_hits(
     peak: int, nanocrystals: Nanocrystals, make_rng: MakeRng
 ) -> None:
-    night = a_night(nanocrystals, peak, make_rng("night", peak), frames=250)
+    night = a_night(nanocrystals, peak, make_rng("night", peak), frames=150)
 
     check(judged(nanocrystals, night))
 
