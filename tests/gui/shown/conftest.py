@@ -1,5 +1,6 @@
 """Runs to be shown: one really measured by simulated instruments, others made up to the number."""
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,6 +169,12 @@ class MadeUp:
 
 def event(time_s, code, text, level=Level.INFO):
     return Event(time_s, CREATED_UTC + time_s, level, code, text)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _laws_are_here():
+    """Load the laws once; a test of its own lets them come later."""
+    importlib.import_module("gui.views.point_law")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Every view of a run: what is drawn, exported, marked and linked."""
 
 import csv
+import sys
 from math import erf
 
 import numpy as np
@@ -521,6 +522,20 @@ def test_the_polar_plot_finds_the_axis_of_the_light(
     distance = np.hypot(view._sound[0].x, view._sound[0].y)
     expected = [made.fit(i, 1).values[2] for i in range(18)]
     np.testing.assert_allclose(distance, expected, rtol=1e-9)
+
+
+def test_laws_that_are_not_loaded_yet_are_drawn_when_they_have_come(
+    opened, model, cursor, shown, made_up, tmp_path, qtbot, monkeypatch
+):
+    monkeypatch.delitem(sys.modules, "gui.views.point_law")
+    polar = shown(PolarView(model, cursor))
+    parameters = shown(ParametersView(model, cursor))
+    opened(made_up(points=18, quantity="angle_deg").write(tmp_path / "run"))
+
+    qtbot.waitUntil(lambda: "axis 40.0" in polar.law_text, timeout=LONGEST_ms)
+    qtbot.waitUntil(lambda: "axis 40.0" in parameters.law_text, timeout=LONGEST_ms)
+
+    assert parameters.law == "cos2"
 
 
 def test_the_polar_plot_says_where_there_are_no_angles(opened, model, cursor, shown, whole_run):
