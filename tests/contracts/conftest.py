@@ -91,7 +91,8 @@ STANDS: Mapping[str, Stand] = {
 SIMULATED = sorted(name for name, stand in STANDS.items() if stand.port)
 IN_PROCESS = "in process"
 REAL = RealClock()
-ARRIVAL_S = 1.0  # of real time, for bytes that are on their way already
+ARRIVAL_S = 20.0  # of real time at most, for bytes that are on their way already
+LOST_S = 2.0  # after that, what a broken line had given is believed lost
 
 
 def transports_of(name: str) -> tuple[str, ...]:
@@ -251,7 +252,7 @@ class LockStepLink:
 
     def _take_what_arrived(self) -> bytes | None:
         reply = self._link.poll(0.0)
-        given, until_s = self._served.line.given, REAL.now() + ARRIVAL_S
+        given, until_s = self._served.line.given, REAL.now() + LOST_S
         while reply is None and self._counted.seen < given and REAL.now() < until_s:
             reply = self._link.poll(0.002)
         if reply is not None and isinstance(self._link, WebsocketLink):
