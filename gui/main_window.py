@@ -305,9 +305,18 @@ class MainWindow(QMainWindow):
 
     def open(self, path: Path) -> None:
         """Show a run or a file; while a run goes on beside what else is shown."""
+        if path.suffix == ".toml":
+            self._edit(path)
+            return
         self.follower.open(path)
         if not self.situation.is_running:
             self.show_perspective(Perspective.BROWSE)
+
+    def _edit(self, sweep: Path) -> None:
+        """Open a sweep file in its editor."""
+        self.show_perspective(Perspective.SWEEP)
+        self.docks.need("sweep").open(sweep)  # type: ignore[attr-defined]
+        self.docks.reveal("sweep")
 
     def choose_station(self, station: Path) -> None:
         """Watch the engine of this station, started if none runs."""

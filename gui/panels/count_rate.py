@@ -1,5 +1,6 @@
 """Counts per second in digits to be read from the cryostat, against time, and to be heard."""
 
+from collections.abc import Mapping
 from math import isfinite, nan
 
 import numpy as np
@@ -55,6 +56,17 @@ class CountRatePanel(QWidget):
         self._redraw = Redraw(self, self._draw)
         self._listen()
         self._show_window()
+
+    def memory(self) -> dict[str, object]:
+        """Return between which energies was counted."""
+        return {"window_eV": self._frames.window_eV}
+
+    def recall(self, remembered: Mapping[str, object]) -> None:
+        """Count between these energies again."""
+        window_eV = remembered.get("window_eV")
+        match window_eV:
+            case [float(low), float(high)] if 0 < low < high:
+                self._frames.set_window((low, high))
 
     def _lay_out(self) -> None:
         for edit, name in (

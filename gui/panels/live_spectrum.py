@@ -1,5 +1,6 @@
 """The spectrum as it comes, with peak hold, a reference, and a fit that keeps pace."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -124,6 +125,27 @@ class LiveSpectrumPanel(QWidget):
         self.plot.set_x_axis(unit.label, unit.value)
         self.plot.restore_auto()
         self._redraw.soon()
+
+    def memory(self) -> dict[str, object]:
+        """Return how it was left."""
+        return {
+            "exposure_s": self.exposure.value,
+            "unit": self._unit.value,
+            "lines": self.lines.currentText(),
+            "shape": self.shape.currentText(),
+            "fit": self.fits.isChecked(),
+        }
+
+    def recall(self, remembered: Mapping[str, object]) -> None:
+        """Be as it was left; nothing is asked of the engine."""
+        exposure_s = remembered.get("exposure_s")
+        if isinstance(exposure_s, float) and exposure_s > 0:
+            self.exposure.set_value(exposure_s)
+        self.lines.setCurrentText(str(remembered.get("lines", "auto")))
+        self.shape.setCurrentText(str(remembered.get("shape", SHAPES[0])))
+        self.fits.setChecked(remembered.get("fit") is True)
+        if remembered.get("unit") == SpectralUnit.NM.value:
+            self.set_unit(SpectralUnit.NM)
 
     # --- inside
 

@@ -90,7 +90,26 @@ class RasterMapPanel(QWidget):
             self._legs = list(zip((X, Y), self.marked_um, strict=True))
             self._begin_leg()
 
+    def memory(self) -> dict[str, object]:
+        """Return the size of the map."""
+        return {name: edit.value for name, edit in self._edits().items()}
+
+    def recall(self, remembered: Mapping[str, object]) -> None:
+        """Offer the same map again."""
+        for name, edit in self._edits().items():
+            value = remembered.get(name)
+            if isinstance(value, float | int) and value > 0:
+                edit.set_value(float(value))
+
     # --- inside
+
+    def _edits(self) -> dict[str, QuantityEdit]:
+        return {
+            "columns": self.columns,
+            "rows": self.rows,
+            "step_um": self.step,
+            "exposure_s": self.exposure,
+        }
 
     def _marker(self, symbol: str) -> "pg.ScatterPlotItem":
         colour = theme_of(self).cursor

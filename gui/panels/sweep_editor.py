@@ -1,7 +1,7 @@
 """Where a sweep is made: form and text of the same file, checked while it is written."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -143,6 +143,16 @@ class SweepEditor(QWidget):
         if hello is not None and hello.station_toml:
             station = StationText(hello.station_toml, Path(hello.station_path).parent)
         self._checks.ask(partial(judge, self.draft.text, self._folder(), station))
+
+    def memory(self) -> dict[str, object]:
+        """Return which file it holds."""
+        return {"path": str(self.draft.path.absolute()) if self.draft.path else ""}
+
+    def recall(self, remembered: Mapping[str, object]) -> None:
+        """Hold the same file again, if it is still there and nothing else was begun."""
+        path = Path(str(remembered.get("path") or "."))
+        if path.is_file() and not self.draft.is_changed and self.draft.path is None:
+            self.open(path)
 
     # --- building
 

@@ -1,6 +1,7 @@
 """The tutorial of the window leads where it says, and its words are those of the window."""
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from gui.actions import ACTIONS
 from gui.engine_link import EngineLink
 from gui.engine_search import EngineSearch
 from gui.main_window import PANELS, MainWindow
+from gui.panel_docks import Perspective
 from gui.window_memory import WindowMemory
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -74,6 +76,44 @@ def test_every_key_of_the_page_does_what_it_says() -> None:
     keys = {key for action in ACTIONS for key in action.keys}
 
     assert set(re.findall(r"\b(F\d+|Ctrl\+\w|Shift\+Esc)\b", PAGE)) <= keys
+
+
+def test_a_sweep_file_opens_in_its_editor(window: MainWindow) -> None:
+    window.open(ROOT / "examples" / "stark.toml")
+
+    assert window.docks.need("sweep").draft.path == ROOT / "examples" / "stark.toml"
+    assert window.perspective is Perspective.SWEEP
+
+
+@pytest.mark.parametrize(
+    ("key", "remembered"),
+    [
+        (
+            "live",
+            {"exposure_s": 2.5, "unit": "nm", "lines": "2 lines", "shape": "lorentz", "fit": True},
+        ),
+        ("count_rate", {"window_eV": [2.3, 2.4]}),
+        ("raster", {"columns": 7.0, "rows": 5.0, "step_um": 0.25, "exposure_s": 0.5}),
+        ("sweep", {"path": str(ROOT / "examples" / "stark.toml")}),
+    ],
+)
+def test_a_panel_is_as_it_was_left(
+    window: MainWindow, key: str, remembered: dict[str, object]
+) -> None:
+    panel = window.docks.need(key)
+    panel.recall(remembered)
+
+    assert json.loads(json.dumps(panel.memory())) == remembered
+
+
+@pytest.mark.parametrize("key", ["live", "count_rate", "raster", "sweep"])
+def test_what_is_remembered_may_be_nonsense(window: MainWindow, key: str) -> None:
+    panel = window.docks.need(key)
+    before = panel.memory()
+    panel.recall(dict.fromkeys(before, "nonsense"))
+    panel.recall({})
+
+    assert set(panel.memory()) == set(before)
 
 
 @pytest.mark.campaign
