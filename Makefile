@@ -1,6 +1,6 @@
 # For a machine with Python 3.11 or later, pip, make and git:
 #   make demo   set up .venv and measure one simulated night, draw it
-#   make test   set up .venv and run the tests
+#   make test   set up .venv and run the tests; those of the window need what .ci/run installs for Qt
 #   make lint   the checks of style, types and architecture
 # Another Python: make demo PYTHON=python3.12
 

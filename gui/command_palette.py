@@ -92,11 +92,11 @@ class CommandPalette(Overlay):
 
     def _search(self, wanted: str) -> None:
         scored = [
-            (bool(command.why_not), -score, place)
+            (bool(command.why_not), -score, len(command.text) if wanted else 0, place)
             for place, command in enumerate(self._all)
             if (score := likeness(wanted, f"{command.text} {command.group}")) is not None
         ]
-        self._shown = [self._all[place] for _, _, place in sorted(scored)]
+        self._shown = [self._all[place] for *_, place in sorted(scored)]
         self._list.clear()
         for command in self._shown:
             self._list.addTopLevelItem(self._item(command))

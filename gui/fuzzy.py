@@ -5,6 +5,7 @@ __all__ = ["likeness"]
 _START_OF_WORD = 8
 _NEXT_TO_LAST = 5
 _GAP = 1
+_WHOLE = 10  # letters as they stand in the text, at the start of a word
 
 
 def likeness(wanted: str, text: str) -> int | None:
@@ -23,9 +24,10 @@ def likeness(wanted: str, text: str) -> int | None:
 
 def _word(word: str, text: str) -> int | None:
     """Return the best score over all places where the word may begin."""
+    whole = _WHOLE if text.startswith(word) or f" {word}" in text else 0
     starts = [at for at, letter in enumerate(text) if letter == word[0]]
     scores = [score for at in starts if (score := _from(at, word, text)) is not None]
-    return max(scores, default=None)
+    return max(scores) + whole if scores else None
 
 
 def _from(start: int, word: str, text: str) -> int | None:

@@ -131,7 +131,7 @@ class MainWindow(QMainWindow):
 
     def _look_around(self) -> Situation:
         hello = self.link.hello
-        undoable = self._undoable() is not None
+        draft = getattr(self._undoable(), "draft", None)
         return Situation(
             connection=self.link.connection,
             snapshot=self.link.latest,
@@ -139,8 +139,8 @@ class MainWindow(QMainWindow):
             is_simulated=hello is not None and hello.is_simulated,
             silent_s=self._silence.seconds,
             has_run=self.model.is_open,
-            can_undo=undoable,
-            can_redo=undoable,
+            can_undo=bool(getattr(draft, "undo_change", "")),
+            can_redo=bool(getattr(draft, "redo_change", "")),
             can_start_engine=self.search.station is not None,
         )
 

@@ -12,14 +12,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+import pyqtgraph as pg
 from PIL import Image
 from PyQt6.QtCore import QEventLoop, QSettings, Qt, QTimer
-from PyQt6.QtGui import QImage
+from PyQt6.QtGui import QColor, QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
@@ -100,7 +102,7 @@ class Gallery:
         whole = Image.frombuffer(
             "RGB", size, bits.asstring(picture.sizeInBytes()), "raw", "RGB", picture.bytesPerLine()
         )
-        few = whole.quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = whole.quantize(palette=_palette(), dither=Image.Dither.NONE)
         few.save(file, optimize=True)
 
     def _dress(self, look: theme.Theme, size: tuple[int, int], scale: float) -> None:
@@ -124,6 +126,37 @@ class Gallery:
     def state(self) -> str:
         """The text of the state as the window shows it."""
         return self.window.run_bar.pill.text()
+
+
+@cache
+def _palette() -> Image.Image:
+    """Return the colours of both themes, what lies between text and ground, and of the maps."""
+    colours = [QColor(one) for look in (theme.LIGHT, theme.DARK) for one in _colours(look)]
+    for look in (theme.LIGHT, theme.DARK):
+        for first, second in ((look.text, look.window), (look.text, look.base)):
+            colours += [_between(first, second, part / 8) for part in range(1, 8)]
+        for tone in theme.Tone:
+            colours += [_between(look.on_tone, look.tone(tone), part / 3) for part in (1, 2)]
+        colours += [QColor(look.bad).lighter(percent) for percent in (85, 93, 106, 112, 120)]
+        colours += [_between(look.window, look.bad, 0.14), _between(look.window, look.busy, 0.14)]
+    viridis = pg.colormap.get("viridis").getLookupTable(nPts=64)
+    flat = [part for one in colours for part in (one.red(), one.green(), one.blue())]
+    flat += [int(part) for one in viridis for part in one]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((flat + 768 * [0])[:768])
+    return palette
+
+
+def _colours(look: theme.Theme) -> set[str]:
+    values = [getattr(look, field.name) for field in fields(look)]
+    named = {value for value in values if isinstance(value, str) and value.startswith("#")}
+    return named | set(look.series)
+
+
+def _between(first: str, second: str, part: float) -> QColor:
+    a, b = QColor(first), QColor(second)
+    mixed = (round(x + part * (y - x)) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True))
+    return QColor(*mixed)
 
 
 def take_all(gallery: Gallery) -> None:

@@ -4,7 +4,7 @@ from PyQt6.QtCore import QEvent, QRectF, QSize, Qt
 from PyQt6.QtGui import QAction, QColor, QIcon, QPainter, QPalette, QPixmap
 from PyQt6.QtWidgets import QPushButton, QWidget
 
-from gui.theme import Tone, theme_of
+from gui.theme import Theme, Tone, theme_of
 from gui.widgets.status_pill import Shape, draw_shape
 
 __all__ = ["ActionButton"]
@@ -27,6 +27,7 @@ class ActionButton(QPushButton):
         self._shape = shape
         self._tone = tone
         self._is_filled = is_filled
+        self._worn: Theme | None = None
         self.clicked.connect(lambda _checked: self._action.trigger())
         action.changed.connect(self._follow)
         self._follow()
@@ -46,7 +47,8 @@ class ActionButton(QPushButton):
 
     def changeEvent(self, event: QEvent | None) -> None:
         super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.ApplicationPaletteChange:
+        is_palette = event is not None and event.type() == QEvent.Type.PaletteChange
+        if is_palette and self._worn is not theme_of(self):  # its own palette comes here too
             self._dress()
 
     def _follow(self) -> None:
@@ -59,7 +61,7 @@ class ActionButton(QPushButton):
         self._dress()
 
     def _dress(self) -> None:
-        theme = theme_of(self)
+        self._worn = theme = theme_of(self)
         tone = theme.tone(self._tone)
         palette = QPalette()
         if self._is_filled and self.isEnabled():

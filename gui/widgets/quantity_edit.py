@@ -16,7 +16,7 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QLineEdit, QWidget
 
 from acquisition.quantity import parse_quantity
-from gui.theme import theme_of
+from gui.theme import Theme, theme_of
 
 __all__ = ["QuantityEdit"]
 
@@ -53,6 +53,7 @@ class QuantityEdit(QLineEdit):
         self._digits = digits
         self._value = value
         self._trouble = ""
+        self._worn: Theme | None = None
         self.textEdited.connect(self._judge)
         self.returnPressed.connect(self.apply)
         self._show_value()
@@ -158,7 +159,8 @@ class QuantityEdit(QLineEdit):
 
     def changeEvent(self, event: QEvent | None) -> None:
         super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.ApplicationPaletteChange:
+        is_palette = event is not None and event.type() == QEvent.Type.PaletteChange
+        if is_palette and self._worn is not theme_of(self):  # its own palette comes here too
             self._dress()
 
     def _typed(self) -> float | None:
@@ -215,7 +217,7 @@ class QuantityEdit(QLineEdit):
         self._dress()
 
     def _dress(self) -> None:
-        theme = theme_of(self)
+        self._worn = theme = theme_of(self)
         palette = QPalette()
         if self._trouble:
             palette.setColor(QPalette.ColorRole.Base, QColor(theme.refused))

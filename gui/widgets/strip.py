@@ -19,6 +19,8 @@ from gui.widgets.status_pill import Look, draw_shape
 
 __all__ = ["Strip"]
 
+LEAST_WIDTH_px = 480
+
 
 class Strip(QFrame):
     """Shows a Look's shape and tone, one line of text, details that unfold, and buttons."""
@@ -31,11 +33,13 @@ class Strip(QFrame):
         self._text = QLabel(self)
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
+        self._text.setMinimumWidth(LEAST_WIDTH_px)  # else its height at no width counts
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._details = QLabel(self)
         self._details.setTextFormat(Qt.TextFormat.PlainText)
         self._details.setWordWrap(True)
+        self._details.setMinimumWidth(LEAST_WIDTH_px)
         self._details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._details.hide()
         self._buttons = QHBoxLayout()

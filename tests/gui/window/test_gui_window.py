@@ -24,6 +24,7 @@ from acquisition.engine_status import EngineState, FinishReason, Safety
 from acquisition.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
 from acquisition.record import Level
 from acquisition.watcher_link import WatcherLink
+from gui import theme
 from gui.engine_link import Connection
 from gui.main_window import PANELS
 from gui.panel_docks import Perspective
@@ -286,8 +287,6 @@ def test_the_run_bar_is_whole_at_every_size(qtbot, window, shows, running, size)
 
 
 def test_light_and_dark_are_one_key_and_remembered(qtbot, qapp, window, settings):
-    from gui import theme
-
     window.bound.by_name["dark"].trigger()
     try:
         assert theme.theme_of(window) is theme.DARK
@@ -480,6 +479,35 @@ def test_an_error_of_the_window_itself_is_shown_and_says_that_the_run_is_safe(wi
 
     assert "the window met an error: ValueError: nonsense" in window.alarms.message.text()
     assert "engine and run are not affected" in window.alarms.message.text()
+
+
+def test_a_long_message_does_not_make_the_window_grow(qtbot, window):
+    window.resize(1366, 768)
+    window.log.take([Said(Level.ERROR, "word " * 60, UTC, device="bias", advice="look " * 20)])
+    QApplication.processEvents()
+
+    window.resize(1366, 768)
+    QApplication.processEvents()
+
+    assert window.alarms.message.isVisible()
+    assert window.height() == 768
+
+
+def test_the_buttons_follow_the_palette_at_once(qtbot, qapp, window, shows, running):
+    shows(running(EngineState.MEASURING))
+    stop = window.run_bar.stop
+
+    def ground():
+        qapp.processEvents()
+        return stop.palette().color(stop.palette().ColorRole.Button).name()
+
+    assert ground() == theme.LIGHT.bad
+    theme.apply(qapp, theme.DARK)
+    try:
+        assert ground() == theme.DARK.bad
+    finally:
+        theme.apply(qapp, theme.LIGHT)
+    assert ground() == theme.LIGHT.bad
 
 
 def test_nothing_modal_while_a_run_goes_on(qtbot, window, engine, shows, running):
