@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +32,8 @@ def box_of_model(
     """
     names = table.names
     scale = electrons_per_unit(names, noise)
-    limits = [_limits(model, name, window) for name in names]
+    span, pixel_eV = window.limits_eV, window.pixel_eV
+    limits = [_limits(model, name, span, pixel_eV) for name in names]
     for name, (lower, upper) in {
         **model.bounds,
         **{name: (value, value) for name, value in model.fixed.items()},
@@ -42,12 +45,14 @@ def box_of_model(
     return Box(bounds[None, :, 0], bounds[None, :, 1], StepCap(step_share(names)))
 
 
+@lru_cache(maxsize=64)
 def step_share(names: tuple[str, ...]) -> Array:
     """Return how far each parameter may step, in widths of its line, as StepCap takes it."""
     share = np.zeros((len(names), len(names)))
     for i, name in enumerate(names):
         if name.endswith("_eV"):
             share[i, _widths_of(names, name)] = 0.4 if "width" in name else 0.7
+    share.flags.writeable = False
     return share
 
 
@@ -57,8 +62,10 @@ def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
     return np.where(in_counts, noise.gain_e_per_count, 1.0)
 
 
-def _limits(model: SpectrumModel, name: str, window: Window) -> tuple[float, float]:
-    low, high = window.limits_eV
+def _limits(
+    model: SpectrumModel, name: str, span: tuple[float, float], pixel_eV: float
+) -> tuple[float, float]:
+    low, high = span
     number = int(name.split("_")[1]) - 1 if name.startswith("emitter_") else 0
     base = name.removeprefix(prefix_of(number))
     if base.startswith("energy_"):
@@ -66,7 +73,7 @@ def _limits(model: SpectrumModel, name: str, window: Window) -> tuple[float, flo
     if "lorentz" in base:
         return 0.0, 0.5 * (high - low)
     if base.endswith("width_eV"):
-        return 0.5 * window.pixel_eV, 0.5 * (high - low)
+        return 0.5 * pixel_eV, 0.5 * (high - low)
     if base.endswith("_binding_eV"):
         near, far = model.window_of(number, base.removesuffix("_binding_eV"))
         return (1.0 - _SLACK) * near, (1.0 + _SLACK) * far
