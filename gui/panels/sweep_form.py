@@ -25,8 +25,8 @@ from gui.widgets.note import Note
 __all__ = ["SweepForm"]
 
 WIDE_px = 620  # from where on two fields go beside each other
+FIELD_px = 115  # what a field of a row needs
 LABEL_px = 110
-PER_LINE = {1: (2, 3), 2: (8, 8)}  # fields of an axis and of a zone that go beside each other
 FIRST = ("sweep", "axis", "exposure", "fit")  # what changes from sweep to sweep
 
 
@@ -52,6 +52,7 @@ class SweepForm(QWidget):
         self.axes: dict[Place, AxisRow] = {}
         self._shape: object = None
         self._columns = 2
+        self._per_line = 8  # fields of a row
         self._document: Mapping[str, Any] = {}
         self._page: QWidget | None = None
         self._column = QVBoxLayout(self)
@@ -60,7 +61,7 @@ class SweepForm(QWidget):
     def show_document(self, document: Mapping[str, Any]) -> None:
         """Show what the file says; the focus stays at its place."""
         self._document = document
-        shape = (self._columns, _shape(document))
+        shape = (self._columns, self._per_line, _shape(document))
         if shape != self._shape:
             focus, unfolded = (
                 self._focused(),
@@ -74,9 +75,9 @@ class SweepForm(QWidget):
 
     def set_width(self, width_px: int) -> None:
         """Put as many fields beside each other as go into that width."""
-        columns = 2 if width_px >= WIDE_px else 1
-        if columns != self._columns:
-            self._columns = columns
+        places = (2 if width_px >= WIDE_px else 1, max(2, width_px // FIELD_px))
+        if places != (self._columns, self._per_line):
+            self._columns, self._per_line = places
             if self._shape is not None:
                 self.show_document(self._document)
 
@@ -194,10 +195,10 @@ class SweepForm(QWidget):
 
     def _row(self, section: Section, place: Place, count: int) -> QWidget:
         if section.of_zones:
-            zone = ZoneRow(section, place, count, self._field, PER_LINE[self._columns][1])
+            zone = ZoneRow(section, place, count, self._field, self._per_line)
             zone.removed.connect(lambda: self.removed.emit(place))
             return zone
-        axis = AxisRow(section, place, count, self._field, PER_LINE[self._columns][0])
+        axis = AxisRow(section, place, count, self._field, 2 if self._columns == 1 else 4)
         list_place, number = place[:-1], int(place[-1])
         axis.moved.connect(lambda to: self.moved.emit(list_place, number, to))
         axis.dragged.connect(lambda y: self.moved.emit(list_place, number, self._axis_at(y)))

@@ -434,3 +434,11 @@ def test_a_narrow_editor_needs_no_more_than_a_dock_has(editor, qtbot: QtBot) -> 
     assert editor._halves.orientation() is Qt.Orientation.Horizontal
     assert editor.form.axes["axis", 0].more.isChecked()
     assert editor.form.fields["axis", 0, "settle", "inside"].text == "3 min"
+
+
+@pytest.mark.parametrize("width", [420, 500, 620, 700, 759, 760, 900, 1300])
+def test_the_form_never_needs_more_than_the_width_there_is(editor, width: int) -> None:
+    editor.resize(width, 700)
+    QApplication.processEvents()
+
+    assert editor.form.minimumSizeHint().width() <= editor._scroll.viewport().width()
