@@ -80,6 +80,7 @@ class EngineLink(QObject):
     answered = pyqtSignal(object)  # Answer
     lost = pyqtSignal(str)
     connection_changed = pyqtSignal(object)  # Connection
+    trouble_changed = pyqtSignal(str)
 
     _greeted = pyqtSignal(int, object)  # from the greeting thread: number of the try, _Outcome
 
@@ -199,7 +200,7 @@ class EngineLink(QObject):
             return
         self._is_greeting = False
         if not isinstance(outcome, tuple):
-            self._trouble = outcome
+            self._complain(outcome)
             return
         self._trouble = ""
         self._address, self._channel = outcome
@@ -263,6 +264,11 @@ class EngineLink(QObject):
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
+
+    def _complain(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.trouble_changed.emit(trouble)
 
     def _turn(self, connection: Connection) -> None:
         if connection is not self._connection:

@@ -503,6 +503,7 @@ class MainWindow(QMainWindow):
         link.answered.connect(self._on_answer)
         link.lost.connect(self._on_lost)
         link.connection_changed.connect(lambda _: self._refresh())
+        link.trouble_changed.connect(lambda _: self._refresh())
         self._silence.changed.connect(lambda _: self._refresh())
         self.search.engine_start.ended.connect(lambda words: self._say(Level.ERROR, words))
         log.added.connect(self._show_notice)

@@ -11,6 +11,8 @@ from gui.wording import span
 __all__ = ["explanation", "look_of"]
 
 SILENT_s = 3.0
+NO_ENGINE = "no engine is running"
+_WAYS = "Ctrl+Shift+O chooses a station, Ctrl+O opens a run"
 _NO_ENGINE = Look("NO ENGINE", Shape.RING, Tone.NEUTRAL)
 _SEARCHING = Look("DISCONNECTED", Shape.RING, Tone.CAUTION)
 _SILENT = Look("NO ANSWER", Shape.WARNING, Tone.CAUTION)
@@ -55,7 +57,7 @@ def explanation(situation: Situation, trouble: str = "") -> str:
     """Return in words what goes on or is awaited. trouble: why there is no connection."""
     snapshot = situation.snapshot
     if snapshot is None:
-        return trouble if situation.connection is not Connection.NONE else ""
+        return f"{trouble}: {_WAYS}" if trouble == NO_ENGINE else trouble
     if situation.silent_s > SILENT_s:
         return f"the engine has said nothing for {span(situation.silent_s)}; the run may go on"
     if snapshot.mode is Mode.DISCONNECTED:

@@ -161,7 +161,7 @@ def _between(first: str, second: str, part: float) -> QColor:
 
 def take_all(gallery: Gallery) -> None:
     window = gallery.window
-    gallery.spin(1.0)
+    gallery.spin(6.0)
     gallery.picture("no_engine")
     window.search.watch(start_missing=True)
     gallery.until(lambda: window.link.latest is not None, "the engine")
@@ -278,7 +278,7 @@ def _browsing(gallery: Gallery) -> None:
     if window.model.path is not None:
         window.open(window.model.path)
     window.show_perspective(Perspective.BROWSE)
-    gallery.spin(3.0)
+    gallery.spin(10.0)
     window.follower.go(window.model.size // 2)
     gallery.picture("browse")
 

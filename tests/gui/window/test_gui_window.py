@@ -390,6 +390,18 @@ def test_the_end_of_a_run_stays_shown_with_its_safe_state(window, shows, ended, 
     assert "safe state confirmed" in window.run_bar.awaited.text()
 
 
+def test_without_an_engine_the_bar_says_what_one_can_do(qtbot, engine, open_window):
+    engine.stop()
+    window = open_window()
+
+    qtbot.waitUntil(lambda: window.run_bar.awaited.text() != "", timeout=5000)
+
+    assert window.run_bar.pill.text() == "DISCONNECTED"
+    assert window.run_bar.awaited.text() == (
+        "no engine is running: Ctrl+Shift+O chooses a station, Ctrl+O opens a run"
+    )
+
+
 def test_an_engine_that_comes_back_is_shown_again(qtbot, window, engine):
     engine.stop()
     qtbot.waitUntil(lambda: window.run_bar.pill.text() == "DISCONNECTED", timeout=5000)
