@@ -1,0 +1,92 @@
+"""Numbers and times in words, and the pitch that stands for a count rate."""
+
+from math import inf, nan
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QObject
+from PyQt6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from gui import tone
+from gui.tone import Tone, pitch_Hz, tick_ms
+from gui.wording import ago, plain_name, span, value_text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (61, "1 min 1 s"),
+        (600, "10 min"),
+        (3600, "1 h 0 min"),
+        (90_061, "1 d 1 h"),
+        (-3, "0 s"),
+    ],
+)
+def test_a_length_of_time_has_two_units_at_most(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_how_old_something_is() -> None:
+    assert [ago(0.9), ago(5), ago(125)] == ["now", "5 s ago", "2 min 5 s ago"]
+
+
+def test_a_missing_value_is_a_dash() -> None:
+    assert [value_text(value, "K") for value in (None, nan, inf)] == ["–"] * 3
+    assert value_text(4.2134567, "K") == "4.21346 K"
+    assert value_text(0.0, "") == "0"
+
+
+def test_a_channel_in_words_leaves_its_unit_to_the_value() -> None:
+    names = ("detector_temperature_C", "field_kV_per_cm", "heater_percent", "grating")
+    assert [plain_name(name) for name in names] == [
+        "detector temperature",
+        "field",
+        "heater percent",
+        "grating",
+    ]
+
+
+def test_the_pitch_rises_by_an_octave_for_each_factor_of_ten() -> None:
+    octaves = [pitch_Hz(10.0 * 10**power) / pitch_Hz(10.0**power) for power in range(1, 6)]
+
+    assert octaves == pytest.approx([2.0] * 5)
+    assert pitch_Hz(10.0) == pitch_Hz(0.0) == pitch_Hz(nan) == pytest.approx(110.0)
+    assert pitch_Hz(1e9) == pytest.approx(3520.0)
+
+
+def test_more_light_ticks_faster() -> None:
+    assert tick_ms(1e6) < tick_ms(1e4) < tick_ms(100.0) <= 1000
+
+
+def test_the_tone_has_its_pitch_and_goes_on_without_a_click(qtbot: QtBot) -> None:
+    parent = QObject()
+    sound = Tone(parent)
+    sound.follow(1e4)
+    wave = np.concatenate([sound.samples(n) for n in (1000, 777, 20_273)]).astype(float)
+
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(wave.size)))
+    assert np.argmax(spectrum) * tone.SAMPLE_Hz / wave.size == pytest.approx(
+        pitch_Hz(1e4), abs=tone.SAMPLE_Hz / wave.size
+    )
+    steepest = 0.5 * 32767 * 2 * np.pi * pitch_Hz(1e4) / tone.SAMPLE_Hz
+    assert np.abs(np.diff(wave)).max() <= steepest + 1
+
+
+def test_without_the_sound_library_the_system_beeps(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beeps: list[int] = []
+    monkeypatch.setattr(tone, "QAudioSink", None)
+    monkeypatch.setattr(QApplication, "beep", lambda: beeps.append(1))
+    parent = QObject()
+    sound = Tone(parent)
+    sound.follow(1e6)
+
+    assert "beeps" in sound.how
+    sound.switch(is_on=True)
+    qtbot.waitUntil(lambda: len(beeps) > 1)
+    sound.switch(is_on=False)
+    assert not sound.is_on
