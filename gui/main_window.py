@@ -136,7 +136,6 @@ class MainWindow(QMainWindow):
             connection=self.link.connection,
             snapshot=self.link.latest,
             watcher=hello.watcher if hello is not None else "",
-            is_simulated=hello is not None and hello.is_simulated,
             silent_s=self._silence.seconds,
             has_run=self.model.is_open,
             can_undo=bool(getattr(draft, "undo_change", "")),

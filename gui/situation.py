@@ -33,10 +33,8 @@ class Situation:
     connection: Connection = Connection.NONE
     snapshot: Snapshot | None = None
     watcher: str = ""  # our name among the watchers
-    is_simulated: bool = False
     silent_s: float = 0.0
     has_run: bool = False  # a run is shown
-    has_sweep: bool = False  # the editor holds one that may start
     can_undo: bool = False
     can_redo: bool = False
     can_start_engine: bool = False  # a station is known, and no engine runs
