@@ -1,6 +1,7 @@
 # For a machine with Python 3.11 or later, pip, make and git:
 #   make demo   set up .venv and measure one simulated night, draw it
 #   make test   set up .venv and run the tests; those of the window need what .ci/run installs for Qt
+#   make window set up .venv and open the window on simulated instruments
 #   make lint   the checks of style, types and architecture
 # Another Python: make demo PYTHON=python3.12
 
@@ -10,7 +11,7 @@ BIN    := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test window lint clean
 
 demo: $(VENV)/program.installed
 	$(BIN)/cryoscan run examples/overnight.toml
@@ -20,6 +21,9 @@ demo: $(VENV)/program.installed
 
 test: $(VENV)/tests.installed
 	$(BIN)/python -m pytest -n 2
+
+window: $(VENV)/window.installed
+	$(BIN)/cryoscan gui examples/station_simulated.toml
 
 lint: $(VENV)/tests.installed
 	$(BIN)/ruff check
@@ -32,6 +36,10 @@ clean:
 
 $(VENV)/program.installed: pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/window.installed: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --editable '.[gui]'
 	touch $@
 
 $(VENV)/tests.installed: pyproject.toml | $(BIN)/pip
