@@ -9,6 +9,7 @@ from acquisition.commands import Command, Verb
 from acquisition.config_error import ConfigError
 from acquisition.inbox import deliver
 from acquisition.journal import JournalReader
+from acquisition.point_fitter import FIT_VERSION
 from acquisition.run_configuration import configuration_of
 from acquisition.storage_errors import StorageError
 from drivers.errors import LinkClosed
@@ -33,7 +34,7 @@ def test_a_script_checks_and_measures_a_sweep_without_the_command_line(sweep):
 
     with JournalReader(ended.folder) as reader:
         assert len(reader.accepted()) == price.rows
-        assert not reader.fit_backlog("exciton: 3 gauss", "1")
+        assert not reader.fit_backlog("exciton: 3 gauss", FIT_VERSION)
     assert ended.is_complete
     assert ended.final is not None
     assert any("run folder" in text for text in said)
