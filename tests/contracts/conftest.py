@@ -92,6 +92,7 @@ SIMULATED = sorted(name for name, stand in STANDS.items() if stand.port)
 IN_PROCESS = "in process"
 REAL = RealClock()
 ARRIVAL_S = 20.0  # of real time at most, for bytes that are on their way already
+LOOK_S = 0.0005  # between two looks: the kernel that carries the bytes needs the processor too
 LOST_S = 2.0  # after that, what a broken line had given is believed lost
 
 
@@ -169,6 +170,7 @@ class Served:
         patience_s = REAL.now() + ARRIVAL_S
         while self.line.taken < goal and self.line.is_open(self.now()):
             assert REAL.now() < patience_s, "what was sent never arrives"
+            REAL.wait(LOOK_S)
             self.catch_up()
 
     def wait_for_farewell(self) -> None:
@@ -176,6 +178,7 @@ class Served:
         patience_s = REAL.now() + ARRIVAL_S
         while getattr(self._shell, "_clients", ()):
             assert REAL.now() < patience_s, "the shell never notices that its client is gone"
+            REAL.wait(LOOK_S)
             self.catch_up()
 
     def stop(self) -> None:
