@@ -31,6 +31,7 @@ from drivers.status import Status
 
 __all__ = ["hand_moves", "has_electrodes"]
 
+PLACE_DIGITS = 6  # in um: there and back again is 0, not 2e-16
 MOST_STEPS = 1e6
 AT_TEMPERATURE_K = 0.1  # from where on a temperature counts as reached
 
@@ -302,7 +303,7 @@ def _position(
             nonlocal place
             if stepping.poll():
                 stepping.check()
-                place += steps * length
+                place = round(place + steps * length, PLACE_DIGITS)
                 return True
             return False
 
