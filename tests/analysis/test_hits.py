@@ -111,14 +111,15 @@ def test_a_trion_is_sighted_where_it_is_and_noise_stays_below_the_threshold(
 
 def test_a_mirrored_pair_is_sighted_with_its_areas_exchanged(make_rng: MakeRng) -> None:
     exciton = np.array([2.3690, 2.3705])
-    pair = [(2.36975 - 20e-3 + 0.75e-3, 4.0), (2.36975 - 20e-3 - 0.75e-3, 8.0)]
+    pair = [(2.36975 - 20e-3 + 0.75e-3, 40.0), (2.36975 - 20e-3 - 0.75e-3, 80.0)]
 
     found = sight_mirrored(a_residual(pair, make_rng("mirrored")), exciton, (15e-3, 25e-3), 0.4e-3)
 
     assert found is not None
     assert found.binding_eV == pytest.approx(20e-3, abs=0.1e-3)
-    # The lower exciton line leaves the upper of the mirrored lines.
-    assert found.area_e[1] / found.area_e[0] == pytest.approx(2.0, abs=0.8)
+    # The lower exciton line leaves the upper of the mirrored lines. A height of 40 is known to
+    # 1 / sqrt(5) in a line of 5 effective pixels, so the ratio to 0.025.
+    assert found.area_e[1] / found.area_e[0] == pytest.approx(2.0, abs=0.2)
 
 
 def test_a_window_off_the_axis_sights_nothing(make_rng: MakeRng) -> None:
