@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.console import Console
 
-from acquisition.commands import Command, Verb
-from acquisition.config_error import ConfigError
-from acquisition.storage_errors import StorageError
+from acquisition.channel.commands import Command, Verb
+from acquisition.configuration.config_error import ConfigError
+from acquisition.storage.storage_errors import StorageError
 from drivers.errors import DeviceError
 
 if TYPE_CHECKING:
-    from acquisition.doors import Ended, Watcher
-    from acquisition.fit_options import FileFitOptions
-    from acquisition.station_file import StationConfig
+    from acquisition.configuration.station_file import StationConfig
+    from acquisition.fits.fit_options import FileFitOptions
+    from acquisition.running.doors import Ended, Watcher
     from drivers.addresses import Opener
     from drivers.clock import Clock
     from drivers.link import Framing, Link
@@ -62,7 +62,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="show the wire")]
 @app.command()
 def check(sweep: SweepFile, station: StationFile = None, as_json: AsJson = False) -> None:
     """Report every mistake of both files, and what the sweep costs. Touches no instrument."""
-    from acquisition.check import check as check_files  # noqa: PLC0415 - keeps the start fast
+    from acquisition.planning.check import check as check_files  # noqa: PLC0415 - keeps the start fast
 
     with _told():
         result = check_files(sweep, station)
@@ -90,8 +90,8 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Measure a sweep into a new run folder; safe at the end, resumable whatever happens."""
-    from acquisition.doors import start  # noqa: PLC0415 - keeps the start fast
-    from acquisition.run import RunOptions  # noqa: PLC0415
+    from acquisition.running.doors import start  # noqa: PLC0415 - keeps the start fast
+    from acquisition.running.run import RunOptions  # noqa: PLC0415
 
     _log_to_stderr(verbose=verbose)
     with _told(), _watcher() as watcher:
@@ -122,8 +122,8 @@ def resume(
     verbose: Verbose = False,
 ) -> None:
     """Measure what a stopped, failed or killed run lacks. Repeating it is harmless."""
-    from acquisition.doors import go_on  # noqa: PLC0415 - keeps the start fast
-    from acquisition.run import RunOptions  # noqa: PLC0415
+    from acquisition.running.doors import go_on  # noqa: PLC0415 - keeps the start fast
+    from acquisition.running.run import RunOptions  # noqa: PLC0415
 
     _log_to_stderr(verbose=verbose)
     with _told(), _watcher() as watcher:
@@ -151,7 +151,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Say what a run holds, whether it is running, ended or broken off."""
-    from acquisition.summary import print_summary, summarise  # noqa: PLC0415
+    from acquisition.fits.summary import print_summary, summarise  # noqa: PLC0415
 
     with _told():
         summary = summarise(folder, with_digest=digest, with_laws=laws)
@@ -216,7 +216,7 @@ def fit(
     Files are fitted with the model given here, and so is a run where anything is given; a row of
     the table for each spectrum and window. The run itself then stays as it is.
     """
-    from acquisition import fit_options  # noqa: PLC0415 - keeps the start fast
+    from acquisition.fits import fit_options  # noqa: PLC0415 - keeps the start fast
 
     try:
         options = fit_options.FileFitOptions(
@@ -245,7 +245,7 @@ def fit(
 
 
 def _fit_runs(folders: Iterable[Path]) -> None:
-    from acquisition.fit_run import fit_run  # noqa: PLC0415 - keeps the start fast
+    from acquisition.fits.fit_run import fit_run  # noqa: PLC0415 - keeps the start fast
 
     for folder in folders:
         out.print(f"{fit_run(folder, out)} points fitted")
@@ -255,11 +255,11 @@ def _fit_files(
     files: list[Path], options: "FileFitOptions", path: Path | None, plots: Path | None
 ) -> None:
     """Fit foreign files; exit with a failure if one could not be read, after all others."""
-    from acquisition.fit_files import fit_paths  # noqa: PLC0415
-    from acquisition.fit_plot import plot_fit  # noqa: PLC0415
-    from acquisition.fit_table import csv_text, fit_table  # noqa: PLC0415
-    from acquisition.fit_table_file import write_fit_table  # noqa: PLC0415
-    from analysis import kernels  # noqa: PLC0415
+    from acquisition.fits.fit_files import fit_paths  # noqa: PLC0415
+    from acquisition.fits.fit_plot import plot_fit  # noqa: PLC0415
+    from acquisition.fits.fit_table import csv_text, fit_table  # noqa: PLC0415
+    from acquisition.fits.fit_table_file import write_fit_table  # noqa: PLC0415
+    from analysis.estimation import kernels  # noqa: PLC0415
 
     if not files:
         return
@@ -286,7 +286,7 @@ def _fit_files(
 @app.command()
 def finalise(folder: RunFolder) -> None:
     """Build the final file of a run, also of one that was broken off."""
-    from acquisition.final_file import build_final  # noqa: PLC0415 - keeps the start fast
+    from acquisition.storage.final_file import build_final  # noqa: PLC0415 - keeps the start fast
 
     with _told():
         out.print(str(build_final(folder)))
@@ -340,8 +340,8 @@ def engine(
     Windows and `watch` attach to it and may come and go. Ends in the safe state, with Ctrl-C or
     when a watcher says so.
     """
-    from acquisition.engine_process import open_engine  # noqa: PLC0415 - keeps the start fast
-    from acquisition.run import RunOptions  # noqa: PLC0415
+    from acquisition.running.run import RunOptions  # noqa: PLC0415
+    from acquisition.workbench.engine_process import open_engine  # noqa: PLC0415 - keeps the start fast
 
     _log_to_stderr(verbose=verbose)
     with _told():
@@ -369,10 +369,10 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Watch a running engine from any terminal; the engine does not notice. Ctrl-C ends it."""
-    from acquisition.hand_move import Refused  # noqa: PLC0415 - keeps the start fast
-    from acquisition.watch import find_engine, watch_once  # noqa: PLC0415
-    from acquisition.watch import watch as watch_engine  # noqa: PLC0415
-    from acquisition.watcher_link import LinkLost  # noqa: PLC0415
+    from acquisition.alignment.hand_move import Refused  # noqa: PLC0415 - keeps the start fast
+    from acquisition.channel.watcher_link import LinkLost  # noqa: PLC0415
+    from acquisition.workbench.watch import find_engine, watch_once  # noqa: PLC0415
+    from acquisition.workbench.watch import watch as watch_engine  # noqa: PLC0415
 
     try:
         with _told():
@@ -431,8 +431,8 @@ def simulate(
 
     Ends with Ctrl-C. Another terminal runs sweeps with that station file.
     """
-    from acquisition.config import load_station  # noqa: PLC0415
-    from acquisition.served_station import served_station  # noqa: PLC0415
+    from acquisition.configuration.config import load_station  # noqa: PLC0415
+    from acquisition.instruments.served_station import served_station  # noqa: PLC0415
     from simulators.serve import serve  # noqa: PLC0415 - keeps the start fast
 
     def ready(addresses: Mapping[str, str]) -> None:
@@ -475,14 +475,14 @@ def list_devices(
     ] = None,
 ) -> None:
     """List serial ports and what answers; asks for names and sends nothing else."""
-    from acquisition.config import load_station  # noqa: PLC0415
-    from acquisition.devices_list import (  # noqa: PLC0415 - keeps the start fast
+    from acquisition.configuration.config import load_station  # noqa: PLC0415
+    from acquisition.instruments.devices_list import (  # noqa: PLC0415 - keeps the start fast
         port_lines,
         station_lines,
         told,
         who_answers,
     )
-    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.instruments.laboratory import open_laboratory  # noqa: PLC0415
     from drivers.clock import RealClock  # noqa: PLC0415
 
     with _told():
@@ -510,10 +510,10 @@ def examine_device(
     queries: Annotated[int, typer.Option(help="how often it is asked", min=1)] = 20,
 ) -> None:
     """Ask one instrument everything it can be asked, and change nothing."""
-    from acquisition.config import load_station  # noqa: PLC0415
-    from acquisition.devices_health import examine  # noqa: PLC0415
-    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
-    from acquisition.open_station import open_instrument  # noqa: PLC0415
+    from acquisition.configuration.config import load_station  # noqa: PLC0415
+    from acquisition.instruments.devices_health import examine  # noqa: PLC0415
+    from acquisition.instruments.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.instruments.open_station import open_instrument  # noqa: PLC0415
 
     with _told():
         config = load_station(station)
@@ -530,10 +530,10 @@ def examine_device(
 @devices.command("talk")
 def talk_to_device(name: DeviceName, station: DeviceStation) -> None:
     """Type to one instrument and see the wire. Nothing is checked: it does what it is told."""
-    from acquisition.config import load_station  # noqa: PLC0415
-    from acquisition.devices_talk import open_console  # noqa: PLC0415
-    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
-    from acquisition.open_station import section_of  # noqa: PLC0415
+    from acquisition.configuration.config import load_station  # noqa: PLC0415
+    from acquisition.instruments.devices_talk import open_console  # noqa: PLC0415
+    from acquisition.instruments.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.instruments.open_station import section_of  # noqa: PLC0415
 
     with _told():
         config = load_station(station)
@@ -556,9 +556,9 @@ def measure_a_lamp(
     warm_up: Annotated[float, typer.Option(help="of the lamp, in seconds", min=0.0)] = 5.0,
 ) -> None:
     """Measure the calibration lamp: laser shut, mirror flipped, lamp lit, and all put back."""
-    from acquisition.config import load_station  # noqa: PLC0415
-    from acquisition.laboratory import open_laboratory  # noqa: PLC0415
-    from acquisition.lamp_spectrum import measure_lamp, open_lamp_bench  # noqa: PLC0415
+    from acquisition.configuration.config import load_station  # noqa: PLC0415
+    from acquisition.instruments.laboratory import open_laboratory  # noqa: PLC0415
+    from acquisition.instruments.lamp_spectrum import measure_lamp, open_lamp_bench  # noqa: PLC0415
     from drivers.roles import ExposureSettings  # noqa: PLC0415
 
     with _told():
@@ -610,7 +610,7 @@ def _transports(chosen: Iterable[str]) -> "dict[str, Transport]":
 
 def _simulated_setup(station: "StationConfig") -> "SimulatedSetup":
     """Build the world that this station file describes, with what [simulation] says otherwise."""
-    from acquisition.simulated_truth import models_of, truth_of  # noqa: PLC0415
+    from acquisition.configuration.simulated_truth import models_of, truth_of  # noqa: PLC0415
     from simulators.setup import (  # noqa: PLC0415 - only where it is wanted
         SimulatedSetup,
         SimulatorSettings,
@@ -625,8 +625,8 @@ def _simulated_setup(station: "StationConfig") -> "SimulatedSetup":
 
 def _refuse_impossible_world(sweep: Path, station_path: Path | None) -> None:
     """Raise ConfigError for a [simulation.truth] that no simulated world can have."""
-    from acquisition.config import load  # noqa: PLC0415
-    from acquisition.simulated_truth import truth_of, world_problems  # noqa: PLC0415
+    from acquisition.configuration.config import load  # noqa: PLC0415
+    from acquisition.configuration.simulated_truth import truth_of, world_problems  # noqa: PLC0415
     from simulators.truth import truth_from_mapping  # noqa: PLC0415 - only where it is wanted
 
     configuration = load(sweep, station_path)
@@ -646,7 +646,7 @@ def _replay(path: Path | None) -> "Replay | None":
         return None
     import numpy as np  # noqa: PLC0415 - only where it is wanted
 
-    from analysis.bias_series import read_bias_zip  # noqa: PLC0415
+    from analysis.readers.bias_series import read_bias_zip  # noqa: PLC0415
     from simulators.replay import Replay  # noqa: PLC0415
 
     series = read_bias_zip(path)
@@ -657,7 +657,7 @@ def _replay(path: Path | None) -> "Replay | None":
 
 
 def _post(folder: Path, command: Command) -> None:
-    from acquisition.inbox import deliver  # noqa: PLC0415 - keeps the start fast
+    from acquisition.channel.inbox import deliver  # noqa: PLC0415 - keeps the start fast
 
     with _told():
         deliver(folder, command)
@@ -679,8 +679,8 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _watcher() -> Iterator["Watcher"]:
-    from acquisition.doors import Watcher  # noqa: PLC0415 - keeps the start fast
-    from acquisition.progress import RunProgress  # noqa: PLC0415
+    from acquisition.running.doors import Watcher  # noqa: PLC0415 - keeps the start fast
+    from acquisition.workbench.progress import RunProgress  # noqa: PLC0415
 
     with RunProgress(err) as progress:
         yield Watcher(say=_say, show=progress.show)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from acquisition.check import CheckResult, check
 from acquisition.cli import in_process
-from acquisition.doors import Ended, Watcher, go_on, start
-from acquisition.run import RunOptions
+from acquisition.planning.check import CheckResult, check
+from acquisition.running.doors import Ended, Watcher, go_on, start
+from acquisition.running.run import RunOptions
 
 __all__ = ["check_sweep", "resume_run", "start_run"]
 

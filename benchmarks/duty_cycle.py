@@ -24,14 +24,14 @@ from statistics import median
 import numpy as np
 from simulated_run import EXAMPLES, SWEEP, in_process
 
-from acquisition.commands import CommandQueue
-from acquisition.config import Configuration, load
-from acquisition.expand import expand
-from acquisition.journal import Journal, JournalReader
-from acquisition.laboratory import open_laboratory
-from acquisition.run import Run, RunOptions, create_run
-from acquisition.served_station import served_station
-from acquisition.simulated_truth import truth_of
+from acquisition.channel.commands import CommandQueue
+from acquisition.configuration.config import Configuration, load
+from acquisition.configuration.simulated_truth import truth_of
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.instruments.served_station import served_station
+from acquisition.planning.expand import expand
+from acquisition.running.run import Run, RunOptions, create_run
+from acquisition.storage.journal import Journal, JournalReader
 from simulators.elliptec_modules import ElliptecSettings
 from simulators.serve import serve
 from simulators.setup import SimulatedSetup, SimulatorSettings

@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit, least_squares
 from scipy.special import ndtr
 
-from analysis import kernels
-from analysis.axis import energy_edges_eV
-from analysis.fisher_scoring import Box, Counts, StepCap, maximise_likelihood
-from analysis.fit_model import FitModel
-from analysis.line_table import Line, LineTable, Shape
-from analysis.spectrum_fit import DetectorNoise, fit_spectrum
-from analysis.table_fit import Job, fit_batch, fit_jobs, fit_table, slopes_of
+from analysis.estimation import kernels
+from analysis.estimation.fisher_scoring import Box, Counts, StepCap, maximise_likelihood
+from analysis.estimation.line_table import Line, LineTable, Shape
+from analysis.estimation.table_fit import Job, fit_batch, fit_jobs, fit_table, slopes_of
+from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_fit import DetectorNoise, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
 
 Array = NDArray[np.float64]
 
@@ -463,7 +463,7 @@ FIRST_FIT = """
 import time
 import numpy as np
 from analysis import kernels
-from analysis.spectrum_fit import DetectorNoise, FitModel, fit_spectrum
+from analysis.spectra.spectrum_fit import DetectorNoise, FitModel, fit_spectrum
 code = kernels.settle(longest_s=60.0)
 x = np.linspace(517.8, 531.2, 1024)
 counts = 600.0 + 10.0 + 900.0 * np.exp(-((x - 523.0) / 0.1) ** 2)

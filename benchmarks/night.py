@@ -23,11 +23,11 @@ from tempfile import TemporaryDirectory
 
 from simulated_run import EXAMPLES, in_process
 
-from acquisition.commands import CommandQueue
-from acquisition.config import load
-from acquisition.expand import expand
-from acquisition.laboratory import open_laboratory
-from acquisition.run import Run, RunOptions, create_run
+from acquisition.channel.commands import CommandQueue
+from acquisition.configuration.config import load
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.planning.expand import expand
+from acquisition.running.run import Run, RunOptions, create_run
 
 ROOT = EXAMPLES.parent
 GROUPS = {

@@ -7,24 +7,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.commands import CommandQueue
-from acquisition.engine import Engine, EnginePolicy
-from acquisition.exposure import DetectorSetup
-from acquisition.exposure_choice import ExposureChoice
-from acquisition.interlocks import Interlock
-from acquisition.journal import Journal
-from acquisition.live_view import LiveView
-from acquisition.monitors import Monitor, Monitors
-from acquisition.movers import AngleMover, SpectrographMover, TemperatureMover
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.run import LiveViewFollower
-from acquisition.run_log import RunLog
-from acquisition.run_meta import RunMeta
-from acquisition.segment import Segment
-from acquisition.settle import SettleCriterion
-from acquisition.station import Station
-from acquisition.verification import READING_UNITS, Tolerances, Verifier
-from acquisition.vigil import Vigil
+from acquisition.channel.commands import CommandQueue
+from acquisition.configuration.settle import SettleCriterion
+from acquisition.instruments.monitors import Monitor, Monitors
+from acquisition.instruments.movers import AngleMover, SpectrographMover, TemperatureMover
+from acquisition.instruments.station import Station
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.running.engine import Engine, EnginePolicy
+from acquisition.running.exposure import DetectorSetup
+from acquisition.running.exposure_choice import ExposureChoice
+from acquisition.running.run import LiveViewFollower
+from acquisition.running.run_log import RunLog
+from acquisition.running.segment import Segment
+from acquisition.running.verification import READING_UNITS, Tolerances, Verifier
+from acquisition.safety.interlocks import Interlock
+from acquisition.safety.vigil import Vigil
+from acquisition.storage.journal import Journal
+from acquisition.storage.live_view import LiveView
+from acquisition.storage.run_meta import RunMeta
 from drivers.clock import VirtualClock
 from drivers.roles import ExposureSettings, Frame, Identity, Reading, Setting
 from drivers.status import Status

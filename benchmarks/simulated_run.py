@@ -3,13 +3,13 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from acquisition.commands import CommandQueue
-from acquisition.config import load
-from acquisition.expand import expand
-from acquisition.laboratory import open_laboratory
-from acquisition.run import Run, RunOptions, create_run
-from acquisition.simulated_truth import truth_of
-from acquisition.station_file import StationConfig
+from acquisition.channel.commands import CommandQueue
+from acquisition.configuration.config import load
+from acquisition.configuration.simulated_truth import truth_of
+from acquisition.configuration.station_file import StationConfig
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.planning.expand import expand
+from acquisition.running.run import Run, RunOptions, create_run
 from drivers.addresses import Opener
 from drivers.clock import Clock
 from drivers.link import Framing, Link

@@ -25,20 +25,20 @@ from statistics import median
 import numpy as np
 from simulated_run import EXAMPLES, SWEEP, in_process
 
-from acquisition.commands import CommandQueue
-from acquisition.config import load
-from acquisition.doors import Watcher
-from acquisition.engine_address import list_engines
-from acquisition.execution import execute
-from acquisition.expand import expand
-from acquisition.journal import Journal
-from acquisition.laboratory import open_laboratory
-from acquisition.messages import FrameArrived
-from acquisition.run import Run, RunOptions, create_run
-from acquisition.run_server import served
-from acquisition.served_station import served_station
-from acquisition.simulated_truth import truth_of
-from acquisition.watcher_link import WatcherLink
+from acquisition.channel.commands import CommandQueue
+from acquisition.channel.engine_address import list_engines
+from acquisition.channel.messages import FrameArrived
+from acquisition.channel.watcher_link import WatcherLink
+from acquisition.configuration.config import load
+from acquisition.configuration.simulated_truth import truth_of
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.instruments.served_station import served_station
+from acquisition.planning.expand import expand
+from acquisition.running.doors import Watcher
+from acquisition.running.execution import execute
+from acquisition.running.run import Run, RunOptions, create_run
+from acquisition.running.run_server import served
+from acquisition.storage.journal import Journal
 from simulators.elliptec_modules import ElliptecSettings
 from simulators.icl_device import IclSettings
 from simulators.serve import serve

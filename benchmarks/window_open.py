@@ -26,10 +26,10 @@ import numpy as np
 from PyQt6.QtCore import QEventLoop, QTimer
 from PyQt6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QWidget
 
-from acquisition.journal import Calibration, Journal
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
-from acquisition.run_meta import RunMeta
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.storage.journal import Calibration, Journal
+from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
+from acquisition.storage.run_meta import RunMeta
 from gui import theme
 from gui.cursor import Cursor
 from gui.run_model import RunModel

@@ -27,7 +27,7 @@ import numpy as np
 from simulated_run import EXAMPLES, SWEEP
 from window_cost import REPEATS
 
-from acquisition.messages import FrameArrived
+from acquisition.channel.messages import FrameArrived
 
 ALLOWED_S = 0.1
 ALLOWED_START_S = 3.0

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from acquisition.engine_status import EngineState
-from acquisition.messages import Mode
+from acquisition.channel.engine_status import EngineState
+from acquisition.channel.messages import Mode
 from gui.situation import PAUSABLE, STOPPABLE, Situation
 
 __all__ = ["ACTIONS", "Action", "Group", "action"]

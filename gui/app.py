@@ -159,7 +159,7 @@ def _obey_signals(app: QApplication, window: MainWindow) -> None:
 
 def _warm_up() -> None:
     """Load what the first typed unit needs, so that it does not wait for it."""
-    from acquisition.quantity import parse_quantity  # noqa: PLC0415
+    from acquisition.configuration.quantity import parse_quantity  # noqa: PLC0415
 
     threading.Thread(
         target=parse_quantity, args=("1 mV", "V"), name="load the units", daemon=True

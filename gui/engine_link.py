@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
-from acquisition.engine_address import EngineAddress
-from acquisition.messages import (
+from acquisition.channel.engine_address import EngineAddress
+from acquisition.channel.messages import (
     Answer,
     Axis,
     Committed,
@@ -29,7 +29,7 @@ from acquisition.messages import (
     Snapshot,
     Verb,
 )
-from acquisition.watcher_link import LinkLost, WatcherLink
+from acquisition.channel.watcher_link import LinkLost, WatcherLink
 
 __all__ = ["Connection", "EngineLink", "Frame"]
 

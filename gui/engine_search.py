@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from acquisition.engine_address import EngineAddress, list_engines
+from acquisition.channel.engine_address import EngineAddress, list_engines
 from gui.engine_link import EngineLink
 from gui.engine_start import EngineStart
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.config import Configuration
-from acquisition.config_error import ConfigError
-from acquisition.point_fitter import detector_noise, fit_model
-from acquisition.point_table import AxisColumn, PointKind, PointTable
-from acquisition.record import Event, FitRow, Level, StreamBatch
-from acquisition.run_array import RunArray
-from acquisition.run_configuration import configuration_of
-from acquisition.run_meta import RunMeta
-from analysis.fit_curve import FitCurve, fit_curve
-from analysis.measured_spectra import MeasuredSpectra
-from analysis.read_any import read_any
-from analysis.run_file import RunFile
-from analysis.run_record import RecordedFit, RunRecord, read_record
-from analysis.units import vacuum_from_air_nm
+from acquisition.configuration.config import Configuration
+from acquisition.configuration.config_error import ConfigError
+from acquisition.fits.point_fitter import detector_noise, fit_model
+from acquisition.planning.point_table import AxisColumn, PointKind, PointTable
+from acquisition.storage.record import Event, FitRow, Level, StreamBatch
+from acquisition.storage.run_array import RunArray
+from acquisition.storage.run_configuration import configuration_of
+from acquisition.storage.run_meta import RunMeta
+from analysis.readers.measured_spectra import MeasuredSpectra
+from analysis.readers.read_any import read_any
+from analysis.readers.run_file import RunFile
+from analysis.readers.run_record import RecordedFit, RunRecord, read_record
+from analysis.spectra.fit_curve import FitCurve, fit_curve
+from analysis.wavelength.units import vacuum_from_air_nm
 from gui.journal_reading import plan_of
 from gui.run_rows import RowBatch, RowPlan, RowState
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase

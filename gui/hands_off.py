@@ -1,6 +1,6 @@
 """What this window may ask of the engine, and why not."""
 
-from acquisition.messages import Mode
+from acquisition.channel.messages import Mode
 from gui.engine_link import EngineLink
 
 __all__ = ["hands_off", "not_in_command"]

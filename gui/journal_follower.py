@@ -75,7 +75,7 @@ class JournalFollower:
     def _run(self) -> None:
         try:
             # imported here: the window is usable before all of it is loaded
-            from acquisition.journal import JournalReader  # noqa: PLC0415
+            from acquisition.storage.journal import JournalReader  # noqa: PLC0415
             from gui.journal_reading import JournalReading  # noqa: PLC0415
 
             with JournalReader(self._folder) as reader:

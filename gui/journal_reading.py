@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.config import Configuration
-from acquisition.config_error import ConfigError
-from acquisition.journal import JournalReader
-from acquisition.journal_rows import StoredAttempt
-from acquisition.point_table import Point, PointKind, PointTable
-from acquisition.record import AttemptState
-from acquisition.run_configuration import configuration_of
-from acquisition.run_meta import RunMeta
+from acquisition.configuration.config import Configuration
+from acquisition.configuration.config_error import ConfigError
+from acquisition.planning.point_table import Point, PointKind, PointTable
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.journal_rows import StoredAttempt
+from acquisition.storage.record import AttemptState
+from acquisition.storage.run_configuration import configuration_of
+from acquisition.storage.run_meta import RunMeta
 from gui.run_phase import phase_of
 from gui.run_rows import RowBatch, RowPlan, RowState
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 
 if TYPE_CHECKING:
-    from acquisition.point_fitter import PointFitter
-    from analysis.fit_curve import FitCurve
+    from acquisition.fits.point_fitter import PointFitter
+    from analysis.spectra.fit_curve import FitCurve
 
 __all__ = ["JournalReading", "plan_of"]
 
@@ -194,8 +194,8 @@ class JournalReading:
         self, stored: StoredAttempt, background: NDArray[np.float64] | None
     ) -> "FitCurve | None":
         # imported here: rows are shown before all of the analysis is loaded
-        from acquisition.point_fitter import detector_noise, fit_model  # noqa: PLC0415
-        from analysis.fit_curve import fit_curve  # noqa: PLC0415
+        from acquisition.fits.point_fitter import detector_noise, fit_model  # noqa: PLC0415
+        from analysis.spectra.fit_curve import fit_curve  # noqa: PLC0415
 
         fits = self._reader.fits_of([stored.id])
         fitter = self._fitter_or_none()
@@ -214,7 +214,7 @@ class JournalReading:
         )
 
     def _fitter_or_none(self) -> "PointFitter | None":
-        from acquisition.point_fitter import PointFitter  # noqa: PLC0415 - see _curve
+        from acquisition.fits.point_fitter import PointFitter  # noqa: PLC0415 - see _curve
 
         if self._fitter is None and self._configuration is not None:
             sweep, station = self._configuration.sweep, self._configuration.station

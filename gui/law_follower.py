@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QElapsedTimer, QObject, QProcess, QTimer, pyqtSignal
 
-from acquisition.law_overlay import LawOverlay, overlays_from_json
+from acquisition.fits.law_overlay import LawOverlay, overlays_from_json
 from gui.run_model import RunModel
 
 __all__ = ["LawFollower", "areas_per_share"]
@@ -95,7 +95,7 @@ class LawFollower(QObject):
         self._process.finished.connect(self._on_finished)
         self._process.errorOccurred.connect(self._on_error)
         # -P keeps a user's own analysis.py out of its way
-        self._process.start(sys.executable, ["-P", "-m", "acquisition.law_fits", str(folder)])
+        self._process.start(sys.executable, ["-P", "-m", "acquisition.fits.law_fits", str(folder)])
 
     def _on_finished(self, code: int) -> None:
         process, self._process = self._process, None

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_curve import FitCurve, fit_curve
-from analysis.spectrum_fit import FitModel, SpectrumFit, fit_spectrum
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.fit_curve import FitCurve, fit_curve
+from analysis.spectra.spectrum_fit import FitModel, SpectrumFit, fit_spectrum
 from gui.live_frames import LiveSpectrum
 
 __all__ = ["LiveFit", "fit_live", "in_words"]

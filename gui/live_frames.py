@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from acquisition.messages import FrameArrived, FrameSource, Hello, RasterProgress, Snapshot
-from acquisition.point_fitter import detector_noise
-from acquisition.station_file import StationConfig
-from acquisition.toml_file import parse_toml
-from analysis.detector_noise import DetectorNoise
-from analysis.units import HC_EV_NM
+from acquisition.channel.messages import FrameArrived, FrameSource, Hello, RasterProgress, Snapshot
+from acquisition.configuration.station_file import StationConfig
+from acquisition.configuration.toml_file import parse_toml
+from acquisition.fits.point_fitter import detector_noise
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.wavelength.units import HC_EV_NM
 from gui.engine_link import EngineLink, Frame
 
 __all__ = ["LightMap", "LiveFrames", "LiveSpectrum", "live_frames"]

@@ -23,8 +23,8 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.messages import Answer, Hello, Mode, Said, Snapshot, Verb
-from acquisition.record import Event, Level
+from acquisition.channel.messages import Answer, Hello, Mode, Said, Snapshot, Verb
+from acquisition.storage.record import Event, Level
 from gui import theme
 from gui.actions import Group
 from gui.alarm_strip import AlarmStrips, summary

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from acquisition.messages import Said
-from acquisition.record import Level
+from acquisition.channel.messages import Said
+from acquisition.storage.record import Level
 
 __all__ = ["Entry", "MessageLog"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.read_any import read_any
-from analysis.units import HC_EV_NM
+from analysis.readers.read_any import read_any
+from analysis.wavelength.units import HC_EV_NM
 from gui.live_frames import LiveSpectrum
 
 __all__ = ["Reference", "reference_from", "reference_in"]

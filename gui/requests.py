@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PyQt6.QtCore import QObject
 
-from acquisition.messages import Answer, Verb
+from acquisition.channel.messages import Answer, Verb
 from gui.engine_link import EngineLink
 
 __all__ = ["Requests"]

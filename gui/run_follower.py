@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject
 
-from acquisition.messages import Mode, Snapshot
+from acquisition.channel.messages import Mode, Snapshot
 from gui.cursor import NOWHERE, Cursor
 from gui.engine_link import EngineLink
 from gui.run_model import RunModel

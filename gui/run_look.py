@@ -1,7 +1,7 @@
 """How the engine's state is shown: text, shape, tone, and a line that says what is going on."""
 
-from acquisition.engine_status import EngineState, EngineStatus, FinishReason
-from acquisition.messages import Mode, Snapshot
+from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason
+from acquisition.channel.messages import Mode, Snapshot
 from gui.engine_link import Connection
 from gui.situation import Situation
 from gui.theme import Tone

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from acquisition.point_table import AxisColumn
-from acquisition.record import Event, FitRow, StreamBatch
-from acquisition.run_folder import JOURNAL
-from analysis.units import energy_from_wavelength_eV
+from acquisition.planning.point_table import AxisColumn
+from acquisition.storage.record import Event, FitRow, StreamBatch
+from acquisition.storage.run_folder import JOURNAL
+from analysis.wavelength.units import energy_from_wavelength_eV
 from gui.engine_link import EngineLink
 from gui.journal_follower import JournalFollower
 from gui.run_rows import NOTHING, RunRows
@@ -26,8 +26,8 @@ from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 from gui.stream_log import StreamLog
 
 if TYPE_CHECKING:
-    from acquisition.config import Configuration
-    from analysis.fit_curve import FitCurve
+    from acquisition.configuration.config import Configuration
+    from analysis.spectra.fit_curve import FitCurve
     from gui.file_source import OpenedFile
 
 __all__ = ["RunModel"]

@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from acquisition.journal import JournalReader
+from acquisition.storage.journal import JournalReader
 from gui.shown_run import RunPhase
 
 __all__ = ["is_being_written", "phase_after", "phase_of"]

@@ -12,8 +12,8 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.point_table import AxisColumn, PointKind
-from acquisition.record import FitRow
+from acquisition.planning.point_table import AxisColumn, PointKind
+from acquisition.storage.record import FitRow
 
 __all__ = ["IN_MEMORY_BYTES", "NOTHING", "RowBatch", "RowPlan", "RowState", "RunRows"]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from acquisition.engine_status import Safety
-from acquisition.journal import JournalReader
-from acquisition.run_folder import JOURNAL
+from acquisition.channel.engine_status import Safety
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.run_folder import JOURNAL
 from gui.run_phase import phase_of
 from gui.shown_run import RunPhase
 

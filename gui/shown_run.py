@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.record import Event, FitRow, StreamBatch
+from acquisition.storage.record import Event, FitRow, StreamBatch
 from gui.run_rows import RowBatch, RowPlan
 
 if TYPE_CHECKING:
-    from acquisition.config import Configuration
-    from analysis.fit_curve import FitCurve
+    from acquisition.configuration.config import Configuration
+    from analysis.spectra.fit_curve import FitCurve
 
 __all__ = ["Detail", "RunHead", "RunNews", "RunPhase"]
 

@@ -13,8 +13,8 @@ From this table follow the actions that are offered (style and state of every bu
 
 from dataclasses import dataclass
 
-from acquisition.engine_status import EngineState, Safety
-from acquisition.messages import Mode, MoveState, Snapshot
+from acquisition.channel.engine_status import EngineState, Safety
+from acquisition.channel.messages import Mode, MoveState, Snapshot
 from gui.engine_link import Connection
 
 __all__ = ["PAUSABLE", "STOPPABLE", "Situation"]

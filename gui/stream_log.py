@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.record import StreamBatch
+from acquisition.storage.record import StreamBatch
 
 __all__ = ["StreamLog"]
 

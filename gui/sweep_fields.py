@@ -13,9 +13,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from acquisition.config_model import Zone
-from acquisition.quantity import unit_of
-from acquisition.sweep_file import SweepConfig
+from acquisition.configuration.config_model import Zone
+from acquisition.configuration.quantity import unit_of
+from acquisition.configuration.sweep_file import SweepConfig
 from gui.toml_text import EditError, toml_value
 
 __all__ = ["SECTIONS", "Field", "Kind", "Section", "shown", "written"]

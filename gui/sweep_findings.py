@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acquisition.check import CheckResult, summarise
-from acquisition.config import load_texts
-from acquisition.config_error import ConfigError, Problem
-from acquisition.sweep_file import SweepConfig
-from acquisition.toml_file import parse_toml
+from acquisition.configuration.config import load_texts
+from acquisition.configuration.config_error import ConfigError, Problem
+from acquisition.configuration.sweep_file import SweepConfig
+from acquisition.configuration.toml_file import parse_toml
+from acquisition.planning.check import CheckResult, summarise
 from gui.toml_text import Place, value_at
 
 __all__ = ["StationText", "Verdict", "field_of", "judge", "places_of"]

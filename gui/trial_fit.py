@@ -7,12 +7,12 @@ from typing import Literal, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.sweep_file import FitZone
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_curve import FitCurve, fit_curve
-from analysis.fit_model import FitModel
-from analysis.frame_series import PointFit, fit_frames
-from analysis.line_table import LineTable
+from acquisition.configuration.sweep_file import FitZone
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.line_table import LineTable
+from analysis.series.frame_series import PointFit, fit_frames
+from analysis.spectra.fit_curve import FitCurve, fit_curve
+from analysis.spectra.fit_model import FitModel
 
 __all__ = ["SHAPES", "Limits", "TrialFit", "TrialModel", "fit_toml", "parameter_unit", "try_fit"]
 

@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from acquisition.quantity import key_of
+from acquisition.configuration.quantity import key_of
 
 __all__ = ["DASH", "ago", "plain_name", "span", "value_text"]
 

@@ -39,7 +39,7 @@ def seed_of_the_commit() -> int:
 
 def _digest_of_sources() -> str:
     digest = hashlib.sha256()
-    for source in sorted(ROOT.glob("[a-z]*/*.py")):
+    for source in sorted(ROOT.glob("[a-z]*/**/*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

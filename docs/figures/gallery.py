@@ -25,10 +25,10 @@ from PyQt6.QtGui import QColor, QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
-from acquisition.engine_status import FinishReason, Safety
-from acquisition.messages import Mode, Said, Verb
-from acquisition.record import Level
-from acquisition.watcher_link import WatcherLink
+from acquisition.channel.engine_status import FinishReason, Safety
+from acquisition.channel.messages import Mode, Said, Verb
+from acquisition.channel.watcher_link import WatcherLink
+from acquisition.storage.record import Level
 from gui import theme
 from gui.app import open_window
 from gui.main_window import MainWindow

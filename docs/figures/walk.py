@@ -21,8 +21,8 @@ from PyQt6.QtGui import QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QWidget
 
-from acquisition.engine_address import EngineAddress, list_engines
-from acquisition.messages import Mode, MoveState, Verb
+from acquisition.channel.engine_address import EngineAddress, list_engines
+from acquisition.channel.messages import Mode, MoveState, Verb
 from gui.app import open_window
 from gui.main_window import MainWindow
 from gui.panel_docks import Perspective

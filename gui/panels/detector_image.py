@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from acquisition.messages import Answer, FrameSource, Movable, Snapshot, Verb
+from acquisition.channel.messages import Answer, FrameSource, Movable, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.live_frames import live_frames

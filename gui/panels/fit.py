@@ -22,9 +22,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.point_fitter import detector_noise, fit_model
-from analysis.detector_noise import DetectorNoise
-from analysis.noise_estimate import estimate_noise
+from acquisition.fits.point_fitter import detector_noise, fit_model
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.detector.noise_estimate import estimate_noise
 from gui.cursor import Cursor
 from gui.latest_wins import LatestWins
 from gui.run_model import RunModel

@@ -19,9 +19,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.commands import Command, Verb
-from acquisition.messages import Hello
-from acquisition.storage_errors import StorageError
+from acquisition.channel.commands import Command, Verb
+from acquisition.channel.messages import Hello
+from acquisition.storage.storage_errors import StorageError
 from gui.engine_link import EngineLink
 from gui.latest_wins import LatestWins
 from gui.run_model import RunModel
@@ -331,7 +331,7 @@ def _when(utc: float) -> str:
 
 def _write_note(folder: Path, text: str) -> str:
     """Write the note; return why that was not possible, "" where it was."""
-    from acquisition.inbox import deliver  # noqa: PLC0415 - starts faster without
+    from acquisition.channel.inbox import deliver  # noqa: PLC0415 - starts faster without
 
     try:
         deliver(folder, Command(Verb.NOTE, text, SENDER))

@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.messages import Answer, ChannelReading, Hello, Snapshot, Verb
+from acquisition.channel.messages import Answer, ChannelReading, Hello, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.panels.move_row import MoveRow

@@ -15,7 +15,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.messages import Answer, Hello, Movable, Snapshot, Verb
+from acquisition.channel.messages import Answer, Hello, Movable, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.requests import Requests

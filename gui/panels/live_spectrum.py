@@ -16,9 +16,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.messages import Answer, FrameSource, LiveExposure, Snapshot, Verb
-from analysis.spectrum_fit import FitModel
-from analysis.verdict import Verdict
+from acquisition.channel.messages import Answer, FrameSource, LiveExposure, Snapshot, Verb
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.spectrum_fit import FitModel
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.latest_wins import LatestWins

@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.record import Level
+from acquisition.storage.record import Level
 from gui.message_log import Entry, MessageLog
 from gui.theme import Theme, Tone, theme_of
 from gui.widgets.status_pill import Shape, draw_shape

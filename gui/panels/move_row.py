@@ -5,7 +5,7 @@ from math import floor, isfinite, log10
 from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from acquisition.messages import Answer, Movable, MoveState, MoveStatus, Verb
+from acquisition.channel.messages import Answer, Movable, MoveState, MoveStatus, Verb
 from gui.requests import Requests
 from gui.theme import Tone
 from gui.widgets.choice_box import ChoiceBox

@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.messages import Answer, Mode, QueuedSweep, Snapshot, Verb
+from acquisition.channel.messages import Answer, Mode, QueuedSweep, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import not_in_command
 from gui.requests import Requests

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pyqtgraph as pg
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from acquisition.messages import Answer, MoveState, MoveStatus, Snapshot, Verb
+from acquisition.channel.messages import Answer, MoveState, MoveStatus, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.live_frames import LightMap, live_frames

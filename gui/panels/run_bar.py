@@ -6,7 +6,7 @@ from PyQt6.QtCore import QDateTime
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from acquisition.engine_status import EngineStatus
+from acquisition.channel.engine_status import EngineStatus
 from gui.run_look import explanation, look_of
 from gui.situation import Situation
 from gui.theme import Tone

@@ -18,9 +18,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.axis_config import AXIS_KINDS, AxisQuantity
-from acquisition.config_error import Problem
-from acquisition.messages import Answer, Mode, Verb
+from acquisition.channel.messages import Answer, Mode, Verb
+from acquisition.configuration.axis_config import AXIS_KINDS, AxisQuantity
+from acquisition.configuration.config_error import Problem
 from gui.engine_link import EngineLink
 from gui.hands_off import not_in_command
 from gui.latest_wins import LatestWins

@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.axis_config import AXIS_KINDS
+from acquisition.configuration.axis_config import AXIS_KINDS
 from gui.panels.sweep_field import SweepField
 from gui.panels.sweep_rows import AxisRow, ZoneRow
 from gui.sweep_fields import SECTIONS, Field, Section

@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.config_error import Problem
+from acquisition.configuration.config_error import Problem
 from gui.sweep_findings import Verdict
 from gui.theme import Tone
 from gui.widgets.note import Note

@@ -8,8 +8,8 @@ from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from acquisition.law_overlay import LawOverlay
-from analysis.verdict import Verdict
+from acquisition.fits.law_overlay import LawOverlay
+from analysis.estimation.verdict import Verdict
 from gui.cursor import Cursor
 from gui.latest_wins import LatestWins
 from gui.law_follower import LawFollower, areas_per_share

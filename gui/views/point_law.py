@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from acquisition.law_overlay import LawOverlay
-from analysis.law_curve import law_curve, law_words
-from analysis.laws import LAWS
-from analysis.verdict import Verdict
+from acquisition.fits.law_overlay import LawOverlay
+from analysis.estimation.verdict import Verdict
+from analysis.laws.law_curve import law_curve, law_words
+from analysis.laws.laws import LAWS
 from gui.views.parameter_points import ParameterPoints
 
 __all__ = ["law_title", "law_work", "laws_of"]

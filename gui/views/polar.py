@@ -11,8 +11,8 @@ from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from acquisition.law_overlay import LawOverlay
-from analysis.verdict import Verdict
+from acquisition.fits.law_overlay import LawOverlay
+from analysis.estimation.verdict import Verdict
 from gui.cursor import Cursor
 from gui.law_follower import LawFollower, areas_per_share
 from gui.laws_at_hand import LawsAtHand
@@ -26,7 +26,7 @@ from gui.views.row_look import verdict_look
 from gui.widgets.status_pill import StatusPill
 
 if TYPE_CHECKING:
-    from analysis.polarization import PolarizationFit
+    from analysis.laws.polarization import PolarizationFit
 
 __all__ = ["PolarView"]
 
@@ -173,7 +173,7 @@ class PolarView(QWidget):
             curves[2].clear()
         else:
             self._laws[name] = law
-            from analysis.law_curve import law_curve  # noqa: PLC0415 - see LawsAtHand
+            from analysis.laws.law_curve import law_curve  # noqa: PLC0415 - see LawsAtHand
 
             angles, areas = law_curve("cos2", law, angle[usable], area[usable])
             curves[2].show(*_place(angles, areas))
@@ -211,7 +211,7 @@ class PolarView(QWidget):
                 else "this run has no polarization axis"
             )
             return
-        from analysis.law_curve import law_words  # noqa: PLC0415 - see LawsAtHand
+        from analysis.laws.law_curve import law_words  # noqa: PLC0415 - see LawsAtHand
 
         said = [f"line {names.index(n) + 1}: {law_words(law)}" for n, law in self._laws.items()]
         self._words.setText("; ".join(said))
@@ -255,7 +255,7 @@ def _has_converged(model: RunModel, order: NDArray[np.intp]) -> NDArray[np.bool_
 def _law(angle_deg: Array, area: Array, error: Array) -> "PolarizationFit | None":
     if np.unique(angle_deg % 180.0).size < _FEWEST:
         return None
-    from analysis.polarization import fit_polarization  # noqa: PLC0415 - see LawsAtHand
+    from analysis.laws.polarization import fit_polarization  # noqa: PLC0415 - see LawsAtHand
 
     return fit_polarization(angle_deg, area, error)
 

@@ -1,7 +1,7 @@
 """How the state of a row and the verdict of a fit look: text, shape and colour."""
 
-from acquisition.record import FitRow
-from analysis.verdict import Verdict
+from acquisition.storage.record import FitRow
+from analysis.estimation.verdict import Verdict
 from gui.run_rows import RowState
 from gui.theme import Tone
 from gui.widgets.status_pill import Look, Shape

@@ -3,7 +3,7 @@
 from enum import Enum
 from math import nan
 
-from analysis.units import HC_EV_NM
+from analysis.wavelength.units import HC_EV_NM
 
 __all__ = ["SpectralUnit"]
 

@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from analysis.units import HC_EV_NM
+from analysis.wavelength.units import HC_EV_NM
 from gui.cursor import Cursor
 from gui.plots import Curve, Plot
 from gui.run_model import RunModel
@@ -32,7 +32,7 @@ from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.status_pill import StatusPill
 
 if TYPE_CHECKING:
-    from analysis.fit_curve import FitCurve
+    from analysis.spectra.fit_curve import FitCurve
 
 __all__ = ["SpectrumView"]
 

@@ -8,8 +8,8 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
-from acquisition.messages import Snapshot
-from acquisition.record import StreamBatch
+from acquisition.channel.messages import Snapshot
+from acquisition.storage.record import StreamBatch
 from gui.cursor import Cursor
 from gui.engine_link import EngineLink
 from gui.plots import Plot

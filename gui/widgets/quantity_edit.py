@@ -15,7 +15,7 @@ from PyQt6.QtGui import (
 )
 from PyQt6.QtWidgets import QLineEdit, QWidget
 
-from acquisition.quantity import parse_quantity
+from acquisition.configuration.quantity import parse_quantity
 from gui.theme import Theme, theme_of
 
 __all__ = ["QuantityEdit"]

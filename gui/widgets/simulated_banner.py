@@ -4,7 +4,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QBrush, QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from acquisition.messages import Hello
+from acquisition.channel.messages import Hello
 from gui.theme import theme_of
 
 __all__ = ["SimulatedBanner"]

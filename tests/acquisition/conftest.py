@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.journal import Calibration, Journal
-from acquisition.live_view import LiveView
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
-from acquisition.run_folder import create_run_folder
-from acquisition.run_meta import RunMeta
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.storage.journal import Calibration, Journal
+from acquisition.storage.live_view import LiveView
+from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
+from acquisition.storage.run_folder import create_run_folder
+from acquisition.storage.run_meta import RunMeta
 
 READINGS = {"temperature_K": "K", "gap_voltage_V": "V", "angle_deg": "deg"}
 CREATED_UTC = 1_795_385_730.0  # 2026-11-22 22:15:30 UTC

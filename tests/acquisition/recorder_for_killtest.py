@@ -16,13 +16,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.final_file import build_final, final_files, verify_final
-from acquisition.journal import Journal, JournalReader
-from acquisition.live_view import LiveView
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.record import Attempt, AttemptState, Event, Level, StreamBatch
-from acquisition.run_folder import JOURNAL
-from acquisition.run_meta import RunMeta
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.storage.final_file import build_final, final_files, verify_final
+from acquisition.storage.journal import Journal, JournalReader
+from acquisition.storage.live_view import LiveView
+from acquisition.storage.record import Attempt, AttemptState, Event, Level, StreamBatch
+from acquisition.storage.run_folder import JOURNAL
+from acquisition.storage.run_meta import RunMeta
 
 POINTS = 60
 PIXELS = 64

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from acquisition.journal import Journal
-from acquisition.live_view import LiveView
-from acquisition.point_table import Point, PointKind, PointTable
-from acquisition.record import Attempt, AttemptState
-from acquisition.run_meta import RunMeta
-from acquisition.storage_errors import StorageFull
+from acquisition.planning.point_table import Point, PointKind, PointTable
+from acquisition.storage.journal import Journal
+from acquisition.storage.live_view import LiveView
+from acquisition.storage.record import Attempt, AttemptState
+from acquisition.storage.run_meta import RunMeta
+from acquisition.storage.storage_errors import StorageFull
 
 POINTS, PIXELS, SLICE = 120, 1024, 60_000
 

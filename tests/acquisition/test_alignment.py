@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.alignment import Alignment
-from acquisition.cli import _simulated_setup
-from acquisition.config import load, load_station
-from acquisition.engine_status import Safety
-from acquisition.hand_move import Refused
-from acquisition.messages import (
+from acquisition.alignment.alignment import Alignment
+from acquisition.alignment.hand_move import Refused
+from acquisition.alignment.raster import serpentine
+from acquisition.channel.engine_status import Safety
+from acquisition.channel.messages import (
     Axis,
     FrameArrived,
     FrameSource,
@@ -24,10 +23,11 @@ from acquisition.messages import (
     Said,
     Verb,
 )
-from acquisition.open_station import open_station
-from acquisition.raster import serpentine
-from acquisition.record import Level
-from acquisition.sweep_file import NanocrystalConfig, SampleConfig
+from acquisition.cli import _simulated_setup
+from acquisition.configuration.config import load, load_station
+from acquisition.configuration.sweep_file import NanocrystalConfig, SampleConfig
+from acquisition.instruments.open_station import open_station
+from acquisition.storage.record import Level
 from drivers.addresses import OPENERS
 from drivers.clock import VirtualClock
 from drivers.connections import Connections

@@ -16,7 +16,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from acquisition.channel import (
+from acquisition.channel.channel import (
     ChannelAbused,
     ChannelClosed,
     Outbox,
@@ -28,9 +28,14 @@ from acquisition.channel import (
     new_token,
     pack,
 )
-from acquisition.engine_address import EngineAddress, announced, list_engines, runtime_folder
-from acquisition.engine_server import EngineServer
-from acquisition.messages import (
+from acquisition.channel.engine_address import (
+    EngineAddress,
+    announced,
+    list_engines,
+    runtime_folder,
+)
+from acquisition.channel.engine_server import EngineServer
+from acquisition.channel.messages import (
     Answer,
     Axis,
     Committed,
@@ -43,7 +48,7 @@ from acquisition.messages import (
     Snapshot,
     Verb,
 )
-from acquisition.watcher_link import LinkLost, WatcherLink
+from acquisition.channel.watcher_link import LinkLost, WatcherLink
 from drivers.clock import RealClock
 
 PATIENCE_S = 5.0
@@ -408,7 +413,7 @@ def test_strangers_who_never_greet_block_nobody(engine, watch) -> None:
 
 
 def test_a_stranger_who_never_greets_is_sent_away_in_the_end(monkeypatch, caplog) -> None:
-    monkeypatch.setattr("acquisition.engine_server.GREETING_S", 0.05)
+    monkeypatch.setattr("acquisition.channel.engine_server.GREETING_S", 0.05)
     engine = Engine()
 
     assert is_closed(raw(engine))
@@ -437,7 +442,7 @@ def test_a_watcher_that_does_not_read_holds_nothing_up_and_then_gets_the_latest(
 
 
 def test_a_commander_that_no_longer_reads_can_be_relieved(monkeypatch, engine, watch) -> None:
-    monkeypatch.setattr("acquisition.engine_server.STUCK_S", 0.05)
+    monkeypatch.setattr("acquisition.channel.engine_server.STUCK_S", 0.05)
     frozen, other = watch("frozen"), watch("other")
     assert answer(frozen, frozen.request(Verb.TAKE_COMMAND)).ok
     counts = np.zeros(200_000, np.int32)

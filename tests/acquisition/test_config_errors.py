@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.config import ConfigError, Problem, load, load_texts
+from acquisition.configuration.config import ConfigError, Problem, load, load_texts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Edit = tuple[str, str]

@@ -6,8 +6,8 @@ import sys
 import pytest
 from pydantic_core import PydanticCustomError
 
-from acquisition.axis_points import read_points
-from acquisition.quantity import key_of, parse_quantity, unit_of
+from acquisition.configuration.axis_points import read_points
+from acquisition.configuration.quantity import key_of, parse_quantity, unit_of
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,8 @@ def test_the_unit_is_the_end_of_the_field_name() -> None:
 
 def test_pint_is_loaded_only_for_a_conversion() -> None:
     script = (
-        "import sys; from acquisition.quantity import parse_quantity as p; p('5 K', 'K'); "
+        "import sys; from acquisition.configuration.quantity import parse_quantity as p; "
+        "p('5 K', 'K'); "
         "print('pint' in sys.modules); p('5 mK', 'K'); print('pint' in sys.modules)"
     )
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from acquisition.point_fitter import detector_noise
-from acquisition.station_file import CameraConfig
+from acquisition.configuration.station_file import CameraConfig
+from acquisition.fits.point_fitter import detector_noise
 
 CAMERA = {
     "model": "horiba.ccd",

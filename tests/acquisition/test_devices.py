@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app, in_process
-from acquisition.config import load_station
-from acquisition.devices_health import Latency, examine
-from acquisition.devices_list import who_answers
-from acquisition.devices_talk import Console, open_console
-from acquisition.laboratory import open_laboratory
-from acquisition.open_station import open_instrument, open_station
-from acquisition.sweep_file import SampleConfig
+from acquisition.configuration.config import load_station
+from acquisition.configuration.sweep_file import SampleConfig
+from acquisition.instruments.devices_health import Latency, examine
+from acquisition.instruments.devices_list import who_answers
+from acquisition.instruments.devices_talk import Console, open_console
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.instruments.open_station import open_instrument, open_station
 from drivers.clock import VirtualClock
 from drivers.errors import LinkClosed, StateError
 from drivers.link import Framing, Link

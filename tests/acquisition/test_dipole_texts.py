@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from acquisition.run_laws import dipole_texts
-from analysis.dipoles import Aperture, intensity_of_dipole
-from analysis.polarization import PolarizationFit, fit_polarization
+from acquisition.fits.run_laws import dipole_texts
+from analysis.laws.dipoles import Aperture, intensity_of_dipole
+from analysis.laws.polarization import PolarizationFit, fit_polarization
 
 ANGLE = np.arange(0.0, 180.0, 10.0)
 

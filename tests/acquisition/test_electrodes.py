@@ -4,9 +4,9 @@ from math import isclose, sqrt
 
 import pytest
 
-from acquisition.electrodes import Electrodes, electrodes_of, voltage_limit
-from acquisition.station_file import BiasConfig
-from acquisition.sweep_file import SampleConfig
+from acquisition.configuration.electrodes import Electrodes, electrodes_of, voltage_limit
+from acquisition.configuration.station_file import BiasConfig
+from acquisition.configuration.sweep_file import SampleConfig
 
 
 def bias(**changes: object) -> BiasConfig:

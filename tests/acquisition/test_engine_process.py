@@ -7,12 +7,9 @@ from threading import Thread
 
 import pytest
 
-from acquisition.cli import in_process
-from acquisition.engine_address import list_engines
-from acquisition.engine_process import EngineProcess, open_engine
-from acquisition.engine_status import FinishReason, Safety
-from acquisition.journal import JournalReader
-from acquisition.messages import (
+from acquisition.channel.engine_address import list_engines
+from acquisition.channel.engine_status import FinishReason, Safety
+from acquisition.channel.messages import (
     Answer,
     Committed,
     Fitted,
@@ -26,9 +23,12 @@ from acquisition.messages import (
     Snapshot,
     Verb,
 )
-from acquisition.run import RunOptions
-from acquisition.safe_state import SafeReport
-from acquisition.watcher_link import LinkLost, WatcherLink
+from acquisition.channel.watcher_link import LinkLost, WatcherLink
+from acquisition.cli import in_process
+from acquisition.running.run import RunOptions
+from acquisition.safety.safe_state import SafeReport
+from acquisition.storage.journal import JournalReader
+from acquisition.workbench.engine_process import EngineProcess, open_engine
 from drivers.clock import RealClock
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -317,7 +317,7 @@ def test_pause_and_order_of_the_queue(start, attach, tmp_path) -> None:
 
 
 def test_a_bias_left_on_goes_to_zero_when_nobody_is_in_command(start, attach, monkeypatch) -> None:
-    monkeypatch.setattr("acquisition.bench.LEASE_S", 0.5)
+    monkeypatch.setattr("acquisition.workbench.bench.LEASE_S", 0.5)
     running = start(with_sample=True)
     one, other = attach(running, "one"), attach(running, "other")
     one.reach(Mode.ALIGNING)
@@ -342,7 +342,7 @@ def test_a_safe_state_that_was_not_confirmed_stays_in_view_until_a_person_says_s
     window = attach(running := start())
     window.reach(Mode.ALIGNING)
     with monkeypatch.context() as broken:
-        broken.setattr("acquisition.alignment.make_safe", lambda *_, **__: report)
+        broken.setattr("acquisition.alignment.alignment.make_safe", lambda *_, **__: report)
         assert window.ask(Verb.DISCONNECT).ok
     assert window.reach(Mode.DISCONNECTED).unacknowledged is Safety.NOT_CONFIRMED
     assert any("NOT CONFIRMED: bias 0 V and off (no answer)" in text for text in window.said())
@@ -417,12 +417,12 @@ def test_what_nobody_foresaw_ends_a_request_or_the_alignment_but_in_the_safe_sta
     window.reach(Mode.ALIGNING)
     assert window.ask(Verb.MOVE, quantity="shutter", value=1.0).ok
     with monkeypatch.context() as broken:
-        broken.setattr("acquisition.hand_move.HandMove.jog", fail)
+        broken.setattr("acquisition.alignment.hand_move.HandMove.jog", fail)
         answer = window.ask(Verb.JOG, quantity="angle_deg", value=1.0)
     assert answer.text == "RuntimeError: nobody foresaw this"
 
     with monkeypatch.context() as broken:
-        broken.setattr("acquisition.live_exposures.LiveExposures.advance", fail)
+        broken.setattr("acquisition.alignment.live_exposures.LiveExposures.advance", fail)
         snapshot = window.reach(Mode.DISCONNECTED)
     assert "the alignment failed: RuntimeError: nobody foresaw this" in snapshot.trouble
     assert any("laser shutter closed" in text for text in window.said())

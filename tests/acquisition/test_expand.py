@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acquisition.expand import expand
-from acquisition.point_table import Point, PointKind, PointTable
-from acquisition.station_file import StationConfig
-from acquisition.sweep_file import SweepConfig
+from acquisition.configuration.station_file import StationConfig
+from acquisition.configuration.sweep_file import SweepConfig
+from acquisition.planning.expand import expand
+from acquisition.planning.point_table import Point, PointKind, PointTable
 
 STATION = StationConfig.model_validate(
     {

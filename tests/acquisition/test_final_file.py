@@ -11,13 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
-from acquisition import final_file
-from acquisition.final_file import build_final, final_files, verify_final
-from acquisition.journal import Calibration, Journal, JournalReader
-from acquisition.point_table import Point, PointKind, PointTable
-from acquisition.run_folder import writer_lock
-from acquisition.storage_errors import RunLocked, StorageError, StorageFull
-from analysis.run_file import RunFile
+from acquisition.planning.point_table import Point, PointKind, PointTable
+from acquisition.storage import final_file
+from acquisition.storage.final_file import build_final, final_files, verify_final
+from acquisition.storage.journal import Calibration, Journal, JournalReader
+from acquisition.storage.run_folder import writer_lock
+from acquisition.storage.storage_errors import RunLocked, StorageError, StorageFull
+from analysis.readers.run_file import RunFile
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app
-from acquisition.fit_files import fit_file, measured_file
-from acquisition.fit_options import FileFitOptions, parse_windows
-from analysis.axis import energy_edges_eV
-from analysis.cramer_rao import bound_of_lines, expected_electrons
-from analysis.noise_estimate import estimate_noise
-from analysis.read_any import read_any
-from analysis.units import air_from_vacuum_nm, wavelength_from_energy_nm
-from analysis.verdict import Verdict
+from acquisition.fits.fit_files import fit_file, measured_file
+from acquisition.fits.fit_options import FileFitOptions, parse_windows
+from analysis.detector.noise_estimate import estimate_noise
+from analysis.estimation.cramer_rao import bound_of_lines, expected_electrons
+from analysis.estimation.verdict import Verdict
+from analysis.readers.read_any import read_any
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import air_from_vacuum_nm, wavelength_from_energy_nm
 
 FIELD_SWEEP = Path(__file__).parents[3] / "shared/data/mose2ws2_bias/electric_field.zip"
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from acquisition.config_error import ConfigError
-from acquisition.detector_range import detector_range
-from acquisition.grating_axis import grating_axis
-from acquisition.open_station import _camera
-from acquisition.station_file import GeometryConfig, StationConfig
-from analysis.units import HC_EV_NM, vacuum_from_air_nm
+from acquisition.configuration.config_error import ConfigError
+from acquisition.configuration.detector_range import detector_range
+from acquisition.configuration.station_file import GeometryConfig, StationConfig
+from acquisition.instruments.grating_axis import grating_axis
+from acquisition.instruments.open_station import _camera
+from analysis.wavelength.units import HC_EV_NM, vacuum_from_air_nm
 from simulators.truth import Truth
 from simulators.world import World
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from acquisition.journal import Calibration, Journal, JournalReader, seal_journal
-from acquisition.journal_rows import AttemptRows
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
-from acquisition.run_meta import RunMeta
-from acquisition.storage_errors import RunLocked, SchemaError, StorageError, StorageFull
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.storage.journal import Calibration, Journal, JournalReader, seal_journal
+from acquisition.storage.journal_rows import AttemptRows
+from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
+from acquisition.storage.run_meta import RunMeta
+from acquisition.storage.storage_errors import RunLocked, SchemaError, StorageError, StorageFull
 
 NOTE = Event(1.0, 1.8e9, Level.INFO, "note", "the laser was realigned", {"by": "A. Person"})
 
@@ -515,9 +515,9 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from acquisition.journal import Journal
-from acquisition.record import Attempt, AttemptState
-from acquisition.storage_errors import StorageError
+from acquisition.storage.journal import Journal
+from acquisition.storage.record import Attempt, AttemptState
+from acquisition.storage.storage_errors import StorageError
 
 journal = Journal.open(Path(sys.argv[1]))
 failures = 0
@@ -556,7 +556,7 @@ def test_a_write_that_the_system_refuses_loses_nothing(made_up_run, tmp_path):
 WATCH = """
 import sys
 from pathlib import Path
-from acquisition.journal import JournalReader
+from acquisition.storage.journal import JournalReader
 
 seen, cycles = 0, 0
 with JournalReader(Path(sys.argv[1])) as reader:

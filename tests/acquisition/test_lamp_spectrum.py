@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import _simulated_setup, app
-from acquisition.config import load_station
-from acquisition.lamp_spectrum import LampSpectrum, measure_lamp, open_lamp_bench
-from analysis.lamp_axis import calibrate_axis
-from analysis.lamp_lines import LineList
-from analysis.read_any import read_any
+from acquisition.configuration.config import load_station
+from acquisition.instruments.lamp_spectrum import LampSpectrum, measure_lamp, open_lamp_bench
+from analysis.lamp.lamp_axis import calibrate_axis
+from analysis.lamp.lamp_lines import LineList
+from analysis.readers.read_any import read_any
 from drivers.clock import VirtualClock
 from drivers.connections import Connections
 from drivers.errors import DeviceError, LimitError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from acquisition import start_run
-from acquisition.law_overlay import LawOverlay, overlays_from_json, overlays_to_json
+from acquisition.fits.law_overlay import LawOverlay, overlays_from_json, overlays_to_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -23,7 +23,7 @@ def printed(tmp_path_factory):
     text = sweep.read_text().replace('"0..180 step 10"', '"0..150 step 30"')
     sweep.write_text(text.replace("frames = 10", "frames = 3"))
     run = start_run(sweep, live_fit=False, final=False).folder
-    command = [sys.executable, "-P", "-m", "acquisition.law_fits", str(run)]
+    command = [sys.executable, "-P", "-m", "acquisition.fits.law_fits", str(run)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return overlays_from_json(done.stdout)
 

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from acquisition.journal import Calibration, Journal
-from acquisition.live_view import LiveView
-from acquisition.point_table import Point, PointKind
-from acquisition.record import Attempt, Event, Level
+from acquisition.planning.point_table import Point, PointKind
+from acquisition.storage.journal import Calibration, Journal
+from acquisition.storage.live_view import LiveView
+from acquisition.storage.record import Attempt, Event, Level
 
 RELEASED = Event(0.0, 1.8e9, Level.INFO, "released", "measured again as a whole")
 

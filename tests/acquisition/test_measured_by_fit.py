@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app
-from analysis.units import HC_EV_NM, air_from_vacuum_nm
-from analysis.weighted_least_squares import solve_with_scatter
+from analysis.estimation.weighted_least_squares import solve_with_scatter
+from analysis.wavelength.units import HC_EV_NM, air_from_vacuum_nm
 
 MEASURED = Path(__file__).parents[3] / "shared/data"
 FIELD_SWEEP = MEASURED / "mose2ws2_bias/electric_field.zip"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.check import check, free_bytes
-from acquisition.expand import expand
-from acquisition.point_table import PointTable
-from acquisition.price import Duration, Price, Tariff, price, reached
-from acquisition.station_file import StationConfig
-from acquisition.sweep_file import SweepConfig
+from acquisition.configuration.station_file import StationConfig
+from acquisition.configuration.sweep_file import SweepConfig
+from acquisition.planning.check import check, free_bytes
+from acquisition.planning.expand import expand
+from acquisition.planning.point_table import PointTable
+from acquisition.planning.price import Duration, Price, Tariff, price, reached
 
 STATION: dict[str, object] = {
     "station": {"name": "test", "runs": "runs"},
@@ -328,7 +328,7 @@ def test_the_two_simulated_stations_differ_in_the_nanocrystal_alone() -> None:
 
 
 def test_a_full_disk_is_said_aloud(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acquisition.check.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("acquisition.planning.check.free_bytes", lambda _: 1000)
 
     result = check(examples / "stark.toml")
 

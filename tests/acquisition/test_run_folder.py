@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.point_table import Point, PointKind, PointTable
-from acquisition.run_folder import (
+from acquisition.planning.point_table import Point, PointKind, PointTable
+from acquisition.storage.run_folder import (
     WriterLock,
     check_free_disk,
     create_run_folder,
@@ -17,7 +17,7 @@ from acquisition.run_folder import (
     run_folder_name,
     writer_lock,
 )
-from acquisition.storage_errors import RunLocked, StorageError, StorageFull
+from acquisition.storage.storage_errors import RunLocked, StorageError, StorageFull
 
 
 def test_a_run_folder_is_named_by_utc_sample_title_and_uuid(made_up_run, tmp_path):
@@ -65,7 +65,7 @@ def test_a_folder_is_never_used_twice(made_up_run, tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from acquisition.run_folder import WriterLock
+from acquisition.storage.run_folder import WriterLock
 lock = WriterLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

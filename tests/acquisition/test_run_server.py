@@ -6,17 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.cli import in_process
-from acquisition.commands import CommandQueue
-from acquisition.commands import Verb as RunVerb
-from acquisition.config import load
-from acquisition.doors import Watcher, start
-from acquisition.engine_address import list_engines
-from acquisition.engine_status import FinishReason
-from acquisition.expand import expand
-from acquisition.journal import JournalReader
-from acquisition.laboratory import open_laboratory
-from acquisition.messages import (
+from acquisition.channel.commands import CommandQueue
+from acquisition.channel.commands import Verb as RunVerb
+from acquisition.channel.engine_address import list_engines
+from acquisition.channel.engine_status import FinishReason
+from acquisition.channel.messages import (
     Answer,
     Axis,
     Committed,
@@ -28,9 +22,15 @@ from acquisition.messages import (
     Snapshot,
     Verb,
 )
-from acquisition.run import Run, RunOptions, create_run
-from acquisition.run_server import served
-from acquisition.watcher_link import WatcherLink
+from acquisition.channel.watcher_link import WatcherLink
+from acquisition.cli import in_process
+from acquisition.configuration.config import load
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.planning.expand import expand
+from acquisition.running.doors import Watcher, start
+from acquisition.running.run import Run, RunOptions, create_run
+from acquisition.running.run_server import served
+from acquisition.storage.journal import JournalReader
 from drivers.clock import RealClock, VirtualClock
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -92,7 +92,7 @@ def test_a_run_without_a_channel_is_measured_all_the_same(
     def refuse() -> None:
         raise OSError("no port is free")
 
-    monkeypatch.setattr("acquisition.engine_server.listen", refuse)
+    monkeypatch.setattr("acquisition.channel.engine_server.listen", refuse)
 
     ended = start(
         tmp_path / "stark.toml",

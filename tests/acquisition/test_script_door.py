@@ -5,13 +5,13 @@ import pytest
 
 import acquisition
 from acquisition import check_sweep, start_run
-from acquisition.commands import Command, Verb
-from acquisition.config_error import ConfigError
-from acquisition.inbox import deliver
-from acquisition.journal import JournalReader
-from acquisition.point_fitter import FIT_VERSION
-from acquisition.run_configuration import configuration_of
-from acquisition.storage_errors import StorageError
+from acquisition.channel.commands import Command, Verb
+from acquisition.channel.inbox import deliver
+from acquisition.configuration.config_error import ConfigError
+from acquisition.fits.point_fitter import FIT_VERSION
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.run_configuration import configuration_of
+from acquisition.storage.storage_errors import StorageError
 from drivers.errors import LinkClosed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -30,7 +30,7 @@ def test_a_script_checks_and_measures_a_sweep_without_the_command_line(sweep):
     said = []
 
     price = check_sweep(sweep).price
-    ended = start_run(sweep, watcher=acquisition.doors.Watcher(say=said.append))
+    ended = start_run(sweep, watcher=acquisition.running.doors.Watcher(say=said.append))
 
     with JournalReader(ended.folder) as reader:
         assert len(reader.accepted()) == price.rows

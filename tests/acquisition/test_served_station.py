@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.served_station import served_station, with_simulation
+from acquisition.instruments.served_station import served_station, with_simulation
 
 STATION = (Path(__file__).parents[2] / "examples" / "station_simulated.toml").read_text()
 ADDRESSES = {

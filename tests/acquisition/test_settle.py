@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acquisition.settle import SettleCriterion, SettleOutcome, Settling, robust_slope
+from acquisition.configuration.settle import SettleCriterion, SettleOutcome, Settling, robust_slope
 
 SETPOINT = 100.0
 

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app
-from acquisition.config import load_station
-from acquisition.simulated_truth import truth_of
+from acquisition.configuration.config import load_station
+from acquisition.configuration.simulated_truth import truth_of
 from simulators.truth import truth_from_mapping
 
 SIMULATED = Path(__file__).parents[2] / "examples" / "station_simulated.toml"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from acquisition.summary import RunRow, RunSummary, print_summary
+from acquisition.fits.summary import RunRow, RunSummary, print_summary
 
 ROW = RunRow(
     point=7,

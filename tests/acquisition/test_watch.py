@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition import cli
-from acquisition.engine_address import announced
-from acquisition.engine_server import EngineServer
-from acquisition.engine_status import EngineState, EngineStatus, FinishReason, Safety
-from acquisition.hand_move import Refused
-from acquisition.messages import (
+from acquisition.alignment.hand_move import Refused
+from acquisition.channel.engine_address import announced
+from acquisition.channel.engine_server import EngineServer
+from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason, Safety
+from acquisition.channel.messages import (
     ChannelReading,
     Fitted,
     Hello,
@@ -26,7 +26,7 @@ from acquisition.messages import (
     QueuedSweep,
     Snapshot,
 )
-from acquisition.watch import Watched, find_engine
+from acquisition.workbench.watch import Watched, find_engine
 
 STATUS = EngineStatus(
     state=EngineState.MEASURING,

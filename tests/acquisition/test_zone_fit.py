@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.special import ndtr
 
-from acquisition.point_fitter import model_name
-from acquisition.sweep_file import FitConfig
-from acquisition.zone_fit import fit_as_scheduled
-from analysis.detector_noise import DetectorNoise
-from analysis.frame_series import PointFit
-from analysis.verdict import Verdict
+from acquisition.configuration.sweep_file import FitConfig
+from acquisition.fits.point_fitter import model_name
+from acquisition.fits.zone_fit import fit_as_scheduled
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.verdict import Verdict
+from analysis.series.frame_series import PointFit
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy.special import ndtr, voigt_profile
 
-from analysis import kernels
+from analysis.estimation import kernels
 
 Array = NDArray[np.float64]
 

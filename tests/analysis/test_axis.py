@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.axis import (
+from analysis.wavelength.axis import (
     check_wavelength_axis,
     energy_edges_eV,
     grating_wavelength_nm,

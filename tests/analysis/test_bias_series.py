@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.bias_series import read_bias_zip
+from analysis.readers.bias_series import read_bias_zip
 
 
 def zipped(path: Path, files: dict[str, str]) -> Path:

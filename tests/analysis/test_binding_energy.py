@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from analysis.axis import energy_edges_eV
-from analysis.binding_energy import biexciton_binding, trion_binding
-from analysis.cramer_rao import expected_electrons
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_model import FitModel
-from analysis.spectrum_fit import SpectrumFit, fit_spectrum
-from analysis.units import wavelength_from_energy_nm
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.cramer_rao import expected_electrons
+from analysis.estimation.verdict import Verdict
+from analysis.laws.binding_energy import biexciton_binding, trion_binding
+from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_fit import SpectrumFit, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import wavelength_from_energy_nm
 
 CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0)
 CENTRE = 2.392

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.axis import energy_edges_eV
-from analysis.corrections import (
+from analysis.detector.corrections import (
     cosmic_ray_mask,
     dead_pixel_mask,
     electrons_with_variance,
     saturation_mask,
     subtract_background,
 )
-from analysis.cramer_rao import expected_electrons
-from analysis.detector_noise import DetectorNoise
-from analysis.spectrum_fit import FitModel, fit_spectrum
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.cramer_rao import expected_electrons
+from analysis.spectra.spectrum_fit import FitModel, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
 
 CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0, offset_counts=1000.0)
 PIXELS = 1024

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from analysis.cramer_rao import bound_of_lines
+from analysis.estimation.cramer_rao import bound_of_lines
 
 UEV = 1e-6
 

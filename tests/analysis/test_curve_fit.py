@@ -10,8 +10,8 @@ import pytest
 from numpy import arctan, cos, exp, pi, sin
 from numpy.typing import NDArray
 
-from analysis.curve_fit import CurveFit, fit_curve
-from analysis.verdict import Verdict
+from analysis.estimation.curve_fit import CurveFit, fit_curve
+from analysis.estimation.verdict import Verdict
 
 PROBLEMS = Path(__file__).parents[3] / "shared/data/nist_strd"
 Array = NDArray[np.float64]

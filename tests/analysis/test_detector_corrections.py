@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from analysis.axis import energy_edges_eV
-from analysis.cramer_rao import expected_electrons
-from analysis.detector_noise import DetectorNoise
-from analysis.detector_response import correct_response, flat_response, lamp_response
-from analysis.row_binning import bin_rows
-from analysis.spectrum_fit import FitModel, fit_spectrum
-from analysis.units import energy_from_wavelength_eV, wavelength_from_energy_nm
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.detector.detector_response import correct_response, flat_response, lamp_response
+from analysis.detector.row_binning import bin_rows
+from analysis.estimation.cramer_rao import expected_electrons
+from analysis.spectra.spectrum_fit import FitModel, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import energy_from_wavelength_eV, wavelength_from_energy_nm
 
 CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0)
 UEV = 1e-6

@@ -5,14 +5,14 @@ import pytest
 from scipy.integrate import dblquad
 from scipy.spatial.transform import Rotation
 
-from analysis.dipoles import (
+from analysis.laws.dipoles import (
     Aperture,
     TiltedDipole,
     angles_between,
     intensity_of_dipole,
     tilted_dipole,
 )
-from analysis.polarization import fit_polarization
+from analysis.laws.polarization import fit_polarization
 
 ANGLE = np.arange(0.0, 180.0, 10.0)
 

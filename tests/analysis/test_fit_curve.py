@@ -5,9 +5,9 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_curve import fit_curve
-from analysis.fit_model import FitModel
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.spectra.fit_curve import fit_curve
+from analysis.spectra.fit_model import FitModel
 
 HC = 1239.8419843320026  # eV nm, exact in the SI of 2019
 NOISE = DetectorNoise(gain_e_per_count=1.3, read_noise_e=3.0, offset_counts=100.0)

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import voigt_profile
 
-from analysis import fit_kernel, kernels
-from analysis.axis import energy_edges_eV
-from analysis.fisher_scoring import Box, Counts, StepCap
-from analysis.fit_model import FitModel
-from analysis.instrument_profile import InstrumentProfile
-from analysis.kernels import FitCode
-from analysis.line_table import Line, LineTable, Shape
-from analysis.spectrum_fit import DetectorNoise, fit_spectrum
-from analysis.table_fit import BatchFit, Job, fit_batch, fit_jobs, fit_table, slopes_of
-from analysis.verdict import Verdict
+from analysis.estimation import fit_kernel, kernels
+from analysis.estimation.fisher_scoring import Box, Counts, StepCap
+from analysis.estimation.instrument_profile import InstrumentProfile
+from analysis.estimation.kernels import FitCode
+from analysis.estimation.line_table import Line, LineTable, Shape
+from analysis.estimation.table_fit import BatchFit, Job, fit_batch, fit_jobs, fit_table, slopes_of
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_fit import DetectorNoise, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
 
 Array = NDArray[np.float64]
 

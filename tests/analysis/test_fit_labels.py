@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.fit_labels import Observed, label_fit, rules_of
-from analysis.model_fit import ModelFitter
-from analysis.spectrum_model import SpectrumModel
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.fit_labels import Observed, label_fit, rules_of
+from analysis.spectra.model_fit import ModelFitter
+from analysis.spectra.spectrum_model import SpectrumModel
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals

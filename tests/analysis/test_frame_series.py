@@ -5,12 +5,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from analysis.axis import energy_edges_eV
-from analysis.detector_noise import DetectorNoise
-from analysis.fit_model import FitModel
-from analysis.frame_series import PointFit, effective_number, fit_frames
-from analysis.units import wavelength_from_energy_nm
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.verdict import Verdict
+from analysis.series.frame_series import PointFit, effective_number, fit_frames
+from analysis.spectra.fit_model import FitModel
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import wavelength_from_energy_nm
 
 Array = NDArray[np.float64]
 

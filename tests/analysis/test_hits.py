@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.hits import narrow_outliers, spikes
-from analysis.model_fit import ModelFitter
-from analysis.presence import Residual, sight_mirrored, sight_single
-from analysis.spectrum_model import SpectrumModel
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.detector.hits import narrow_outliers, spikes
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.model_fit import ModelFitter
+from analysis.spectra.presence import Residual, sight_mirrored, sight_single
+from analysis.spectra.spectrum_model import SpectrumModel
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals

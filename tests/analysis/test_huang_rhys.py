@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from analysis.cramer_rao import expected_electrons
-from analysis.fisher_scoring import Box, Counts, maximise_likelihood
-from analysis.huang_rhys import compare_couplings, fit_huang_rhys, replica_weights
-from analysis.line_table import Line, LineTable
-from analysis.thermal_occupation import thermal_occupation
-from analysis.verdict import Verdict
+from analysis.estimation.cramer_rao import expected_electrons
+from analysis.estimation.fisher_scoring import Box, Counts, maximise_likelihood
+from analysis.estimation.line_table import Line, LineTable
+from analysis.estimation.verdict import Verdict
+from analysis.laws.huang_rhys import compare_couplings, fit_huang_rhys, replica_weights
+from analysis.spectra.thermal_occupation import thermal_occupation
 
 
 def test_at_zero_temperature_replicas_are_poissonian() -> None:

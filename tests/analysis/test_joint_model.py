@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.fisher_scoring import Counts
-from analysis.joint_model import JointStart, fit_model_jointly
-from analysis.model_fit import ModelFitter, is_faint
-from analysis.profile_interval import profile_interval, profile_intervals
-from analysis.spectrum_model import Contents, SpectrumModel
-from analysis.spectrum_window import Window
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.fisher_scoring import Counts
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.joint_model import JointStart, fit_model_jointly
+from analysis.spectra.model_fit import ModelFitter, is_faint
+from analysis.spectra.profile_interval import profile_interval, profile_intervals
+from analysis.spectra.spectrum_model import Contents, SpectrumModel
+from analysis.spectra.spectrum_window import Window
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals, TrueSpectrum

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import kernels
-from analysis.kernel_cache import cache_folder
-from analysis.kernels import FitCode
+from analysis.estimation import kernels
+from analysis.estimation.kernel_cache import cache_folder
+from analysis.estimation.kernels import FitCode
 
 LONG_S = 60.0
 
@@ -144,7 +144,10 @@ def test_the_compiling_process_leaves_the_mark_or_nothing(monkeypatch: pytest.Mo
 
 
 def test_nothing_that_fits_imports_numba_before_it_is_asked_to() -> None:
-    modules = "acquisition.cli, acquisition.run, acquisition.fit_run, analysis.model_fit"
+    modules = (
+        "acquisition.cli, acquisition.running.run, "
+        "acquisition.fits.fit_run, analysis.spectra.model_fit"
+    )
     script = f"import sys, {modules}; sys.exit('numba' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.labels import Label, LineGroup, Rules, label_groups
+from analysis.spectra.labels import Label, LineGroup, Rules, label_groups
 
 RULES = Rules(phonons_eV=(3.5e-3, 6.5e-3, 16e-3, 19.5e-3))
 X_EV = 2.392

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.lamp_axis import calibrate_axis
-from analysis.lamp_lines import LineList, merged
-from analysis.lineshapes import gauss_in_pixels
-from analysis.measured_spectra import MeasuredSpectra, Medium
-from analysis.units import air_from_vacuum_nm
+from analysis.estimation.lineshapes import gauss_in_pixels
+from analysis.lamp.lamp_axis import calibrate_axis
+from analysis.lamp.lamp_lines import LineList, merged
+from analysis.readers.measured_spectra import MeasuredSpectra, Medium
+from analysis.wavelength.units import air_from_vacuum_nm
 
 # Ne I in vacuum, Angstrom over ten (NIST), with rough relative strengths
 NEON = LineList(

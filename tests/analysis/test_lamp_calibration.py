@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.axis import grating_wavelength_nm
-from analysis.lamp_calibration import Grating, calibrate_by_grating, calibrate_by_polynomial
-from analysis.lamp_lines import LineList, Pairing, identify_lines, measure_lines, read_line_list
-from analysis.lineshapes import gauss_in_pixels
-from analysis.verdict import Verdict
+from analysis.estimation.lineshapes import gauss_in_pixels
+from analysis.estimation.verdict import Verdict
+from analysis.lamp.lamp_calibration import Grating, calibrate_by_grating, calibrate_by_polynomial
+from analysis.lamp.lamp_lines import (
+    LineList,
+    Pairing,
+    identify_lines,
+    measure_lines,
+    read_line_list,
+)
+from analysis.wavelength.axis import grating_wavelength_nm
 
 MEASURED = Path(__file__).parents[3] / "shared/data/neon_lamp"
 needs_lamp = pytest.mark.skipif(

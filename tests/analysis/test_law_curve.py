@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.law_curve import law_curve, law_words
-from analysis.laws import LAWS
-from analysis.verdict import Verdict
+from analysis.estimation.verdict import Verdict
+from analysis.laws.law_curve import law_curve, law_words
+from analysis.laws.laws import LAWS
 
 K_EV = 8.617333262e-5
 

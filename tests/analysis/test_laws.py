@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.laws import LAWS
-from analysis.verdict import Verdict
+from analysis.estimation.verdict import Verdict
+from analysis.laws.laws import LAWS
 
 PLACES = {
     "field_kV_per_cm": np.linspace(-100.0, 100.0, 21),

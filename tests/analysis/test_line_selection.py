@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.fisher_scoring import Counts
-from analysis.instrument_profile import InstrumentProfile
-from analysis.lamp_profile import profile_of_lamp
-from analysis.line_selection import Selection, select_lines
-from analysis.line_table import Shape
-from analysis.spectrum_model import SpectrumModel
-from analysis.spectrum_window import Window
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.fisher_scoring import Counts
+from analysis.estimation.instrument_profile import InstrumentProfile
+from analysis.estimation.line_table import Shape
+from analysis.lamp.lamp_profile import profile_of_lamp
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.line_selection import Selection, select_lines
+from analysis.spectra.spectrum_model import SpectrumModel
+from analysis.spectra.spectrum_window import Window
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.axis import energy_edges_eV
-from analysis.instrument_profile import InstrumentProfile
-from analysis.line_table import Line, LineTable, Shape
+from analysis.estimation.instrument_profile import InstrumentProfile
+from analysis.estimation.line_table import Line, LineTable, Shape
+from analysis.wavelength.axis import energy_edges_eV
 
 EDGES = energy_edges_eV(np.linspace(517.0, 519.0, 145))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import voigt_profile
 
-from analysis.lineshapes import (
+from analysis.estimation.lineshapes import (
     PixelShape,
     gauss,
     gauss_in_pixels,

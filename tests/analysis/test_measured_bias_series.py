@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from analysis.bias_series import BiasSeries, read_bias_zip
-from analysis.fit_model import FitModel
-from analysis.spectrum_fit import DetectorNoise, SpectrumFit, fit_spectrum
-from analysis.verdict import Verdict
-from analysis.weighted_least_squares import solve_with_scatter
+from analysis.estimation.verdict import Verdict
+from analysis.estimation.weighted_least_squares import solve_with_scatter
+from analysis.readers.bias_series import BiasSeries, read_bias_zip
+from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_fit import DetectorNoise, SpectrumFit, fit_spectrum
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "mose2ws2_bias" / "electric_field.zip"
 CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.5, offset_counts=-1.0)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.corrections import cosmic_ray_mask
-from analysis.detector_noise import DetectorNoise
-from analysis.lamp_lines import LineList, identify_lines, measure_lines, read_line_list
-from analysis.read_any import read_any
-from analysis.stark import fit_stark_parabola
+from analysis.detector.corrections import cosmic_ray_mask
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.lamp.lamp_lines import LineList, identify_lines, measure_lines, read_line_list
+from analysis.laws.stark import fit_stark_parabola
+from analysis.readers.read_any import read_any
 
 MEASURED = Path(__file__).parents[3] / "shared/data"
 pytestmark = pytest.mark.skipif(

@@ -15,12 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.line_table import Shape
-from analysis.model_fit import ModelFit, ModelFitter
-from analysis.spectrum_model import SpectrumModel
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.line_table import Shape
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.model_fit import ModelFit, ModelFitter
+from analysis.spectra.spectrum_model import SpectrumModel
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals, TrueSpectrum

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from analysis.polarization import angle_between_deg, fit_polarization
-from analysis.verdict import Verdict
+from analysis.estimation.verdict import Verdict
+from analysis.laws.polarization import angle_between_deg, fit_polarization
 
 Array = NDArray[np.float64]
 ANGLE = np.arange(0.0, 180.0, 10.0)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from analysis.power_dependence import (
+from analysis.estimation.verdict import Verdict
+from analysis.laws.power_dependence import (
     Pairs,
     fit_power_law,
     fit_saturation,
     light_of_pairs,
     local_slope,
 )
-from analysis.verdict import Verdict
 
 MEAN_PAIRS = np.geomspace(0.01, 1.0, 15)
 POWER_1 = 37.0  # of the simulated laser, in nW, for one pair on average

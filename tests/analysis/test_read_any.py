@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.read_any import read_any
-from analysis.text_spectra import parse_text_spectra
+from analysis.readers.read_any import read_any
+from analysis.readers.text_spectra import parse_text_spectra
 
 HC = 1239.8419843320026  # eV nm
 AXIS, COUNTS = [500.0, 500.5, 501.0, 501.5], [[1.0, -2.5, 300.0, 4.0], [5.0, 6.0, 7.0, 8.0]]

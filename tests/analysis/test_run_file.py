@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from analysis.run_file import RunFile
+from analysis.readers.run_file import RunFile
 
 COUNTS = np.arange(2 * 3 * 4, dtype=np.int32).reshape(2, 3, 4) - 5
 ATTEMPT = np.array([[1, 2, 0], [4, 5, 6]])

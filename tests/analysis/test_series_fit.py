@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import ndtr
 
-from analysis.axis import energy_edges_eV
-from analysis.detector_noise import DetectorNoise
-from analysis.fisher_scoring import Counts
-from analysis.fit_model import FitModel
-from analysis.joint_fit import Sharing, maximise_jointly
-from analysis.line_table import Line, LineTable
-from analysis.polarization_series import PolarizationSeries, fit_polarization_series
-from analysis.stark_series import fit_stark_series
-from analysis.table_fit import slopes_of
-from analysis.units import wavelength_from_energy_nm
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.fisher_scoring import Counts
+from analysis.estimation.joint_fit import Sharing, maximise_jointly
+from analysis.estimation.line_table import Line, LineTable
+from analysis.estimation.table_fit import slopes_of
+from analysis.estimation.verdict import Verdict
+from analysis.series.polarization_series import PolarizationSeries, fit_polarization_series
+from analysis.series.stark_series import fit_stark_series
+from analysis.spectra.fit_model import FitModel
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import wavelength_from_energy_nm
 
 Array = NDArray[np.float64]
 

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from analysis.binding_energy_scaling import fit_binding_energy_scaling, scaled_binding_energy
-from analysis.laws import LAWS
-from analysis.size_from_energy import (
+from analysis.estimation.verdict import Verdict
+from analysis.laws.binding_energy_scaling import fit_binding_energy_scaling, scaled_binding_energy
+from analysis.laws.laws import LAWS
+from analysis.laws.size_from_energy import (
     MATERIALS,
     BulkMaterial,
     KaneCoulombModel,
     MeasuredSizes,
     size_from_energy,
 )
-from analysis.verdict import Verdict
 
 
 @pytest.mark.parametrize(

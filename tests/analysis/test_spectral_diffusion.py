@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.axis import energy_edges_eV
-from analysis.cramer_rao import expected_electrons
-from analysis.spectral_diffusion import fit_spectral_diffusion, registered_sum
-from analysis.spectrum_fit import DetectorNoise, FitModel, fit_spectrum
-from analysis.units import wavelength_from_energy_nm
-from analysis.verdict import Verdict
+from analysis.estimation.cramer_rao import expected_electrons
+from analysis.estimation.verdict import Verdict
+from analysis.laws.spectral_diffusion import fit_spectral_diffusion, registered_sum
+from analysis.spectra.spectrum_fit import DetectorNoise, FitModel, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import wavelength_from_energy_nm
 
 EXPOSURE_S, FRAMES = 10.0, 100
 TIMES = EXPOSURE_S * (np.arange(FRAMES) + 0.5)

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
-from analysis.axis import energy_edges_eV
-from analysis.cramer_rao import bound_of_lines, expected_electrons
-from analysis.spectrum_fit import DetectorNoise, FitModel, SpectrumFit, fit_spectrum
-from analysis.units import wavelength_from_energy_nm
-from analysis.verdict import Verdict
+from analysis.estimation.cramer_rao import bound_of_lines, expected_electrons
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.spectrum_fit import DetectorNoise, FitModel, SpectrumFit, fit_spectrum
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import wavelength_from_energy_nm
 
 Array = NDArray[np.float64]
 ShapeName = Literal["gauss", "lorentz"]

@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import iv, ndtr
 
-from analysis.components import COMPONENTS, Component, rows_of
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.line_table import Line, Shape
-from analysis.model_fit import ModelFitter
-from analysis.spectrum_model import Contents, SpectrumModel
-from analysis.verdict import Verdict
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.line_table import Line, Shape
+from analysis.estimation.verdict import Verdict
+from analysis.spectra.components import COMPONENTS, Component, rows_of
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.model_fit import ModelFitter
+from analysis.spectra.spectrum_model import Contents, SpectrumModel
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals

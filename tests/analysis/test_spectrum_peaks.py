@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.axis import energy_edges_eV
-from analysis.cramer_rao import expected_electrons
-from analysis.detector_noise import DetectorNoise
-from analysis.spectrum_peaks import spectrum_peaks
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.cramer_rao import expected_electrons
+from analysis.spectra.spectrum_peaks import spectrum_peaks
+from analysis.wavelength.axis import energy_edges_eV
 
 WAVELENGTH = np.linspace(515.0, 525.0, 1000)
 EDGES = energy_edges_eV(WAVELENGTH)

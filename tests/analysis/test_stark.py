@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.stark import fit_stark_parabola
-from analysis.verdict import Verdict
-from analysis.weighted_least_squares import drift
+from analysis.estimation.verdict import Verdict
+from analysis.estimation.weighted_least_squares import drift
+from analysis.laws.stark import fit_stark_parabola
 
 Array = NDArray[np.float64]
 FIELD = np.linspace(-100.0, 100.0, 21)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.energy_of_temperature import energy_at_temperature_eV, fit_energy_of_temperature
-from analysis.linewidth_of_temperature import fit_linewidth_of_temperature, linewidth_eV
-from analysis.thermal_occupation import thermal_occupation
-from analysis.verdict import Verdict
+from analysis.estimation.verdict import Verdict
+from analysis.laws.energy_of_temperature import energy_at_temperature_eV, fit_energy_of_temperature
+from analysis.laws.linewidth_of_temperature import fit_linewidth_of_temperature, linewidth_eV
+from analysis.spectra.thermal_occupation import thermal_occupation
 
 RUDIN = np.array([2e-3, 0.01e-3, 50e-3, 16e-3])
 TEMPERATURES = np.linspace(5.5, 200.0, 21)

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.detector_noise import DetectorNoise
-from analysis.emitter import Emitter, Phonon, Presence
-from analysis.fisher_scoring import Counts
-from analysis.model_fit import ModelFitter
-from analysis.spectrum_model import SpectrumModel
-from analysis.spectrum_window import Window
-from analysis.tracking import Course, Tracker, track
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.fisher_scoring import Counts
+from analysis.series.tracking import Course, Tracker, track
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.model_fit import ModelFitter
+from analysis.spectra.spectrum_model import SpectrumModel
+from analysis.spectra.spectrum_window import Window
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals, TrueSpectrum

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.transition_onset import fit_transition_onset
-from analysis.verdict import Verdict
+from analysis.estimation.verdict import Verdict
+from analysis.laws.transition_onset import fit_transition_onset
 
 GRID = np.arange(100.0, 170.1, 5.0)
 SIGMA = np.full(GRID.size, 0.1e-3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.units import (
+from analysis.wavelength.units import (
     HC_EV_NM,
     air_from_vacuum_nm,
     energy_from_wavelength_eV,

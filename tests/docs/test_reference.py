@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import acquisition.cli as command_line
-from acquisition.axis_config import AxisConfig, SettleConfig
-from acquisition.station_file import CryostatZone, Grating, StationConfig
-from acquisition.sweep_file import (
+from acquisition.configuration.axis_config import AxisConfig, SettleConfig
+from acquisition.configuration.station_file import CryostatZone, Grating, StationConfig
+from acquisition.configuration.sweep_file import (
     ExposureZone,
     FitZone,
     SpectrographZone,

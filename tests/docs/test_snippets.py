@@ -26,8 +26,8 @@ from textwrap import dedent
 
 import pytest
 
-from acquisition.check import check
-from acquisition.station_file import StationConfig
+from acquisition.configuration.station_file import StationConfig
+from acquisition.planning.check import check
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -19,14 +19,14 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 CHILD = HERE / "cryoscan_in_child.py"
 PRELOADED = [
-    "acquisition.check",
+    "acquisition.planning.check",
     "acquisition.cli",
-    "acquisition.doors",
-    "acquisition.progress",
-    "acquisition.served_station",
-    "acquisition.simulated_truth",
-    "acquisition.summary",
-    "analysis.bias_series",
+    "acquisition.running.doors",
+    "acquisition.workbench.progress",
+    "acquisition.instruments.served_station",
+    "acquisition.configuration.simulated_truth",
+    "acquisition.fits.summary",
+    "analysis.readers.bias_series",
     "drivers.elliptec",
     "drivers.horiba",
     "drivers.keithley",

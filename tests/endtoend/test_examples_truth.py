@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from acquisition import start_run
-from acquisition.journal import JournalReader
-from acquisition.point_fitter import PointFitter
-from acquisition.run_configuration import configuration_of
-from acquisition.run_laws import Series, polarization_of, series_of, stark_of
+from acquisition.fits.point_fitter import PointFitter
+from acquisition.fits.run_laws import Series, polarization_of, series_of, stark_of
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.run_configuration import configuration_of
 from simulators.truth import Truth
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.doors import Watcher, start
-from acquisition.journal import JournalReader
-from acquisition.point_table import PointKind
-from acquisition.record import AttemptState
-from acquisition.run import RunOptions
+from acquisition.planning.point_table import PointKind
+from acquisition.running.doors import Watcher, start
+from acquisition.running.run import RunOptions
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.record import AttemptState
 from drivers.errors import DeviceError
 from simulators.faults import Fault, FaultKind, FaultRate, Faults
 from simulators.setup import SimulatedSetup

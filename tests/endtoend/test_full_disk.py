@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.journal import JournalReader
+from acquisition.storage.journal import JournalReader
 
 SLEW_V_PER_S = 5.0
 EMERGENCY_SLEW_V_PER_S = 50.0

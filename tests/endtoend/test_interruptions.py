@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.journal import JournalReader
-from acquisition.record import AttemptState
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.record import AttemptState
 
 SLEW_V_PER_S = 5.0
 SCALE = 50

@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-from acquisition.final_file import verify_final
-from acquisition.journal import JournalReader
-from acquisition.point_table import PointKind
-from acquisition.record import AttemptState
-from acquisition.run_folder import JOURNAL, LIVE
+from acquisition.planning.point_table import PointKind
+from acquisition.storage.final_file import verify_final
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.record import AttemptState
+from acquisition.storage.run_folder import JOURNAL, LIVE
 
 SLEW_V_PER_S = 5.0
 SCALE = 50

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from acquisition import start_run
-from acquisition.fit_run import fit_run
-from acquisition.journal import JournalReader
-from acquisition.point_laws import point_series
-from acquisition.run_laws import law_texts
-from analysis.laws import LAWS, laws_of_a_run
+from acquisition.fits.fit_run import fit_run
+from acquisition.fits.point_laws import point_series
+from acquisition.fits.run_laws import law_texts
+from acquisition.storage.journal import JournalReader
+from analysis.laws.laws import LAWS, laws_of_a_run
 from simulators.truth import fapbbr3
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

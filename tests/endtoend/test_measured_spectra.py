@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from analysis.run_file import RunFile
+from analysis.readers.run_file import RunFile
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.journal import JournalReader
+from acquisition.storage.journal import JournalReader
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHORTER = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.journal import JournalReader
-from analysis.run_file import RunFile
+from acquisition.storage.journal import JournalReader
+from analysis.readers.run_file import RunFile
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "station_simulated.toml"
 STEADY = """

@@ -12,15 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from analysis.axis import energy_edges_eV
-from analysis.cramer_rao import fisher_matrix
-from analysis.polarization import harmonics
-from analysis.polarization_series import PolarizationSeries, fit_polarization_series
-from analysis.series_fit import SeriesFit
-from analysis.spectrum_fit import DetectorNoise, FitModel
-from analysis.stark_series import StarkSeries, fit_stark_series
-from analysis.units import vacuum_from_air_nm
-from analysis.verdict import Verdict
+from analysis.estimation.cramer_rao import fisher_matrix
+from analysis.estimation.verdict import Verdict
+from analysis.laws.polarization import harmonics
+from analysis.series.polarization_series import PolarizationSeries, fit_polarization_series
+from analysis.series.series_fit import SeriesFit
+from analysis.series.stark_series import StarkSeries, fit_stark_series
+from analysis.spectra.spectrum_fit import DetectorNoise, FitModel
+from analysis.wavelength.axis import energy_edges_eV
+from analysis.wavelength.units import vacuum_from_air_nm
 from simulators.truth import Truth
 from simulators.world import World
 

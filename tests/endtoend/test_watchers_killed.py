@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.engine_address import EngineAddress, list_engines
-from acquisition.journal import JournalReader
-from acquisition.messages import Answer, Committed, FrameArrived, Mode, Snapshot, Verb
-from acquisition.record import Level
-from acquisition.watcher_link import LinkLost, WatcherLink
+from acquisition.channel.engine_address import EngineAddress, list_engines
+from acquisition.channel.messages import Answer, Committed, FrameArrived, Mode, Snapshot, Verb
+from acquisition.channel.watcher_link import LinkLost, WatcherLink
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.record import Level
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="there is no SIGSTOP here")
 
@@ -33,9 +33,9 @@ kinds = []
 """
 WATCHER = """
 import sys
-from acquisition.engine_address import list_engines
-from acquisition.messages import Committed, Verb
-from acquisition.watcher_link import WatcherLink
+from acquisition.channel.engine_address import list_engines
+from acquisition.channel.messages import Committed, Verb
+from acquisition.channel.watcher_link import WatcherLink
 link = WatcherLink.connect(list_engines()[0], sys.argv[1])
 link.request(Verb.TAKE_COMMAND)
 print("watching", flush=True)
@@ -155,8 +155,8 @@ def test_a_killed_engine_is_lost_at_once_forgotten_and_its_run_goes_on_elsewhere
     engine, found, common_sweep, tmp_path
 ) -> None:
     from acquisition.cli import in_process
-    from acquisition.doors import Watcher, go_on
-    from acquisition.run import RunOptions
+    from acquisition.running.doors import Watcher, go_on
+    from acquisition.running.run import RunOptions
 
     window = Window(found)
     window.begin(common_sweep + AXES.format(points=120), tmp_path)

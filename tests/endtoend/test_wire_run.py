@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.journal import JournalReader
-from acquisition.point_table import PointKind
-from analysis.run_file import RunFile
+from acquisition.planning.point_table import PointKind
+from acquisition.storage.journal import JournalReader
+from analysis.readers.run_file import RunFile
 
 SLEW_V_PER_S = 5.0
 LISTEN = "0A"  # in /proc/net/tcp

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.check import check
-from acquisition.config_error import ConfigError
-from acquisition.price import Price
+from acquisition.configuration.config_error import ConfigError
+from acquisition.planning.check import check
+from acquisition.planning.price import Price
 from gui.sweep_draft import SweepDraft
 from gui.sweep_fields import SECTIONS, Field, Kind, Section, shown, written
 from gui.sweep_findings import StationText, field_of, judge, places_of

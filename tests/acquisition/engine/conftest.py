@@ -10,26 +10,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.bias_core import BiasRules
-from acquisition.bias_port import LocalBiasPort
-from acquisition.commands import Command, CommandQueue, Verb
-from acquisition.engine import Engine, EnginePolicy
-from acquisition.exposure import DetectorSetup
-from acquisition.exposure_choice import ExposureChoice
-from acquisition.interlocks import Interlock
-from acquisition.journal import Journal
-from acquisition.monitors import Monitor, Monitors
-from acquisition.movers import AngleMover, BiasMover, SpectrographMover, TemperatureMover
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.record import Level
-from acquisition.recovery import Recovery
-from acquisition.run_log import RunLog
-from acquisition.run_meta import RunMeta
-from acquisition.segment import Segment
-from acquisition.settle import SettleCriterion
-from acquisition.station import Station
-from acquisition.verification import READING_UNITS, Tolerances, Verifier
-from acquisition.vigil import Vigil
+from acquisition.bias.bias_core import BiasRules
+from acquisition.bias.bias_port import LocalBiasPort
+from acquisition.channel.commands import Command, CommandQueue, Verb
+from acquisition.configuration.settle import SettleCriterion
+from acquisition.instruments.monitors import Monitor, Monitors
+from acquisition.instruments.movers import (
+    AngleMover,
+    BiasMover,
+    SpectrographMover,
+    TemperatureMover,
+)
+from acquisition.instruments.station import Station
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.running.engine import Engine, EnginePolicy
+from acquisition.running.exposure import DetectorSetup
+from acquisition.running.exposure_choice import ExposureChoice
+from acquisition.running.recovery import Recovery
+from acquisition.running.run_log import RunLog
+from acquisition.running.segment import Segment
+from acquisition.running.verification import READING_UNITS, Tolerances, Verifier
+from acquisition.safety.interlocks import Interlock
+from acquisition.safety.vigil import Vigil
+from acquisition.storage.journal import Journal
+from acquisition.storage.record import Level
+from acquisition.storage.run_meta import RunMeta
 from drivers.clock import VirtualClock
 from drivers.errors import StateError
 from drivers.roles import (

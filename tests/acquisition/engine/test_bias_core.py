@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from acquisition.bias_core import (
+from acquisition.bias.bias_core import (
     BiasCore,
     BiasRefused,
     BiasRules,

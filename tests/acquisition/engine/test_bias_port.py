@@ -5,8 +5,8 @@ from math import isnan
 
 import pytest
 
-from acquisition.bias_core import BiasRefused, BiasRules, BiasState
-from acquisition.bias_port import LocalBiasPort
+from acquisition.bias.bias_core import BiasRefused, BiasRules, BiasState
+from acquisition.bias.bias_port import LocalBiasPort
 from drivers.errors import (
     InstrumentError,
     LinkClosed,

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from acquisition.commands import Command, CommandQueue, Verb
-from acquisition.inbox import Inbox, post
+from acquisition.channel.commands import Command, CommandQueue, Verb
+from acquisition.channel.inbox import Inbox, post
 from drivers.clock import VirtualClock
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from acquisition.commands import Command, Verb
-from acquisition.engine_status import EngineState, FinishReason, Safety
-from acquisition.record import AttemptState
+from acquisition.channel.commands import Command, Verb
+from acquisition.channel.engine_status import EngineState, FinishReason, Safety
+from acquisition.storage.record import AttemptState
 
 OPTICS = ("cryostat", "bias", "polarizer")
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from acquisition.engine import EnginePolicy
-from acquisition.engine_status import FinishReason, Safety
-from acquisition.interlocks import Consequence
-from acquisition.journal import StorageFull
-from acquisition.record import AttemptState
-from acquisition.storage_errors import StorageError
+from acquisition.channel.engine_status import FinishReason, Safety
+from acquisition.running.engine import EnginePolicy
+from acquisition.safety.interlocks import Consequence
+from acquisition.storage.journal import StorageFull
+from acquisition.storage.record import AttemptState
+from acquisition.storage.storage_errors import StorageError
 from drivers.errors import (
     InstrumentError,
     LinkClosed,

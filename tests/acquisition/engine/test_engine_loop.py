@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from acquisition.commands import Verb
-from acquisition.engine import EnginePolicy
-from acquisition.engine_status import EngineState, FinishReason, Safety
-from acquisition.point_table import PointKind
-from acquisition.record import AttemptState
-from acquisition.settle import OnTimeout, SettleCriterion
+from acquisition.channel.commands import Verb
+from acquisition.channel.engine_status import EngineState, FinishReason, Safety
+from acquisition.configuration.settle import OnTimeout, SettleCriterion
+from acquisition.planning.point_table import PointKind
+from acquisition.running.engine import EnginePolicy
+from acquisition.storage.record import AttemptState
 from drivers.errors import InstrumentError
 from drivers.roles import Reading
 

@@ -7,8 +7,8 @@ from threading import Event, current_thread, main_thread
 
 import pytest
 
-from acquisition.commands import CommandQueue, Verb
-from acquisition.execution import execute, interruptible
+from acquisition.channel.commands import CommandQueue, Verb
+from acquisition.running.execution import execute, interruptible
 
 
 class Run:

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition import fit_worker
-from acquisition.config import load
-from acquisition.expand import expand
-from acquisition.fit_worker import FitWorker
-from acquisition.journal import Calibration, Journal, JournalReader
-from acquisition.point_fitter import PointFitter
-from acquisition.point_table import PointKind
-from acquisition.record import Attempt, AttemptState, FitRow
-from acquisition.run import create_run
+from acquisition.configuration.config import load
+from acquisition.fits import fit_worker
+from acquisition.fits.fit_worker import FitWorker
+from acquisition.fits.point_fitter import PointFitter
+from acquisition.planning.expand import expand
+from acquisition.planning.point_table import PointKind
+from acquisition.running.run import create_run
+from acquisition.storage.journal import Calibration, Journal, JournalReader
+from acquisition.storage.record import Attempt, AttemptState, FitRow
 from drivers.clock import RealClock
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -286,7 +286,7 @@ def test_the_real_process_fits_the_backlog_newest_first(run_folder):
 ORPHAN = """
 import sys
 from pathlib import Path
-from acquisition.fit_worker import FitWorker
+from acquisition.fits.fit_worker import FitWorker
 worker = FitWorker(Path(sys.argv[1]), None)
 print(worker._process._process.pid, flush=True)
 sys.stdin.read()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from acquisition.movers import AngleMover, TemperatureMover
-from acquisition.settle import SettleOutcome
+from acquisition.configuration.settle import SettleOutcome
+from acquisition.instruments.movers import AngleMover, TemperatureMover
 from drivers.errors import LinkTimeout, StateError
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from acquisition.commands import Verb
-from acquisition.engine_status import FinishReason, Safety
-from acquisition.preparation import Preparation, release_broken_blocks
-from acquisition.record import AttemptState
+from acquisition.channel.commands import Verb
+from acquisition.channel.engine_status import FinishReason, Safety
+from acquisition.running.preparation import Preparation, release_broken_blocks
+from acquisition.storage.record import AttemptState
 from drivers.errors import LinkClosed
 
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from acquisition.commands import Verb
-from acquisition.vigil import StopRequested
+from acquisition.channel.commands import Verb
+from acquisition.safety.vigil import StopRequested
 from drivers.errors import (
     InstrumentError,
     LimitError,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from acquisition.record import Attempt, AttemptState, Level
-from acquisition.segment import Segment
+from acquisition.running.segment import Segment
+from acquisition.storage.record import Attempt, AttemptState, Level
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.commands import CommandQueue
-from acquisition.config import load
-from acquisition.engine_status import FinishReason, Safety
-from acquisition.expand import expand
-from acquisition.journal import JournalReader
-from acquisition.laboratory import open_laboratory
-from acquisition.point_table import PointKind
-from acquisition.run import Run, RunOptions, create_run
-from acquisition.simulated_truth import truth_of
+from acquisition.channel.commands import CommandQueue
+from acquisition.channel.engine_status import FinishReason, Safety
+from acquisition.configuration.config import load
+from acquisition.configuration.simulated_truth import truth_of
+from acquisition.instruments.laboratory import open_laboratory
+from acquisition.planning.expand import expand
+from acquisition.planning.point_table import PointKind
+from acquisition.running.run import Run, RunOptions, create_run
+from acquisition.storage.journal import JournalReader
 from drivers.errors import DeviceError
 from simulators.faults import FaultKind, FaultRate, Faults
 from simulators.setup import SimulatedSetup

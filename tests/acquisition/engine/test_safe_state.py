@@ -2,8 +2,8 @@
 
 import pytest
 
-from acquisition.engine_status import Safety
-from acquisition.safe_state import make_safe
+from acquisition.channel.engine_status import Safety
+from acquisition.safety.safe_state import make_safe
 from drivers.errors import DeviceError, LinkClosed, LinkTimeout
 
 GONE = LinkClosed("x", "gone")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from acquisition.record import Attempt, AttemptState
-from acquisition.sample_change import compare
+from acquisition.running.sample_change import compare
+from acquisition.storage.record import Attempt, AttemptState
 
 PIXELS = 200
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.doors import Watcher, go_on, start
-from acquisition.engine_status import FinishReason, Safety
-from acquisition.journal import JournalReader
-from acquisition.point_table import Point, PointKind
-from acquisition.run import RunOptions
-from acquisition.simulated_truth import models_of, truth_of
+from acquisition.channel.engine_status import FinishReason, Safety
+from acquisition.configuration.simulated_truth import models_of, truth_of
+from acquisition.planning.point_table import Point, PointKind
+from acquisition.running.doors import Watcher, go_on, start
+from acquisition.running.run import RunOptions
+from acquisition.storage.journal import JournalReader
 from simulators.setup import SimulatedSetup, SimulatorSettings
 from simulators.truth import truth_from_mapping
 

@@ -4,8 +4,8 @@ from math import isnan, nan
 
 import pytest
 
-from acquisition.point_table import PointKind
-from acquisition.verification import READING_UNITS
+from acquisition.planning.point_table import PointKind
+from acquisition.running.verification import READING_UNITS
 from drivers.roles import Reading, ReadingStatus
 
 

@@ -5,10 +5,10 @@ from math import inf, isnan, nan
 import numpy as np
 import pytest
 
-from acquisition.commands import Command, CommandQueue, Verb
-from acquisition.interlocks import Consequence, Interlock, first_trip
-from acquisition.monitors import Monitor, Monitors
-from acquisition.vigil import InterlockTripped, StopRequested, Vigil
+from acquisition.channel.commands import Command, CommandQueue, Verb
+from acquisition.instruments.monitors import Monitor, Monitors
+from acquisition.safety.interlocks import Consequence, Interlock, first_trip
+from acquisition.safety.vigil import InterlockTripped, StopRequested, Vigil
 from drivers.clock import VirtualClock
 from drivers.errors import LinkTimeout
 from drivers.roles import Reading, ReadingStatus

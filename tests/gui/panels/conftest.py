@@ -11,8 +11,8 @@ import pytest
 from PyQt6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from acquisition.engine_address import RUNTIME, EngineAddress, list_engines
-from acquisition.messages import Answer, Mode, MoveState, Snapshot, Verb
+from acquisition.channel.engine_address import RUNTIME, EngineAddress, list_engines
+from acquisition.channel.messages import Answer, Mode, MoveState, Snapshot, Verb
 from gui.engine_link import EngineLink
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,14 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from acquisition.messages import FrameArrived, FrameSource, Mode, RasterProgress, Snapshot, Verb
+from acquisition.channel.messages import (
+    FrameArrived,
+    FrameSource,
+    Mode,
+    RasterProgress,
+    Snapshot,
+    Verb,
+)
 from gui.engine_link import EngineLink
 from gui.live_frames import live_frames
 from gui.panels.count_rate import CountRatePanel

@@ -6,7 +6,7 @@ from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from acquisition.messages import (
+from acquisition.channel.messages import (
     ChannelReading,
     Mode,
     Movable,

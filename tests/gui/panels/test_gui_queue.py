@@ -8,10 +8,10 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from acquisition.engine_status import EngineState, EngineStatus
-from acquisition.journal import JournalReader
-from acquisition.messages import Mode, QueuedSweep, Snapshot, Verb
-from acquisition.watcher_link import WatcherLink
+from acquisition.channel.engine_status import EngineState, EngineStatus
+from acquisition.channel.messages import Mode, QueuedSweep, Snapshot, Verb
+from acquisition.channel.watcher_link import WatcherLink
+from acquisition.storage.journal import JournalReader
 from gui.engine_link import EngineLink
 from gui.panels.queue import QueuePanel, QueueTable
 from gui.theme import Tone

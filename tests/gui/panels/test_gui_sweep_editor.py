@@ -10,8 +10,8 @@ from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import QApplication, QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
-from acquisition.axis_config import AXIS_KINDS
-from acquisition.messages import Mode, QueuedSweep, Snapshot, Verb
+from acquisition.channel.messages import Mode, QueuedSweep, Snapshot, Verb
+from acquisition.configuration.axis_config import AXIS_KINDS
 from gui.engine_link import EngineLink
 from gui.panels.sweep_editor import SweepEditor
 from gui.sweep_draft import SweepDraft

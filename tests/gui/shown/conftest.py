@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from acquisition import start_run
-from acquisition.final_file import build_final
-from acquisition.fit_run import fit_run
-from acquisition.journal import Calibration, Journal
-from acquisition.point_table import AxisColumn, Point, PointKind, PointTable
-from acquisition.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
-from acquisition.run_meta import RunMeta
+from acquisition.fits.fit_run import fit_run
+from acquisition.planning.point_table import AxisColumn, Point, PointKind, PointTable
+from acquisition.storage.final_file import build_final
+from acquisition.storage.journal import Calibration, Journal
+from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
+from acquisition.storage.run_meta import RunMeta
 from gui.cursor import Cursor
 from gui.run_model import RunModel
 

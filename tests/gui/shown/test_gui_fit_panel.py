@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PyQt6.QtGui import QGuiApplication
 
-from acquisition.journal import Journal, JournalReader
-from acquisition.sweep_file import FitConfig
+from acquisition.configuration.sweep_file import FitConfig
+from acquisition.storage.journal import Journal, JournalReader
 from gui.panels.fit import BETWEEN, FIXED, FREE, FitPanel, _value_text
 from gui.trial_fit import Limits, TrialModel, fit_toml
 from gui.views.spectrum import SpectrumView

@@ -4,10 +4,10 @@ import pytest
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtTest import QTest
 
-from acquisition.commands import Command
-from acquisition.journal import JournalReader
-from acquisition.messages import Hello
-from acquisition.record import Event, Level
+from acquisition.channel.commands import Command
+from acquisition.channel.messages import Hello
+from acquisition.storage.journal import JournalReader
+from acquisition.storage.record import Event, Level
 from gui.panels.history import HistoryPanel
 from gui.runs_on_disk import RunsOnDisk
 from gui.shown_run import RunPhase

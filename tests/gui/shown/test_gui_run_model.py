@@ -7,8 +7,8 @@ from shutil import copytree
 import numpy as np
 import pytest
 
-from acquisition.point_table import AxisColumn, Point, PointKind
-from acquisition.record import AttemptState
+from acquisition.planning.point_table import AxisColumn, Point, PointKind
+from acquisition.storage.record import AttemptState
 from gui import run_rows
 from gui.run_rows import RowState
 from gui.shown_run import RunPhase
@@ -365,7 +365,7 @@ def test_a_run_whose_files_are_elsewhere_is_shown_without_its_model(opened, meas
 
 
 def _break_configuration(folder: Path):
-    from acquisition.journal import Journal
+    from acquisition.storage.journal import Journal
 
     (folder / "journal.sqlite").chmod(0o644)
     with Journal.open(folder) as journal:

@@ -9,9 +9,9 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
-from acquisition.engine_status import Safety
-from acquisition.messages import ChannelReading, Mode, Snapshot
-from acquisition.record import AttemptState
+from acquisition.channel.engine_status import Safety
+from acquisition.channel.messages import ChannelReading, Mode, Snapshot
+from acquisition.storage.record import AttemptState
 from gui import theme
 from gui.run_rows import RowState
 from gui.views.axis_choice import AS_MEASURED

@@ -7,10 +7,10 @@ import pytest
 from PyQt6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 
-from acquisition.engine_address import EngineAddress
-from acquisition.engine_server import EngineServer
-from acquisition.engine_status import EngineState, EngineStatus, FinishReason, Safety
-from acquisition.messages import Hello, Mode, Request, Snapshot
+from acquisition.channel.engine_address import EngineAddress
+from acquisition.channel.engine_server import EngineServer
+from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason, Safety
+from acquisition.channel.messages import Hello, Mode, Request, Snapshot
 from gui.engine_link import EngineLink
 from gui.engine_search import EngineSearch
 from gui.main_window import PANELS, MainWindow

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from acquisition.engine_status import EngineState, EngineStatus, FinishReason, Safety
-from acquisition.messages import Mode, Snapshot
+from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason, Safety
+from acquisition.channel.messages import Mode, Snapshot
 from gui.actions import ACTIONS, action
 from gui.engine_link import Connection
 from gui.run_look import look_of

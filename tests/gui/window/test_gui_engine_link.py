@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from acquisition.messages import (
+from acquisition.channel.messages import (
     Axis,
     Committed,
     FrameArrived,
@@ -14,8 +14,8 @@ from acquisition.messages import (
     Snapshot,
     Verb,
 )
-from acquisition.record import Level
-from acquisition.watcher_link import LinkLost
+from acquisition.channel.watcher_link import LinkLost
+from acquisition.storage.record import Level
 from gui.engine_link import Connection, EngineLink
 
 

@@ -20,10 +20,10 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.engine_status import EngineState, FinishReason, Safety
-from acquisition.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
-from acquisition.record import Level
-from acquisition.watcher_link import WatcherLink
+from acquisition.channel.engine_status import EngineState, FinishReason, Safety
+from acquisition.channel.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
+from acquisition.channel.watcher_link import WatcherLink
+from acquisition.storage.record import Level
 from gui import theme
 from gui.engine_link import Connection
 from gui.main_window import PANELS

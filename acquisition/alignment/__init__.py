@@ -1,0 +1,1 @@
+"""No sweep is on: looking, and moving by hand."""

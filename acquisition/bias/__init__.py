@@ -1,0 +1,1 @@
+"""The bias supply behind one door: ramps, limits, trips."""

@@ -1,0 +1,278 @@
+"""Fitting foreign files with a chosen model: a fit for every window of every spectrum."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from acquisition.fits.fit_options import FileFitOptions
+from acquisition.storage.run_folder import FINAL_SUFFIX, LIVE
+from analysis.detector.corrections import cosmic_ray_mask
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.detector.noise_estimate import estimate_noise
+from analysis.estimation.line_table import LineTable
+from analysis.lamp.lamp_axis import LampAxis, calibrate_axis
+from analysis.lamp.lamp_lines import merged, read_line_list
+from analysis.readers.measured_spectra import MeasuredSpectra
+from analysis.readers.read_any import read_any, read_groups
+from analysis.spectra.model_fit import ModelFitter
+from analysis.spectra.spectrum_fit import SpectrumFit, fit_spectrum
+from analysis.spectra.spectrum_peaks import Peak, spectrum_peaks
+from analysis.wavelength.units import vacuum_from_air_nm
+
+__all__ = [
+    "FileFit",
+    "SpectraToFit",
+    "fit_file",
+    "fit_paths",
+    "lamp_axis",
+    "measured_file",
+    "open_spectra",
+]
+
+Array = NDArray[np.float64]
+Tell = Callable[[str], None]
+Window = tuple[float, float]
+
+FRAMES_COMPARED = 5  # neighbouring spectra that show what is a cosmic ray in one of them
+FEWEST_FRAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FileFit:
+    """The fit of one window of one spectrum of a file, with what was fitted.
+
+    table: the lines that were fitted. peak: around which the window was laid, where every peak was
+    asked for.
+    """
+
+    source: str
+    spectrum: str
+    table: LineTable
+    fit: SpectrumFit
+    vacuum_nm: Array
+    counts: Array
+    offset_counts: float
+    peak: Peak | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpectraToFit:
+    """The spectra of one file, (spectra, pixels), NaN where a pixel is not to be used."""
+
+    source: str
+    labels: tuple[str, ...]
+    vacuum_nm: Array
+    counts: Array
+    noise: DetectorNoise
+
+    def fits(self, options: FileFitOptions) -> Iterator[tuple[FileFit, ...]]:
+        """Yield the fits of one spectrum after the other."""
+        for label, counts in zip(self.labels, self.counts, strict=True):
+            yield tuple(
+                FileFit(
+                    self.source,
+                    label,
+                    *self._fitted(counts, options, window),
+                    self.vacuum_nm,
+                    counts,
+                    self.noise.offset_counts,
+                    peak,
+                )
+                for window, peak in self._windows(counts, options)
+            )
+
+    def _windows(
+        self, counts: Array, options: FileFitOptions
+    ) -> Iterator[tuple[Window | None, Peak | None]]:
+        if options.windows_eV == "peaks":
+            peaks = spectrum_peaks(self.vacuum_nm, counts, self.noise)
+            yield from ((peak.window_eV, peak) for peak in peaks)
+        else:
+            yield from ((window, None) for window in options.windows_eV or (None,))
+
+    def _fitted(
+        self, counts: Array, options: FileFitOptions, window: Window | None
+    ) -> tuple[LineTable, SpectrumFit]:
+        if options.components:
+            fitter = ModelFitter(options.spectrum_model(window), self.noise)
+            found = fitter.fit(self.vacuum_nm, counts)
+            return fitter.table(found.contents), found.fit
+        model = options.model(window)
+        fit = fit_spectrum(self.vacuum_nm, counts, model=model, noise=self.noise)
+        return model.table(fit.lines), fit
+
+
+def lamp_axis(options: FileFitOptions) -> LampAxis | None:
+    """Return the axis that the options' lamp gives, or None without a lamp.
+
+    Raises OSError, ValueError for files that are no lamp or no list of lines.
+    """
+    if options.lamp is None:
+        return None
+    lists = [read_line_list(path, medium="vacuum") for path in options.lamp_lines]
+    return calibrate_axis(read_any(options.lamp), merged(lists))
+
+
+def open_spectra(
+    path: Path,
+    options: FileFitOptions,
+    *,
+    axis: LampAxis | None = None,
+    tell: Tell = lambda _: None,
+) -> tuple[SpectraToFit, ...]:
+    """Read one file, mask what particles left in its spectra, and estimate their noise.
+
+    One group of spectra, or one for every wavelength axis of a run.
+    axis: of a lamp, in place of the file's own. tell: gets what a person must know of the file,
+    such as an axis whose medium is assumed. Raises OSError, ValueError for a file that cannot be
+    read or has no spectrum of the labels asked for.
+    """
+    groups = read_groups(measured_file(path))
+    for note in dict.fromkeys(note for read in groups for note in read.notes):
+        tell(f"{path}: {note}")
+    labels = [label for read in groups for label in read.labels]
+    unknown = [label for label in options.spectra if label not in labels]
+    if unknown:
+        some = ", ".join(repr(label) for label in labels[:5])
+        raise ValueError(f"{path}: no spectrum {unknown[0]!r}; it has {some}, ...")
+    opened = (_opened(path, read, options, axis, tell) for read in groups)
+    return tuple(spectra for spectra in opened if spectra.labels)
+
+
+def _opened(
+    path: Path, read: MeasuredSpectra, options: FileFitOptions, axis: LampAxis | None, tell: Tell
+) -> SpectraToFit:
+    vacuum_nm = _in_vacuum(read, options, tell) if axis is None else _of_lamp(read, axis)
+    noise = estimate_noise(
+        read.counts,
+        gain_e_per_count=options.gain_e_per_count,
+        read_noise_e=options.read_noise_e,
+        offset_counts=options.offset_counts,
+        saturation_counts=options.saturation_counts,
+    )
+    noise = replace(noise, response_error=options.response_error)
+    counts = _without_cosmic_rays(read, noise, tell)
+    chosen = _chosen(read, options)
+    labels = tuple(read.labels[i] for i in chosen)
+    return SpectraToFit(str(path), labels, vacuum_nm, counts[chosen], noise)
+
+
+def measured_file(path: Path) -> Path:
+    """Return the path itself, or of the folder of a run its newest final file, else its live one.
+
+    Raises FileNotFoundError for a folder that holds neither.
+    """
+    if not path.is_dir():
+        return path
+    finals = sorted(path.glob(f"*{FINAL_SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    if finals:
+        return finals[-1]
+    if not (path / LIVE).exists():
+        raise FileNotFoundError(f"{path}: holds no {LIVE} and no final file (*{FINAL_SUFFIX})")
+    return path / LIVE
+
+
+def fit_file(
+    path: Path, options: FileFitOptions, *, tell: Tell = lambda _: None
+) -> Iterator[FileFit]:
+    """Yield the fits of one file, spectrum by spectrum. Raises and tells as open_spectra does.
+
+    What is wrong with one spectrum is in the verdict of its fit.
+    """
+    for spectra in open_spectra(path, options, axis=lamp_axis(options), tell=tell):
+        for fits in spectra.fits(options):
+            yield from fits
+
+
+def fit_paths(
+    paths: Iterable[Path], options: FileFitOptions, *, console: Console
+) -> tuple[list[FileFit], list[str]]:
+    """Fit many files; return the fits, and a line for each file that could not be read.
+
+    console: gets the remarks, and a bar over all spectra where it is a terminal. Raises OSError,
+    ValueError for a lamp that is none.
+    """
+    axis = lamp_axis(options)
+    done: list[FileFit] = []
+    unread: list[str] = []
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False)
+
+    if axis is not None:
+        tell(f"{options.lamp}: {axis.described()}")
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("fitting", total=0)
+        for path in paths:
+            try:
+                groups = open_spectra(path, options, axis=axis, tell=tell)
+            except (OSError, ValueError) as error:
+                unread.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+                continue
+            number = sum(len(spectra.labels) for spectra in groups)
+            bar.update(task, total=(bar.tasks[0].total or 0) + number)
+            for fits in (fits for spectra in groups for fits in spectra.fits(options)):
+                done += fits
+                bar.advance(task)
+            if options.windows_eV == "peaks" and not any(f.source == str(path) for f in done):
+                tell(f"{path}: no peak in {number} spectra")
+    return done, unread
+
+
+def _chosen(read: MeasuredSpectra, options: FileFitOptions) -> NDArray[np.intp]:
+    wanted = options.spectra or read.labels
+    return np.array([i for i, label in enumerate(read.labels) if label in wanted], dtype=np.intp)
+
+
+def _of_lamp(read: MeasuredSpectra, axis: LampAxis) -> Array:
+    if read.wavelength_nm.size != axis.vacuum_nm.size:
+        raise ValueError(
+            f"{read.source}: has {read.wavelength_nm.size} pixels with a wavelength, the lamp has "
+            f"{axis.vacuum_nm.size}: it was not measured on the same axis"
+        )
+    return axis.vacuum_nm
+
+
+def _in_vacuum(read: MeasuredSpectra, options: FileFitOptions, tell: Tell) -> Array:
+    medium = read.medium if read.medium != "unknown" else options.medium
+    if medium is None:
+        tell(
+            f"{read.source}: does not say whether its wavelengths are those in air; taken as "
+            "vacuum (--medium air makes 0.7 meV of difference in the green)"
+        )
+    return vacuum_from_air_nm(read.wavelength_nm) if medium == "air" else read.wavelength_nm
+
+
+def _without_cosmic_rays(read: MeasuredSpectra, noise: DetectorNoise, tell: Tell) -> Array:
+    """Return the counts with NaN where a particle hit one of several spectra."""
+    counts = np.array(read.counts)
+    number = len(counts)
+    if number < FEWEST_FRAMES:
+        return counts
+    width = min(FRAMES_COMPARED, number)
+    hits = np.zeros(counts.shape, dtype=np.bool_)
+    for i in range(number):
+        first = int(np.clip(i - width // 2, 0, number - width))
+        near = np.nan_to_num(read.counts[first : first + width])
+        hits[i] = cosmic_ray_mask(near, noise, only_frame=i - first)[i - first]
+    if hits.any():
+        where = np.flatnonzero(hits.any(axis=1))
+        named = ", ".join(
+            f"{read.labels[i]} ({', '.join(f'{nm:.1f}' for nm in read.wavelength_nm[hits[i]])} nm)"
+            for i in where[:MOST_NAMED]
+        )
+        more = ", ..." if where.size > MOST_NAMED else ""
+        tell(
+            f"{read.source}: {int(hits.sum())} pixels of {where.size} spectra masked as cosmic "
+            f"rays: {named}{more}"
+        )
+    counts[hits] = np.nan
+    return counts
+
+
+MOST_NAMED = 10  # spectra with cosmic rays in one remark

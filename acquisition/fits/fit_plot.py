@@ -1,0 +1,50 @@
+"""A picture of one fit: counts, what the fit expects, and residuals."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.fits.fit_files import FileFit
+from analysis.wavelength.axis import energy_edges_eV
+
+__all__ = ["plot_fit"]
+
+Array = NDArray[np.float64]
+
+
+def plot_fit(one: FileFit, folder: Path) -> Path:
+    """Draw counts, fit and residuals of a window into a PNG in the folder; return its path."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - a second that not everybody needs
+
+    energy, counts, expected = _in_window(one)
+    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above.plot(energy, counts, ".", markersize=3, color="0.4", label="counts")
+    if expected is not None:
+        above.plot(energy, expected, "-", linewidth=1, color="C3", label="fit")
+        below.plot(energy, counts - expected, ".", markersize=3, color="0.4")
+    below.axhline(0.0, linewidth=0.5, color="0.4")
+    above.set(ylabel="counts", title=f"{Path(one.source).name} {one.spectrum}".strip())
+    below.set(xlabel="photon energy (eV)", ylabel="residual")
+    above.legend()
+    low, _ = one.fit.window_eV
+    name = re.sub(r"[^\w.+-]+", "_", f"{Path(one.source).stem}_{one.spectrum}_{low:.4f}eV")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def _in_window(one: FileFit) -> tuple[Array, Array, Array | None]:
+    """Return energies, counts and, where there is a fit, what it expects, in the fitted window."""
+    edges = energy_edges_eV(one.vacuum_nm)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    low, high = one.fit.window_eV
+    inside = np.flatnonzero((middle > low) & (middle < high))
+    energy, counts = middle[inside], one.counts[inside]
+    if not inside.size or not np.isfinite(one.fit.values).all():
+        return energy, counts, None
+    expected, _ = one.table.evaluate(one.fit.values[None], edges[inside[0] : inside[-1] + 2])
+    return energy, counts, expected[0] + one.offset_counts

@@ -1,0 +1,80 @@
+"""Fit the frames of a point as the sweep file schedules it for the point's temperature."""
+
+from numpy.typing import ArrayLike
+
+from acquisition.configuration.config_model import at_temperature
+from acquisition.configuration.sweep_file import FitConfig, FitZone
+from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.line_table import Shape
+from analysis.series.frame_series import PointFit, fit_frames
+from analysis.series.point_model import beside, fit_frames_of_model
+from analysis.spectra.components import COMPONENTS
+from analysis.spectra.emitter import Emitter, Phonon, Presence
+from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_model import SpectrumModel
+
+__all__ = ["fit_as_scheduled", "fit_model", "spectrum_model"]
+
+
+def fit_as_scheduled(
+    config: FitConfig,
+    temperature_K: float | None,
+    wavelength_nm: ArrayLike,
+    frames: ArrayLike,
+    *,
+    noise: DetectorNoise,
+    background: ArrayLike | None,
+) -> PointFit:
+    """Fit the model of this temperature, and a Voigt series beside it where that is asked for.
+
+    Arguments and errors as of fit_frames. Voigt's parameters are called voigt_width_eV, ....
+    """
+    zone = at_temperature(config.model, temperature_K)
+
+    def fitted(zone: FitZone) -> PointFit:
+        model = spectrum_model(zone, temperature_K)
+        if model is None:
+            simple = _simple(zone)
+            return fit_frames(
+                wavelength_nm, frames, model=simple, noise=noise, background=background
+            )
+        return fit_frames_of_model(
+            wavelength_nm,
+            frames,
+            model=model,
+            lines=zone.lines,
+            noise=noise,
+            background=background,
+        )
+
+    fit = fitted(zone)
+    if not zone.voigt_beside or zone.shape == "voigt":
+        return fit
+    voigt = zone.model_copy(update={"lines": fit.lines, "shape": "voigt"})
+    return beside(fit, fitted(voigt), "voigt_")
+
+
+def fit_model(config: FitConfig, temperature_K: float | None) -> FitModel:
+    """Return the exciton's lines that the sweep file schedules for this temperature."""
+    return _simple(at_temperature(config.model, temperature_K))
+
+
+def spectrum_model(zone: FitZone, temperature_K: float | None) -> SpectrumModel | None:
+    """Return the whole spectrum of a zone, None where only the exciton's lines are asked for."""
+    if not zone.components:
+        return None
+    components: dict[str, Presence] = {
+        name: Presence.ALWAYS if COMPONENTS[name].window_eV is None else Presence.IF_SEEN
+        for name in zone.components
+    }
+    emitter = Emitter(
+        components,
+        tuple(Phonon(energy, is_broad=zone.broad_replicas) for energy in zone.phonons_eV),
+        temperature_K=temperature_K or 0.0,
+        shape=Shape(zone.shape),
+    )
+    return SpectrumModel((emitter,), window_eV=zone.window_eV, background_order=1)
+
+
+def _simple(zone: FitZone) -> FitModel:
+    return FitModel(lines=zone.lines, shape=zone.shape, window_eV=zone.window_eV)

@@ -1,0 +1,1 @@
+"""The instruments of a station: opening them, moving them, reading them."""

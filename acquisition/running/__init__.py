@@ -1,0 +1,1 @@
+"""One run: the loop over the point table, and how doors start it."""

@@ -1,0 +1,139 @@
+"""The way to the safe state, and whether it was confirmed.
+
+Bias first: it alone can destroy the sample in milliseconds, and gas pressure rises when cooling is
+lost. Its ramp begins before anything else and goes on during every other step; the wait for 0 V
+comes last. Every step has its own failure and its own time, none blocks the next. The heater holds,
+the detector stays cold; the heater goes off only for the causes of an interlock or when the sweep
+asks for it.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from acquisition.bias.bias_port import BiasPort
+from acquisition.channel.engine_status import Safety
+from acquisition.instruments.station import Station
+from drivers.clock import Clock
+from drivers.errors import DeviceError, InstrumentError
+from drivers.roles import Shutter
+
+__all__ = ["SafeReport", "make_safe"]
+
+logger = logging.getLogger(__name__)
+
+STEP_DEADLINE_S = 5.0  # in which a line that was lost may come back
+BIAS_DEADLINE_S = 600.0  # 1000 V at the slowest sensible slew
+POLL_S = 0.1
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SafeReport:
+    """What was confirmed by reading back, and what was not."""
+
+    confirmed: tuple[str, ...]
+    failed: tuple[str, ...]
+
+    @property
+    def safety(self) -> Safety:
+        return Safety.NOT_CONFIRMED if self.failed else Safety.CONFIRMED
+
+    def __str__(self) -> str:
+        text = "confirmed: " + (", ".join(self.confirmed) or "nothing")
+        return text + ("; NOT CONFIRMED: " + ", ".join(self.failed) if self.failed else "")
+
+
+def make_safe(
+    station: Station,
+    clock: Clock,
+    *,
+    emergency: bool = False,
+    hold_temperature: bool = False,
+    heater_off: bool = False,
+) -> SafeReport:
+    """Bring the station to its safe state; never raises, reports what could not be confirmed.
+
+    hold_temperature: end a temperature ramp that is under way; the heater goes on regulating.
+    """
+    way = _WayToSafety(station.bias, clock)
+    way.begin_ramp(emergency=emergency)
+    if station.shutter is not None:
+        way.take("laser shutter closed", partial(way.close_shutter, station.shutter))
+    way.take("exposure ended", station.camera.abort)
+    if station.polarizer is not None:
+        way.take("polarizer stopped", station.polarizer.stop)
+    if station.spectrograph is not None:
+        way.take("spectrograph stopped", station.spectrograph.stop)
+    if station.cryostat is not None and heater_off:
+        way.take("heater off", station.cryostat.heater_off)
+    elif station.cryostat is not None and hold_temperature:
+        way.take("temperature held", station.cryostat.hold)
+    if station.bias is not None:
+        way.take("bias 0 V and off", partial(way.await_zero, station.bias))
+    return SafeReport(tuple(way.confirmed), tuple(way.failed))
+
+
+class _WayToSafety:
+    """Takes one step after the other, and lets the bias ramp down meanwhile."""
+
+    def __init__(self, bias: BiasPort | None, clock: Clock) -> None:
+        self.confirmed: list[str] = []
+        self.failed: list[str] = []
+        self._bias = bias
+        self._clock = clock
+        self._has_complained = False
+
+    def begin_ramp(self, *, emergency: bool) -> None:
+        if self._bias is not None:
+            self._shielded(partial(self._bias.safe, emergency=emergency))
+
+    def take(self, name: str, step: Callable[[], None]) -> None:
+        """Take one step, again and again for 5 s if an instrument refuses it."""
+        end_s = self._clock.now() + self._clock.patience_s(STEP_DEADLINE_S)
+        while True:
+            try:
+                step()
+            except Exception as error:  # each step must have its chance, whatever the others did
+                if isinstance(error, DeviceError) and self._clock.now() < end_s:
+                    self._pass(RETRY_S)
+                    continue
+                logger.exception("safe state: %s", name)
+                self.failed.append(f"{name} ({error})")
+            else:
+                self.confirmed.append(name)
+            self._pass(0.0)
+            return
+
+    def close_shutter(self, shutter: Shutter) -> None:
+        status = shutter.set(False)
+        self._wait_until(status.poll, STEP_DEADLINE_S, status.action)
+        status.check()
+        found = shutter.read().get("is_open")  # it may have slid back since it answered
+        if found is None or not found.is_good or found.value != 0.0:
+            raise InstrumentError(shutter.name, f"answered closed, then found: {found}")
+
+    def await_zero(self, bias: BiasPort) -> None:
+        self._wait_until(lambda: bias.status().is_zero, BIAS_DEADLINE_S, "bias to 0 V")
+        bias.confirm_zero()
+
+    def _wait_until(self, done: Callable[[], bool], deadline_s: float, what: str) -> None:
+        end_s = self._clock.now() + self._clock.patience_s(deadline_s)
+        while not done():
+            if self._clock.now() > end_s:
+                raise TimeoutError(f"{what}: not done after {deadline_s} s")
+            self._pass(POLL_S)
+
+    def _pass(self, seconds: float) -> None:
+        self._clock.wait(seconds)
+        if self._bias is not None:
+            self._shielded(self._bias.advance)
+
+    def _shielded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:  # what it did not do is found when 0 V is awaited
+            if not self._has_complained:
+                logger.exception("safe state: bias")
+            self._has_complained = True

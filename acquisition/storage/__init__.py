@@ -1,0 +1,1 @@
+"""The run on disk: the journal, and the files that are made from it."""

@@ -1,0 +1,1 @@
+"""What a calibration lamp tells: the wavelength axis and the instrument profile."""

@@ -1,0 +1,1 @@
+"""Laws over a sweep: energies, widths and areas against field, temperature, angle, power."""

@@ -1,0 +1,78 @@
+"""The width of a line over temperature: acoustic and optical phonons after Rudin.
+
+Gamma(T) = Gamma_0 + sigma_ac T + Gamma_LO / (exp(E_LO/kT) - 1)
+Source: S. Rudin, T. L. Reinecke and B. Segall, Phys. Rev. B 42, 11218 (1990).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.estimation.linear_start import scan_start
+from analysis.estimation.weighted_least_squares import check_points
+from analysis.laws.law_fit import LawFit, fit_law, held_where_open
+from analysis.spectra.thermal_occupation import thermal_occupation
+
+__all__ = ["fit_linewidth_of_temperature", "linewidth_eV"]
+
+Array = NDArray[np.float64]
+
+_NAMES = ("gamma_0_eV", "sigma_ac_eV_per_K", "gamma_lo_eV", "energy_lo_eV")
+_PHONONS_EV = np.geomspace(2e-3, 60e-3, 60)
+
+
+def linewidth_eV(temperature_K: ArrayLike, parameters: ArrayLike) -> Array:
+    """Return Gamma in eV; parameters: Gamma_0, sigma_ac, Gamma_LO, E_LO in eV and eV/K."""
+    gamma_0, acoustic, optical, phonon = np.asarray(parameters, dtype=np.float64)
+    temperature = np.asarray(temperature_K, dtype=np.float64)
+    # A phonon energy at or below zero, tried on the way, would be no law.
+    width: Array = (
+        gamma_0
+        + acoustic * temperature
+        + optical * thermal_occupation(max(phonon, 1e-6), temperature)
+    )
+    return width
+
+
+def fit_linewidth_of_temperature(
+    temperature_K: ArrayLike,
+    width_eV: ArrayLike,
+    sigma_eV: ArrayLike,
+    *,
+    sigma_temperature_K: ArrayLike | None = None,
+    fixed: dict[str, float] | None = None,
+) -> LawFit:
+    """Fit Gamma_0, sigma_ac, Gamma_LO and E_LO, any of which may be fixed by name.
+
+    E_LO and Gamma_LO are strongly correlated, which is among the warnings; below about 100 K they
+    are not determined at all unless E_LO is fixed, from the replicas for instance.
+    Raises ValueError for points that cannot be fitted.
+    """
+    temperature, width, sigma = check_points(
+        {"temperature_K": temperature_K, "width_eV": width_eV, "sigma_eV": sigma_eV}
+    )
+
+    def columns(phonon: float) -> Array:
+        occupied = thermal_occupation(phonon, temperature)
+        return np.column_stack([np.ones_like(temperature), temperature, occupied])
+
+    known = (fixed or {}).get("energy_lo_eV")
+    grid = _PHONONS_EV if known is None else np.array([known])
+    phonon, linear = scan_start(columns, width, sigma, grid)
+    return held_where_open(
+        lambda held: fit_law(
+            linewidth_eV,
+            temperature,
+            width,
+            sigma,
+            start=[*linear, phonon],
+            names=_NAMES,
+            sigma_x=sigma_temperature_K,
+            fixed=held,
+            wanted=("gamma_lo_eV", "energy_lo_eV"),
+        ),
+        fixed,
+        "energy_lo_eV",
+        phonon,
+    )

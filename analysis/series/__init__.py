@@ -1,0 +1,1 @@
+"""Many spectra of one nanocrystal at once."""

@@ -1,0 +1,135 @@
+"""Labels for everything a fit found in a spectrum, what it left over included.
+
+The model proposes, the rules decide: a trion that stands where a replica could stand as well is
+fitted as a trion and labelled unassigned, with both rivals named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.spectra.labels import Label, LineGroup, Rules, label_groups
+from analysis.spectra.matched_filter import significance
+from analysis.spectra.model_fit import ModelFit
+from analysis.spectra.spectrum_model import SpectrumModel
+
+__all__ = ["LabelledGroup", "Observed", "label_fit", "rules_of"]
+
+Array = NDArray[np.float64]
+
+_LEAST_SIGMA = 4.0  # of a component's light, below which it gets no label
+_LEFT_OVER = 6.0  # sigma of a line in the residual
+_MOST_LEFT_OVER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What other measurements say of a component; see LineGroup."""
+
+    axes_deg: Array | None = None
+    power_exponent: tuple[float, float] | None = None
+    with_exciton: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledGroup:
+    """fitted_as: the component of the model, "replica j", or "left over"."""
+
+    fitted_as: str
+    group: LineGroup
+    label: Label
+
+
+def label_fit(
+    fit: ModelFit, model: SpectrumModel, observed: Mapping[str, Observed] | None = None
+) -> tuple[LabelledGroup, ...]:
+    """Return the labels of a fit's first nanocrystal, exciton first; none where there is no fit.
+
+    observed: by component ("exciton", "trion", "biexciton", "replica 1", ...).
+    """
+    if fit.place is None:
+        return ()
+    groups = {name: _with(group, (observed or {}).get(name)) for name, group in _groups(fit, model)}
+    named = [*groups.items(), *(("left over", group) for group in _left_over(fit))]
+    labels = label_groups([group for _, group in named], rules_of(model))
+    return tuple(
+        LabelledGroup(name, group, label)
+        for (name, group), label in zip(named, labels, strict=True)
+    )
+
+
+def rules_of(model: SpectrumModel) -> Rules:
+    """Return the rules with the windows and phonons of a model's first nanocrystal."""
+    return Rules(
+        trion_eV=model.window_of(0, "trion"),
+        biexciton_eV=model.window_of(0, "biexciton"),
+        phonons_eV=tuple(phonon.energy_eV for phonon in model.emitters[0].phonons),
+    )
+
+
+def _with(group: LineGroup, observed: Observed | None) -> LineGroup:
+    if observed is None:
+        return group
+    return replace(
+        group,
+        axes_deg=observed.axes_deg,
+        power_exponent=observed.power_exponent,
+        with_exciton=observed.with_exciton,
+    )
+
+
+def _groups(fit: ModelFit, model: SpectrumModel) -> list[tuple[str, LineGroup]]:
+    lines = range(1, model.lines + 1)
+    energy = np.array([fit[f"energy_{k}_eV"] for k in lines])
+    error = np.array([fit.error(f"energy_{k}_eV") for k in lines])
+    area = np.array([fit[f"area_{k}_counts"] for k in lines])
+    groups = [("exciton", LineGroup(energy, error, area))]
+    centre = float(energy.mean())
+    if _is_seen(fit, "trion_area_counts"):
+        place, light = centre - fit["trion_binding_eV"], fit["trion_area_counts"]
+        groups.append(("trion", _group([place], [fit.error("trion_binding_eV")], [light])))
+    mirrored = [f"biexciton_area_{k}_counts" for k in lines]
+    if any(_is_seen(fit, name) for name in mirrored):
+        places = 2.0 * centre - energy - fit["biexciton_binding_eV"]
+        errors = np.hypot(error, fit.error("biexciton_binding_eV"))
+        light_of = np.array([fit[name] for name in mirrored])
+        groups.append(("biexciton", _group(places[::-1], errors[::-1], light_of[::-1])))
+    for j, phonon in enumerate(model.emitters[0].phonons, start=1):
+        if _is_seen(fit, f"coupling_{j}"):
+            free = f"phonon_{j}_eV"
+            below = fit[free] if free in fit.fit.names else phonon.energy_eV
+            light_of = area * fit[f"coupling_{j}"]
+            groups.append((f"replica {j}", _group(energy - below, error, light_of)))
+    return groups
+
+
+def _group(energy: ArrayLike, error: ArrayLike, area: ArrayLike) -> LineGroup:
+    return LineGroup(_array(energy), _array(error), _array(area))
+
+
+def _array(of: ArrayLike) -> Array:
+    return np.asarray(of, dtype=np.float64)
+
+
+def _is_seen(fit: ModelFit, name: str) -> bool:
+    return name in fit.fit.names and fit[name] > _LEAST_SIGMA * fit.error(name) > 0
+
+
+def _left_over(fit: ModelFit) -> list[LineGroup]:
+    """Return lines that stand out of the residual, the most significant first."""
+    residual = fit.residual_sigma.copy()
+    found: list[LineGroup] = []
+    pixel_eV = float(np.ptp(fit.middle_eV)) / (fit.middle_eV.size - 1)
+    for _ in range(_MOST_LEFT_OVER):
+        z, place, fwhm_px = significance(residual, np.ones(residual.size))
+        if z < _LEFT_OVER:
+            break
+        error = 0.6 * fwhm_px * pixel_eV / z
+        found.append(_group([fit.middle_eV[place]], [error], [z]))
+        reach = int(np.ceil(fwhm_px))
+        residual[max(0, place - reach) : place + reach + 1] = 0.0
+    return found

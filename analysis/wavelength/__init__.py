@@ -1,0 +1,1 @@
+"""Wavelength, energy, air and vacuum."""
