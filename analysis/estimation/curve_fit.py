@@ -16,7 +16,7 @@ from scipy.stats import chi2 as chi2_distribution
 
 from analysis.estimation.verdict import Verdict
 
-__all__ = ["CurveFit", "fit_curve"]
+__all__ = ["CurveFit", "differences", "fit_curve"]
 
 Array = NDArray[np.float64]
 Curve = Callable[[Array], Array]
@@ -89,7 +89,7 @@ def fit_curve(
 
     def slope(place: Array) -> Array:
         with np.errstate(all="ignore"):
-            found = jacobian(place) if jacobian else _differences(curve, place)
+            found = jacobian(place) if jacobian else differences(curve, place)
         return np.nan_to_num(-found * weight[:, None], posinf=1e150, neginf=-1e150)
 
     method: Literal["lm", "trf"] = "lm" if bounds is None else "trf"
@@ -144,7 +144,7 @@ def _check(y: Array, start: Array, names: Sequence[str], curve: Curve) -> None:
         raise ValueError(f"start {start.tolist()} gives no curve of {y.size} finite values")
 
 
-def _differences(curve: Curve, place: Array) -> Array:
+def differences(curve: Curve, place: Array) -> Array:
     """Return the Jacobian by central differences with one Richardson step, good to 1e-10."""
     step = 1e-3 * np.where(place == 0, 1.0, np.abs(place))
     columns = []

@@ -12,6 +12,7 @@ __all__ = [
     "LinearFit",
     "check_points",
     "drift",
+    "restricted_cost",
     "solve",
     "solve_with_drift",
     "solve_with_scatter",
@@ -110,7 +111,7 @@ def solve_with_scatter(design: Array, observed: Array, variance: Array) -> Linea
 
     span = (np.log(1e-8 * float(variance.min())), np.log(_largest_variance(plain, variance)))
     best = minimize_scalar(
-        lambda x: _restricted(design, observed, total(x)), bounds=span, method="bounded"
+        lambda x: restricted_cost(design, observed, total(x)), bounds=span, method="bounded"
     )
     return solve(design, observed, variance, scatter2=float(np.exp(best.x)))
 
@@ -140,7 +141,7 @@ def solve_with_drift(
     best = min(
         (
             minimize(
-                lambda at: _restricted(design, observed, total(at)), start, method="Nelder-Mead"
+                lambda at: restricted_cost(design, observed, total(at)), start, method="Nelder-Mead"
             )
             for start in starts
         ),
@@ -175,7 +176,7 @@ def _largest_variance(fit: LinearFit, variance: Array) -> float:
     return float((fit.residuals**2).max()) * fit.dof + float(variance.max())
 
 
-def _restricted(design: Array, observed: Array, total: Array) -> float:
+def restricted_cost(design: Array, observed: Array, total: Array) -> float:
     """Return minus twice the restricted log-likelihood of a covariance of the points."""
     root = np.linalg.cholesky(total)
     white_design, white = np.linalg.solve(root, design), np.linalg.solve(root, observed)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimation.weighted_least_squares import check_points
-from analysis.laws.law_fit import LawFit, fit_law
+from analysis.laws.law_fit import LawFit, Scatter, fit_law
 from analysis.laws.size_from_energy import BulkMaterial
 
 __all__ = ["fit_binding_energy_scaling", "scaled_binding_energy"]
@@ -50,4 +50,5 @@ def fit_binding_energy_scaling(
         start=start,
         names=("bulk", "confined"),
         sigma_x=sigma_size,
+        scatter=Scatter.NONE,  # nanocrystals off the curve are what is to be seen
     )

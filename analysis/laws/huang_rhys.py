@@ -16,7 +16,7 @@ from scipy.special import gammaln, ive
 from scipy.stats import chi2 as chi2_distribution
 
 from analysis.estimation.weighted_least_squares import check_points
-from analysis.laws.law_fit import LawFit, fit_law
+from analysis.laws.law_fit import LawFit, Scatter, fit_law
 from analysis.spectra.thermal_occupation import thermal_occupation
 
 __all__ = ["Comparison", "compare_couplings", "fit_huang_rhys", "replica_weights"]
@@ -70,6 +70,7 @@ def fit_huang_rhys(
         start=[line / float(replica_weights(0, start, occupation)), start],
         names=("total_area", "coupling"),
         wanted=("coupling",),
+        scatter=Scatter.NONE,  # within one spectrum nothing wanders
     )
 
 

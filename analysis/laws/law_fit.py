@@ -1,24 +1,36 @@
 """Fit a nonlinear law over a sweep: errors of both axes, correlated errors, tests, warnings.
 
-Errors of x enter as an effective variance, V = V_y + (df/dx)^2 V_x, at the fit itself.
-Source: J. Orear, Am. J. Phys. 50, 912 (1982).
+Errors of x enter as an effective variance, V = V_y + (df/dx)^2 V_x, at the fit itself. Where the
+points scatter beyond all their errors, as a wandering line makes them, that scatter is estimated
+and carried; residuals that keep their sign are no scatter but another law.
+Sources: J. Orear, Am. J. Phys. 50, 912 (1982); H. D. Patterson and R. Thompson, Biometrika 58, 545
+(1971), for the restricted likelihood.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
 from scipy.stats import chi2 as chi2_distribution
 from scipy.stats import norm
 
-from analysis.estimation.curve_fit import CurveFit, fit_curve
+from analysis.estimation.curve_fit import CurveFit, differences, fit_curve
 from analysis.estimation.verdict import Verdict
-from analysis.estimation.weighted_least_squares import check_points
+from analysis.estimation.weighted_least_squares import check_points, restricted_cost
 
-__all__ = ["LawFit", "fit_law", "held_where_open", "probability_of_runs", "said_of_runs"]
+__all__ = [
+    "LawFit",
+    "Scatter",
+    "fit_law",
+    "held_where_open",
+    "probability_of_runs",
+    "said_of_runs",
+]
 
 Array = NDArray[np.float64]
 Law = Callable[[Array, Array], Array]  # places (n,), parameters (p,) -> values (n,)
@@ -28,15 +40,26 @@ _SETTLED = 1e-3  # sigma
 _MOST_EVALUATIONS = 1000  # a law that needs more follows a valley without end
 _STRONG_CORRELATION = 0.9
 _UNLIKELY_RUNS = 0.003
+_BY_CHANCE = 0.05  # a scatter that chance explains would only spoil the weights
 _VAGUE = 0.5  # of its value: beyond that error a parameter is not determined
+
+
+class Scatter(Enum):
+    """How points may scatter beyond their errors: not, all alike, or in proportion to the law."""
+
+    NONE = "none"
+    ALIKE = "alike"
+    RELATIVE = "relative"
 
 
 @dataclass(frozen=True, slots=True)
 class LawFit:
     """Parameters of a law with covariance, and what speaks for and against it.
 
-    sigma: effective error of each point. probability: of a chi2 as large by chance, with these
-    errors. probability_of_runs: of residuals as often of one sign in a row by chance.
+    sigma: effective error of each point. scatter: what of it had to be added in quadrature beyond
+    the given errors, as a share of the law where it is RELATIVE. chi2 and probability, of one as
+    large by chance, are without it. probability_of_runs: of residuals as often of one sign in a row
+    by chance.
     warnings: what must be said with the numbers; the verdict's reason is the first thing to read.
     """
 
@@ -53,6 +76,7 @@ class LawFit:
     verdict: Verdict
     reason: str
     warnings: tuple[str, ...] = ()
+    scatter: float = 0.0
 
     def __getitem__(self, name: str) -> float:
         return float(self.values[self.names.index(name)])
@@ -67,7 +91,9 @@ class LawFit:
 
     @property
     def errors_with_misfit(self) -> Array:
-        """Errors enlarged by sqrt(chi2/dof) where that is more than 1."""
+        """Errors enlarged by sqrt(chi2/dof) where that is above 1 and no scatter stands for it."""
+        if self.scatter:
+            return self.errors
         return self.errors * float(np.sqrt(max(1.0, self.chi2 / max(self.dof, 1))))
 
 
@@ -83,42 +109,39 @@ def fit_law(
     fixed: dict[str, float] | None = None,
     variance: Callable[[Array], Array] | None = None,
     wanted: Sequence[str] = (),
+    scatter: Scatter = Scatter.ALIKE,
 ) -> LawFit:
     """Fit a law from start values.
 
     sigma: error of each y, shape (n,), or their covariance (n, n). variance: of y at its fitted
     value, added to that of sigma, such as that of counts. wanted: parameters without which the law
-    says nothing; an error above half of their value makes the verdict ILL_DETERMINED.
+    says nothing; an error above half of their value makes the verdict ILL_DETERMINED. scatter: what
+    the points may do beyond all these errors.
     Raises ValueError for points or start values that cannot be fitted, naming them.
     """
     place, observed, covariance, x_variance = _points(x, y, sigma, sigma_x)
-    free = [i for i, name in enumerate(names) if name not in (fixed or {})]
     whole = np.asarray(start, dtype=np.float64).copy()
     for name, value in (fixed or {}).items():
         if name not in names:
             raise ValueError(f"{name!r} is no parameter of this law; it has {', '.join(names)}")
         whole[list(names).index(name)] = value
-
-    def curve(part: Array) -> Array:
-        at = whole.copy()
-        at[free] = part
-        return law(place, at)
-
-    part, free_names = whole[free], [names[i] for i in free]
-    passes = _PASSES if variance or x_variance.any() else 1
-    for _ in range(passes):
-        total = _total(law, place, _with(whole, free, part), covariance, x_variance, variance)
-        fit, root = _whitened(curve, observed, total, start=part, names=free_names)
-        settled = bool((np.abs(fit.values - part) <= _SETTLED * fit.errors).all())
-        part = fit.values
-        if settled or fit.verdict is Verdict.FAILED:
-            break
-    at = _with(whole, free, part)
-    return _told(
-        _assembled(fit, at, tuple(names), free, observed - law(place, at), root),
-        np.argsort(place),
-        wanted,
+    problem = _Problem(
+        law,
+        place,
+        observed,
+        covariance,
+        x_variance,
+        variance,
+        scatter,
+        tuple(names),
+        whole,
+        tuple(i for i, name in enumerate(names) if name not in (fixed or {})),
     )
+    plain = problem.fitted(whole[list(problem.free)])
+    order = np.argsort(place, kind="stable")
+    if not problem.may_scatter(plain) or said_of_runs(plain.residuals[order]):
+        return _told(plain, order, wanted)
+    return _told(_with_scatter(problem, plain), order, wanted)
 
 
 def held_where_open(
@@ -156,28 +179,116 @@ def _points(
     return place, observed, covariance, wide**2
 
 
-def _with(whole: Array, free: list[int], part: Array) -> Array:
-    at = whole.copy()
-    at[free] = part
-    return at
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """A law and its points. whole: all parameters, of which `free` are fitted."""
+
+    law: Law
+    place: Array
+    observed: Array
+    covariance: Array
+    x_variance: Array
+    variance: Callable[[Array], Array] | None
+    scatter: Scatter
+    names: tuple[str, ...]
+    whole: Array
+    free: tuple[int, ...]
+
+    def at(self, part: Array) -> Array:
+        """Return all parameters."""
+        everything = self.whole.copy()
+        everything[list(self.free)] = part
+        return everything
+
+    def curve(self, part: Array) -> Array:
+        return self.law(self.place, self.at(part))
+
+    def fitted(self, part: Array, scatter2: float = 0.0) -> LawFit:
+        """Return the fit with this variance of the scatter, from a start."""
+        changes = bool(self.variance or self.x_variance.any())
+        changes |= scatter2 > 0 and self.scatter is Scatter.RELATIVE
+        for _ in range(_PASSES if changes else 1):
+            total = self.total(part) + scatter2 * np.diag(self.profile2(part))
+            fit, root = _whitened(
+                self.curve,
+                self.observed,
+                total,
+                start=part,
+                names=[self.names[i] for i in self.free],
+            )
+            settled = bool((np.abs(fit.values - part) <= _SETTLED * fit.errors).all())
+            part = fit.values
+            if settled or fit.verdict is Verdict.FAILED:
+                break
+        residuals = self.observed - self.curve(part)
+        return _assembled(fit, self.at(part), self.names, list(self.free), residuals, root)
+
+    def total(self, part: Array) -> Array:
+        """Return the covariance of the points with all errors that were given."""
+        total = self.covariance
+        if self.x_variance.any():
+            step = np.maximum(
+                0.1 * np.sqrt(self.x_variance),
+                1e-6 * (np.abs(self.place) + np.ptp(self.place)),
+            )
+            at = self.at(part)
+            slope = (self.law(self.place + step, at) - self.law(self.place - step, at)) / (
+                2.0 * step
+            )
+            total = total + np.diag(slope**2 * self.x_variance)
+        if self.variance is not None:
+            total = total + np.diag(self.variance(self.curve(part)))
+        return total
+
+    def profile2(self, part: Array) -> Array:
+        """Return the variance of each point for a scatter of 1."""
+        if self.scatter is Scatter.RELATIVE:
+            return np.asarray(self.curve(part) ** 2)
+        return np.ones_like(self.observed)
+
+    def may_scatter(self, fit: LawFit) -> bool:
+        """Return whether the points ask for a scatter of their own."""
+        is_fitted = fit.verdict is not Verdict.FAILED and fit.dof > 0
+        return self.scatter is not Scatter.NONE and is_fitted and fit.probability < _BY_CHANCE
+
+    def likely_scatter2(self, part: Array) -> float:
+        """Return the variance of the scatter that maximises the restricted likelihood here."""
+        design = differences(self.curve, part)
+        left, given = self.observed - self.curve(part), self.total(part)
+        profile2 = self.profile2(part)
+        own = np.diag(given) / np.maximum(profile2, 1e-300)
+        largest = left.size * float((left**2 / np.maximum(profile2, 1e-300)).max())
+
+        def cost(log_scatter2: float) -> float:
+            total = given + np.exp(log_scatter2) * np.diag(profile2)
+            return restricted_cost(design, left, total)
+
+        span = (np.log(1e-6 * float(own.min())), np.log(largest + float(own.max())))
+        return float(np.exp(minimize_scalar(cost, bounds=span, method="bounded").x))
 
 
-def _total(
-    law: Law,
-    place: Array,
-    at: Array,
-    covariance: Array,
-    x_variance: Array,
-    variance: Callable[[Array], Array] | None,
-) -> Array:
-    total = covariance
-    if x_variance.any():
-        step = np.maximum(0.1 * np.sqrt(x_variance), 1e-6 * (np.abs(place) + np.ptp(place)))
-        slope = (law(place + step, at) - law(place - step, at)) / (2.0 * step)
-        total = total + np.diag(slope**2 * x_variance)
-    if variance is not None:
-        total = total + np.diag(variance(law(place, at)))
-    return total
+def _with_scatter(problem: _Problem, plain: LawFit) -> LawFit:
+    """Fit again with the scatter that the residuals ask for, until both agree."""
+    fit, scatter2 = plain, 0.0
+    for _ in range(_PASSES):
+        part = fit.values[list(problem.free)]
+        found = problem.likely_scatter2(part)
+        settled = abs(found - scatter2) <= _SETTLED * found
+        scatter2 = found
+        fit = problem.fitted(part, scatter2)
+        if settled or fit.verdict is Verdict.FAILED:
+            break
+    size = float(np.sqrt(scatter2))
+    said = f"{100 * size:.2g} %" if problem.scatter is Scatter.RELATIVE else f"{size:.2g}"
+    return replace(
+        fit,
+        chi2=plain.chi2,
+        probability=plain.probability,
+        scatter=size,
+        reason=f"chi2/dof {plain.chi2 / plain.dof:.2f}; {said} of scatter beyond the given errors"
+        if fit.verdict is Verdict.CONVERGED
+        else fit.reason,
+    )
 
 
 def _whitened(

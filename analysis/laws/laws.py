@@ -96,7 +96,13 @@ LAWS: Mapping[str, Law] = MappingProxyType(
                 x, y, sigma, sigma_field_kV_per_cm=sigma_x
             ),
         ),
-        "cos2": Law("polarization", "angle_deg", "area_counts", fit_polarization),
+        "cos2": Law(
+            "polarization",
+            "angle_deg",
+            "area_counts",
+            fit_polarization,
+            lambda x, y, sigma, sigma_x: fit_polarization(x, y, sigma, sigma_angle_deg=sigma_x),
+        ),
         "energy": Law(
             "energy over temperature",
             "temperature_K",

@@ -21,9 +21,17 @@ from analysis.estimation.weighted_least_squares import (
 )
 from analysis.laws.law_fit import said_of_runs
 
-__all__ = ["PolarizationFit", "angle_between_deg", "fit_polarization", "harmonics"]
+__all__ = [
+    "PolarizationFit",
+    "angle_between_deg",
+    "fit_polarization",
+    "harmonics",
+    "slope_per_deg",
+]
 
 Array = NDArray[np.float64]
+
+_PASSES = 4  # of the effective variance, which depends on the slope
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,12 @@ def fit_polarization(
     sigma: ArrayLike,
     *,
     add_scatter: bool = True,
+    sigma_angle_deg: ArrayLike | None = None,
 ) -> PolarizationFit:
     """Fit one line's intensity over the analyser angle in closed form.
 
     angle_deg: of the transmitted polarization (twice the turn of a half-wave plate), shape (n,).
+    sigma_angle_deg: error of each, which enters by the slope there as an effective variance.
     Raises ValueError for unequal lengths, values that are not finite, or fewer than four points.
     """
     angle, observed, error = check_points(
@@ -70,7 +80,11 @@ def fit_polarization(
     if angle.size < 4:
         raise ValueError(f"{angle.size} angles leave no residual for 3 parameters")
     method = solve_with_scatter if add_scatter else solve
+    angle_variance = _angle_variance(angle, sigma_angle_deg)
     fit = method(harmonics(angle), observed, error**2)
+    for _ in range(_PASSES if angle_variance.any() else 0):
+        by_angle = slope_per_deg(angle, fit.coefficients) ** 2 * angle_variance
+        fit = method(harmonics(angle), observed, error**2 + by_angle)
     law = interpret(fit)
     warnings = said_of_runs(fit.residuals[np.argsort(angle % 180.0, kind="stable")])
     return replace(law, reason="; ".join([law.reason, *warnings]))
@@ -80,6 +94,22 @@ def harmonics(angle_deg: ArrayLike) -> Array:
     """Return the columns 1, cos 2t, sin 2t, shape (n, 3)."""
     double = np.deg2rad(2.0 * np.asarray(angle_deg, dtype=np.float64))
     return np.column_stack([np.ones_like(double), np.cos(double), np.sin(double)])
+
+
+def slope_per_deg(angle_deg: ArrayLike, coefficients: Array) -> Array:
+    """Return how the intensity changes with the angle there, per degree."""
+    _, cosine, sine = harmonics(angle_deg).T
+    _, along, across = coefficients
+    return np.asarray(np.deg2rad(2.0) * (across * cosine - along * sine))
+
+
+def _angle_variance(angle: Array, sigma: ArrayLike | None) -> Array:
+    if sigma is None:
+        return np.zeros_like(angle)
+    error = np.broadcast_to(np.asarray(sigma, dtype=np.float64), angle.shape)
+    if not (np.isfinite(error) & (error >= 0)).all():
+        raise ValueError("sigma_angle_deg must be finite and not negative")
+    return error**2
 
 
 def angle_between_deg(first_deg: float, second_deg: float) -> float:

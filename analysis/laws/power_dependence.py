@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimation.weighted_least_squares import check_points
-from analysis.laws.law_fit import LawFit, fit_law
+from analysis.laws.law_fit import LawFit, Scatter, fit_law
 
 __all__ = ["Pairs", "fit_power_law", "fit_saturation", "light_of_pairs", "local_slope"]
 
@@ -124,4 +124,5 @@ def _with_own_noise(
         names=names,
         sigma_x=sigma_power,
         variance=lambda expected: np.maximum(expected, 1e-3),
+        scatter=Scatter.RELATIVE,  # as blinking makes it
     )
