@@ -20,6 +20,7 @@ from PyQt6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QKeyEvent, QPaintDevice, QPainter
 from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from gui.plot_axis import Axis
 from gui.plot_curve import Curve
 from gui.plot_image import Image, without_prefix
 from gui.theme import Role, theme_of
@@ -27,6 +28,7 @@ from gui.theme import Role, theme_of
 __all__ = ["Curve", "Image", "Plot"]
 
 PICTURE_SCALE = 2  # dots of a saved picture for each of the screen
+UNDER_VIEW = -200  # height of what lies below pyqtgraph's ViewBox, which is at -100
 
 pg.setConfigOptions(antialias=False, imageAxisOrder="row-major")
 
@@ -64,12 +66,17 @@ class Plot(QWidget):
         self._titles = {"bottom": "", "left": ""}
         self._graphics = pg.GraphicsLayoutWidget()
         self._graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
-        self.item: Any = self._graphics.addPlot(viewBox=pg.ViewBox(enableMenu=False))
+        self.item: Any = self._graphics.addPlot(
+            viewBox=pg.ViewBox(enableMenu=False),
+            axisItems={side: Axis(side) for side in ("left", "bottom")},
+        )
         self._adopt_menus(self.item)
         self.item.hideButtons()
         self.item.showGrid(x=True, y=True, alpha=0.25)
-        for side in ("left", "bottom"):  # finer lines say nothing and take a third of the painting
-            self.item.getAxis(side).setStyle(maxTickLevel=1)
+        for side in ("left", "bottom"):
+            axis = self.item.getAxis(side)
+            axis.setStyle(maxTickLevel=1)  # finer lines say nothing
+            axis.setZValue(UNDER_VIEW)  # its grid is not transparent
         self.view: Any = self.item.getViewBox()
         self.set_x_axis(x_label, x_unit)
         self.set_y_axis(y_label, y_unit)
@@ -385,6 +392,7 @@ class Plot(QWidget):
         self._graphics.setBackground(theme.base)
         for side in ("bottom", "left"):
             axis = self.item.getAxis(side)
+            axis.ground = QColor(theme.base)
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
             axis.setStyle(tickFont=self.font(), tickTextOffset=4)
