@@ -152,8 +152,8 @@ def test_lake_shore_s_own_package_drives_a_350():
     with served("lakeshore.350") as (_, host, port):  # noqa: SIM117
         with lakeshore.Model350(ip_address=host, tcp_port=port) as client:
             assert client.query("*IDN?").startswith("LSCI,MODEL350,")
+            assert float(client.query("KRDG? A")) == pytest.approx(4.8, abs=0.2)
             client.command("RANGE 1,5")
             client.command("RAMP 1,1,0.005")
             assert client.query("RANGE? 1") == "5"
             assert float(client.query("RAMP? 1").split(",")[1]) == 0.005
-            assert float(client.query("KRDG? A")) == pytest.approx(4.8, abs=0.2)
