@@ -44,6 +44,7 @@ MAX_V, MAX_HZ = 150.0, 10_000.0  # of the controller
 MAX_STEPS = 10_000_000
 ASK_INTERVAL_S = 0.1
 MOVE_MARGIN_S = 5.0
+STOPPED = "stopped on the way once: counted by time"
 
 DriveLimit = Sequence[float]  # up to K, V, Hz, steps in one move
 Thermometer = Callable[[], Reading]
@@ -171,6 +172,7 @@ class ANC300Positioner:
         self._numbers = dict(config.axes)
         self._counted = dict.fromkeys(self._numbers, 0)
         self._is_certain = dict.fromkeys(self._numbers, True)
+        self._notes = dict.fromkeys(self._numbers, "")
         self._movement: _Movement | None = None
 
     @property
@@ -196,9 +198,11 @@ class ANC300Positioner:
         self._prepare(number)
         self._is_certain[axis] = False
         self._tell(f"step{'u' if steps > 0 else 'd'} {number} {abs(steps)}")
+        begun_s = self._clock.now()
         self._movement = _Movement(
             self, self._clock, number, abs(steps) / self._config.frequency_Hz,
-            lambda: self._arrived(axis, steps),
+            arrived=lambda: self._arrived(axis, steps),
+            stopped=lambda at_s: self._stopped(axis, steps, at_s - begun_s),
         )  # fmt: skip
         return Status(f"{self.name} {axis} by {steps} steps", self._movement)
 
@@ -215,11 +219,15 @@ class ANC300Positioner:
             self._lower(number, "f", most_Hz)
 
     def stop(self) -> None:
-        """Stop every axis; harmless when nothing moves."""
+        """Stop every axis; harmless when nothing moves.
+
+        The steps made until then are counted by the time they took: nothing else tells them.
+        """
         for number in self._numbers.values():
+            asked_s = self._clock.now()
             self._tell(f"stop {number}")
-        if self._movement is not None:
-            self._movement.is_done = True
+            if self._movement is not None and self._movement.number == number:
+                self._movement.stop(asked_s)
 
     def ground(self) -> None:
         """Ground every axis, which also discharges the piezos."""
@@ -234,7 +242,7 @@ class ANC300Positioner:
         number = self._number(axis)
         self._require_rest()
         self._tell(f"setm {number} cap")
-        self._movement = _Movement(self, self._clock, number, 1.0, lambda: None)
+        self._movement = _Movement(self, self._clock, number, 1.0)
         return Status(f"{self.name} {axis} capacitance", self._movement)
 
     def read_capacitance_nF(self, axis: str) -> float:
@@ -254,10 +262,10 @@ class ANC300Positioner:
         now = self._clock.now()
         return {
             f"steps_{axis}": (
-                Reading(float(count), "", now)
+                Reading(float(count), "", now, note=self._notes[axis])
                 if self._is_certain[axis]
                 else Reading(
-                    float(count), "", now, ReadingStatus.FAULT, "moving, or stopped on the way"
+                    float(count), "", now, ReadingStatus.FAULT, "moving, or lost on the way"
                 )
             )
             for axis, count in self._counted.items()
@@ -358,6 +366,11 @@ class ANC300Positioner:
         if self._config.ground_afterwards:
             self._tell(f"setm {self._numbers[axis]} gnd")
 
+    def _stopped(self, axis: str, steps: int, passed_s: float) -> None:
+        made = min(round(passed_s * self._config.frequency_Hz), abs(steps))
+        self._notes[axis] = STOPPED
+        self._arrived(axis, made if steps > 0 else -made)
+
     def _require_rest(self) -> None:
         if self._movement is not None and not self._movement.is_done:
             raise StateError(self.name, "still moving")
@@ -390,13 +403,15 @@ class _Movement:
         clock: Clock,
         number: int,
         expected_s: float,
-        arrived: Callable[[], None],
+        arrived: Callable[[], None] = lambda: None,
+        stopped: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.is_done = False
+        self.number = number
         self._positioner = positioner
         self._clock = clock
-        self._number = number
         self._arrived = arrived
+        self._stopped = stopped
         self._next_ask_s = clock.now() + expected_s
         self._deadline_s = self._next_ask_s + clock.patience_s(MOVE_MARGIN_S)
 
@@ -410,14 +425,20 @@ class _Movement:
             raise
         return self.is_done
 
+    def stop(self, at_s: float) -> None:
+        """Be over: the axis was stopped at that time."""
+        if not self.is_done:
+            self.is_done = True
+            self._stopped(at_s)
+
     def _advance(self) -> bool:
         now = self._clock.now()
         if now < self._next_ask_s:
             return False
         self._next_ask_s = now + ASK_INTERVAL_S
-        if self._positioner.is_at_rest(self._number):
+        if self._positioner.is_at_rest(self.number):
             self._arrived()
             return True
         if now > self._deadline_s:
-            raise LinkTimeout(self._positioner.name, f"axis {self._number} is still moving")
+            raise LinkTimeout(self._positioner.name, f"axis {self.number} is still moving")
         return False

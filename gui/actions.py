@@ -137,6 +137,14 @@ def _has_run(situation: Situation) -> str:
     return "" if situation.has_run else "no run is open"
 
 
+def _go_there(situation: Situation) -> str:
+    if reason := _commanded(situation) or _has_run(situation):
+        return reason
+    if situation.is_running:
+        return "a run owns the instruments"
+    return "" if situation.mode is Mode.ALIGNING else "the instruments are not connected"
+
+
 def _undo(situation: Situation) -> str:
     return "" if situation.can_undo else "nothing to undo"
 
@@ -164,6 +172,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("take_command", _G.INSTRUMENTS, "&Take command", ("Ctrl+Shift+T",), _take_command),
     Action("release_command", _G.INSTRUMENTS, "&Release command", (), _release_command),
     Action("quit_engine", _G.INSTRUMENTS, "Shut the engine do&wn", (), _quit_engine, "safe state"),
+    Action(
+        "go_there",
+        _G.INSTRUMENTS,
+        "&Go to the point shown…",
+        ("Ctrl+G",),
+        _go_there,
+        "move by hand to what it was set to; asks first",
+    ),
     Action("undo", _G.EDIT, "&Undo", ("Ctrl+Z",), _undo),
     Action("redo", _G.EDIT, "&Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), _redo),
     Action("align", _G.VIEW, "&Align", ("F2",), hint="panels for the first hour"),
@@ -176,6 +192,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("larger", _G.VIEW, "Lar&ger text", ("Ctrl++", "Ctrl+=")),
     Action("smaller", _G.VIEW, "S&maller text", ("Ctrl+-",)),
     Action("dark", _G.VIEW, "&Dark or light", ("Ctrl+Shift+D",)),
+    Action("float_panel", _G.VIEW, "Let this panel fl&oat, or stand again", ("Ctrl+Shift+L",)),
+    Action("close_panel", _G.VIEW, "&Close this panel", ("Ctrl+Shift+W",)),
     Action("reset_layout", _G.VIEW, "&Reset this layout"),
     Action("palette", _G.HELP, "&Command palette", ("Ctrl+K",), hint="by a few letters"),
     Action("shortcuts", _G.HELP, "&Shortcuts", ("F1",)),

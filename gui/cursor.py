@@ -14,6 +14,7 @@ class Cursor(QObject):
 
     point_changed = pyqtSignal(int)
     energy_changed = pyqtSignal(float)
+    go_asked = pyqtSignal(int)  # somebody wants to go where this row was measured
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -34,6 +35,11 @@ class Cursor(QObject):
         if point != self._point:
             self._point = point
             self.point_changed.emit(point)
+
+    def ask_to_go(self, point: int) -> None:
+        """Offer to move the instruments to where this row was measured; nothing moves by this."""
+        self.set_point(point)
+        self.go_asked.emit(point)
 
     def set_energy(self, energy_eV: float) -> None:
         if isfinite(energy_eV) and energy_eV != self._energy_eV:

@@ -35,6 +35,7 @@ from gui.cursor import Cursor
 from gui.engine_link import EngineLink
 from gui.engine_search import EngineSearch
 from gui.focus_ring import FocusRing
+from gui.go_there import GoThere
 from gui.message_log import MessageLog
 from gui.panel_docks import Panel, PanelDocks, Perspective, Place
 from gui.panels.run_bar import RunBar
@@ -189,6 +190,9 @@ class MainWindow(QMainWindow):
         utc = QDateTime.currentMSecsSinceEpoch() / 1000.0
         self.log.take([Said(level, text, utc, "said", "window", device, done, advice)])
 
+    def _refuse(self, why: str) -> None:
+        self._say(Level.WARNING, why, device="window")
+
     def report_error(self, text: str, details: str) -> None:
         """Say that the window itself met an error."""
         self._say(
@@ -294,6 +298,9 @@ class MainWindow(QMainWindow):
             "previous_point": lambda: follower.step(-1),
             "first_point": lambda: follower.go(0),
             "last_point": follower.to_latest,
+            "go_there": lambda: self.go_there.offer_point(self.point_cursor.point),
+            "float_panel": lambda: self.docks.float_focused(),  # noqa: PLW0108 - the docks come later
+            "close_panel": lambda: self.docks.close_focused(),  # noqa: PLW0108
             "larger": lambda: self.scale_text(STEP),
             "smaller": lambda: self.scale_text(1 / STEP),
             "dark": self._flip_theme,
@@ -466,7 +473,8 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(first)
-        for widget in (self.banner, self.run_bar, self.alarms, self.question):
+        self.go_there = GoThere(self.link, self.model, self._refuse)
+        for widget in (self.banner, self.run_bar, self.alarms, self.question, self.go_there):
             column.addWidget(widget)
         self.setMenuWidget(top)
 
@@ -510,6 +518,7 @@ class MainWindow(QMainWindow):
         log.blocked.connect(self.alarms.block)
         self.point_cursor.point_changed.connect(lambda _: self._show_cursor())
         self.point_cursor.energy_changed.connect(lambda _: self._show_cursor())
+        self.point_cursor.go_asked.connect(self.go_there.offer_point)
         self.model.closed.connect(self.readout.clear)
         self.model.opened.connect(self._refresh)
         self.model.closed.connect(self._refresh)

@@ -7,9 +7,10 @@ from enum import Enum
 from itertools import pairwise
 
 from PyQt6.QtCore import QObject, Qt, QTimer
-from PyQt6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QWidget
+from PyQt6.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea, QWidget
 
 from gui.background_imports import BackgroundImports
+from gui.widgets.dock_title import DockTitle
 
 __all__ = ["Panel", "PanelDocks", "Perspective", "Place"]
 
@@ -118,6 +119,21 @@ class PanelDocks(QObject):
         dock.raise_()
         self.need(key).setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def float_focused(self) -> None:
+        """Let the panel that has the keyboard float, or stand in the window again."""
+        if (dock := self._focused()) is not None:
+            dock.setFloating(not dock.isFloating())
+
+    def close_focused(self) -> None:
+        """Close the panel that has the keyboard."""
+        if (dock := self._focused()) is not None:
+            dock.close()
+
+    def _focused(self) -> QDockWidget | None:
+        focus = QApplication.focusWidget()
+        docks = self.docks.values()
+        return next((d for d in docks if focus is not None and d.isAncestorOf(focus)), None)
+
     def arrange(self, perspective: Perspective) -> None:
         """Put every panel where it stands in this perspective."""
         for dock in self.docks.values():
@@ -181,6 +197,8 @@ class PanelDocks(QObject):
         dock = QDockWidget(panel.title, self._window)
         dock.setObjectName(panel.key)
         dock.setAccessibleName(panel.title)
+        dock.setTitleBarWidget(DockTitle(dock))
+        dock.setWidget(_awaited())
         dock.visibilityChanged.connect(lambda seen: self._want(panel.key) if seen else None)
         self._window.addDockWidget(_AREA, dock)
         dock.hide()
@@ -210,7 +228,19 @@ class PanelDocks(QObject):
         if key in self.built:
             return
         self.built[key] = self._build(self.panels[key])
-        self.docks[key].setWidget(_scrolled(self.built[key]))
+        dock = self.docks[key]
+        awaited = dock.widget()
+        dock.setWidget(_scrolled(self.built[key]))
+        if awaited is not None:
+            awaited.deleteLater()
+
+
+def _awaited() -> QWidget:
+    """Return what stands in a dock until its panel is loaded."""
+    label = QLabel("loading…")
+    label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    label.setForegroundRole(label.palette().ColorRole.PlaceholderText)
+    return label
 
 
 def _scrolled(panel: QWidget) -> QScrollArea:

@@ -1,5 +1,6 @@
 """One line of a plot, with markers and error bars."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gui.theme import Role, Theme
 
 __all__ = ["MARKERS", "Curve"]
 
+MARKER_px = 6
 MARKERS = {
     "none": None,
     "disc": "o",
@@ -26,6 +28,7 @@ class Curve:
     """A line whose colour comes from its role.
 
     x, y, error: what is shown, in the units of the axes; error is one standard deviation.
+    shown: called with whether there is anything, each time.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Curve:
         marker: str = "none",
         line: bool = True,
         is_log: bool = False,
+        shown: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.x = self.y = np.empty(0)
@@ -47,7 +51,11 @@ class Curve:
         self._theme = theme
         self._line = line
         self._is_log = is_log
-        self.item: Any = pg.PlotDataItem(symbol=MARKERS[marker], symbolSize=6, connect="finite")
+        self._scale = 1.0
+        self._shown = shown
+        self.item: Any = pg.PlotDataItem(
+            symbol=MARKERS[marker], symbolSize=MARKER_px, connect="finite"
+        )
         self.item.setZValue(_HEIGHT.get(role, 5) if isinstance(role, Role) else 5)
         self._bars: Any = None
         plot_item.addItem(self.item)
@@ -59,6 +67,7 @@ class Curve:
         self.y = np.asarray(y, dtype=np.float64)
         self.error = None if error is None else np.asarray(error, dtype=np.float64)
         self._draw()
+        self._shown(self.x.size > 0)
 
     def clear(self) -> None:
         self.show((), ())
@@ -78,17 +87,23 @@ class Curve:
         self._is_log = is_log
         self._draw()
 
+    def set_scale(self, scale: float) -> None:
+        """Draw markers and lines for text of that size; 1 is right at 96 dpi."""
+        self._scale = scale
+        self.item.setSymbolSize(MARKER_px * scale)
+        self.dress(self._theme)
+
     def dress(self, theme: Theme) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         colour = theme.line(self._role) if isinstance(self._role, Role) else self._role
         style = Qt.PenStyle.DashLine if self._role in _DASHED else Qt.PenStyle.SolidLine
-        width = 2 if self._role in _HEAVY else 1
+        width = max(1, round((2 if self._role in _HEAVY else 1) * self._scale * 0.8))
         self.item.setPen(pg.mkPen(colour, width=width, style=style) if self._line else None)
         self.item.setSymbolBrush(pg.mkBrush(colour))
         self.item.setSymbolPen(pg.mkPen(theme.base, width=0.5))
         if self._bars is not None:
-            self._bars.setOpts(pen=pg.mkPen(colour))
+            self._bars.setOpts(pen=pg.mkPen(colour, width=max(1, round(0.8 * self._scale))))
 
     def drop(self) -> None:
         """Leave the plot for good."""

@@ -1,19 +1,20 @@
 """A map of colours in a plot, with its bar."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRectF
+from PyQt6.QtCore import QRectF, Qt
 from PyQt6.QtGui import QFont, QFontMetricsF
 
 from gui.theme import Theme
 
-__all__ = ["Image", "without_prefix"]
+__all__ = ["Image", "shortened", "without_prefix"]
 
+ROWS_LOOKED_AT = 64  # at once, for a first value
 MOST_FOR_LEVELS = 100_003  # values looked at for the colours' ends; prime: no column is missed
 
 
@@ -23,14 +24,40 @@ def without_prefix(axis: Any) -> None:
     axis.enableAutoSIPrefix(False)
 
 
-class Image:
-    """A map of colours: values of shape (rows, columns) over evenly spaced axes, with its bar."""
+def shortened(title: str, font: QFont, length_px: float) -> str:
+    """Return a title that goes beside an axis of that length; the unit at its end stays longest."""
+    metrics = QFontMetricsF(font)
+    if not length_px or metrics.horizontalAdvance(title) <= length_px:
+        return title
+    words, bracket, unit = title.rpartition(" (")
+    if words and metrics.horizontalAdvance(unit) < 0.6 * length_px:
+        end = bracket + unit
+        left_px = length_px - metrics.horizontalAdvance(end)
+        return metrics.elidedText(words, Qt.TextElideMode.ElideRight, left_px) + end
+    return metrics.elidedText(title, Qt.TextElideMode.ElideRight, length_px)
 
-    def __init__(self, plot_item: Any, name: str, colours: str, unit: str, theme: Theme) -> None:
+
+class Image:
+    """A map of colours: values of shape (rows, columns) over evenly spaced axes, with its bar.
+
+    shown: called with whether there is anything, each time.
+    """
+
+    def __init__(
+        self,
+        plot_item: Any,
+        name: str,
+        colours: str,
+        unit: str,
+        theme: Theme,
+        shown: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._shown = shown
         self.name = name
         self.values = np.empty((0, 0))
         self._x = self._y = (0.0, 1.0)
         self._title = f"{name} ({unit})" if unit else name
+        self._font = QFont()
         self.item: Any = pg.ImageItem()
         plot_item.addItem(self.item)
         self.bar: Any = pg.ColorBarItem(
@@ -59,11 +86,22 @@ class Image:
             levels = _levels(values)
         if levels is not None:
             self._set_levels(levels)
+        self._shown(self.has_values)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is a value to be seen."""
+        steps = range(0, len(self.values), ROWS_LOOKED_AT)
+        return any(np.isfinite(self.values[at : at + ROWS_LOOKED_AT]).any() for at in steps)
 
     def set_title(self, title: str) -> None:
         """Name what the colours stand for."""
         self._title = title
-        self.bar.setLabel("left", title)
+        self.fit_title()
+
+    def fit_title(self) -> None:
+        """Write the title, shortened where the bar is."""
+        self.bar.setLabel("left", shortened(self._title, self._font, self.bar.vb.height()))
 
     def restore_levels(self) -> None:
         """Let the colours' ends follow what is shown again, as before the user set them."""
@@ -81,11 +119,16 @@ class Image:
             axis.setTextPen(pg.mkPen(theme.muted))
         for side in ("left", "right"):
             without_prefix(self.bar.getAxis(side))
+        if font is not None:
+            self._font = font
         self.bar.setLabel("left", self._title, color=theme.text)
+        self.fit_title()
         if font is not None:
             self.bar.getAxis("right").setStyle(tickFont=font)
             self.bar.getAxis("left").label.setFont(font)
-            self.bar.getAxis("left").setWidth(1.5 * QFontMetricsF(font).height())
+            height_px = QFontMetricsF(font).height()
+            self.bar.getAxis("left").setWidth(1.5 * height_px)
+            self.bar.getAxis("right").setWidth(3.0 * height_px)
 
     def rows(self, x_title: str, y_title: str) -> Iterator[list[object]]:
         """Yield the map as a table, its axes at the middle of each place."""

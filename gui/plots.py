@@ -5,6 +5,7 @@
 - Axes carry their unit and never an SI prefix: 0.0021 keV is no energy anybody reads.
 - Colours come from the theme and follow it. Logarithmic counts leave out what is not positive.
 - Every plot gives away its picture (PNG, SVG) and the numbers behind it (CSV).
+- Where there is nothing yet, it says what will appear and how to get it.
 """
 
 import csv
@@ -18,12 +19,14 @@ import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QKeyEvent, QPaintDevice, QPainter
-from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QBoxLayout, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from gui.plot_axis import Axis
 from gui.plot_curve import Curve
-from gui.plot_image import Image, without_prefix
-from gui.theme import Role, theme_of
+from gui.plot_image import Image, shortened, without_prefix
+from gui.theme import Role, text_scale, theme_of
+from gui.widgets.file_question import ask_save
+from gui.widgets.invitation import Invitation
 
 __all__ = ["Curve", "Image", "Plot"]
 
@@ -63,8 +66,11 @@ class Plot(QWidget):
         self._images: list[Image] = []
         self._is_log = False
         self._is_auto = True
+        self._is_empty = True
+        self._hides_x = False
         self._titles = {"bottom": "", "left": ""}
         self._graphics = pg.GraphicsLayoutWidget()
+        self._invitation = Invitation(self._graphics)
         self._graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
         self.item: Any = self._graphics.addPlot(
             viewBox=pg.ViewBox(enableMenu=False),
@@ -116,13 +122,15 @@ class Plot(QWidget):
             marker=marker,
             line=line,
             is_log=self._is_log,
+            shown=self._on_shown,
         )
+        curve.set_scale(text_scale(self))
         self._curves.append(curve)
         return curve
 
     def image(self, name: str, colours: str = "viridis", unit: str = "") -> Image:
         """Add a map of colours with its bar."""
-        image = Image(self.item, name, colours, unit, theme_of(self))
+        image = Image(self.item, name, colours, unit, theme_of(self), self._on_shown)
         self._images.append(image)
         self._adopt_menus(image.bar)
         return image
@@ -131,6 +139,16 @@ class Plot(QWidget):
         """Take a curve out for good."""
         self._curves.remove(curve)
         curve.drop()
+
+    @property
+    def invitation(self) -> str:
+        """What is said where nothing is to be seen; "" where something is."""
+        return self._invitation.text() if self._invitation.isVisibleTo(self) else ""
+
+    def invite(self, words: str) -> None:
+        """Say this as long as there is nothing: what will appear, and how to get it."""
+        self._invitation.setText(words)
+        self._show_invitation()
 
     def set_x_axis(self, label: str, unit: str = "") -> None:
         self._label("bottom", label, unit)
@@ -183,6 +201,19 @@ class Plot(QWidget):
         """Show or hide the button for the logarithmic axis."""
         self._log_button.setVisible(is_offered)
 
+    # --- room
+
+    def put_tools_beside(self) -> None:
+        """Put the buttons to the right of the plot: for one that is low."""
+        self._whole.setDirection(QBoxLayout.Direction.RightToLeft)
+        self.tools.setDirection(QBoxLayout.Direction.TopToBottom)
+        self.tools.takeAt(0)  # the stretch
+        self.tools.addStretch(1)
+
+    def hide_x_axis(self) -> None:
+        """Write nothing at the horizontal axis: the plot above or below has the same."""
+        self._hide_x(is_hidden=True)
+
     # --- the linked cursor
 
     def show_cross(self, x: float | None = None, y: float | None = None) -> None:
@@ -208,6 +239,26 @@ class Plot(QWidget):
 
     # --- inside
 
+    def _hide_x(self, *, is_hidden: bool) -> None:
+        self._hides_x = is_hidden
+        axis = self.item.getAxis("bottom")
+        axis.setStyle(showValues=not is_hidden)
+        axis.showLabel(not is_hidden and bool(self._titles["bottom"]))
+
+    def _on_shown(self, has: bool) -> None:
+        """One of the curves or maps has been shown anew."""
+        if has == self._is_empty:
+            self._is_empty = not has and not self._has_any()
+            self._show_invitation()
+
+    def _has_any(self) -> bool:
+        return any(curve.x.size for curve in self._curves) or any(
+            image.has_values for image in self._images
+        )
+
+    def _show_invitation(self) -> None:
+        self._invitation.setVisible(self._is_empty and bool(self._invitation.text()))
+
     def _save_png(self, path: Path) -> None:
         size = self._graphics.size() * PICTURE_SCALE
         image = QImage(size, QImage.Format.Format_RGB32)
@@ -229,10 +280,18 @@ class Plot(QWidget):
             raise OSError(f"{path}: the picture could not be written")
 
     def _draw_on(self, device: QPaintDevice, place: QRectF) -> None:
+        """Draw it, with the axis that the plot beside has on the screen."""
+        is_hidden = self._hides_x
+        if is_hidden:
+            self._hide_x(is_hidden=False)
+            self.item.layout.activate()
         painter = QPainter(device)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._graphics.scene().render(painter, place, QRectF(self._graphics.rect()))
         painter.end()
+        if is_hidden:
+            self._hide_x(is_hidden=True)
+            self.item.layout.activate()
 
     def _rows(self) -> Iterator[list[object]]:
         x_title, y_title = (self._titles[side] for side in ("bottom", "left"))
@@ -258,18 +317,11 @@ class Plot(QWidget):
         return menu
 
     def _ask_picture(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save picture", f"{self._name}.png", "PNG (*.png);;SVG (*.svg)"
-        )
-        if path:
-            self.save_picture(Path(path))
+        kinds = ("PNG (*.png)", "SVG (*.svg)")
+        ask_save(self, "Save picture", f"{self._name}.png", kinds, self.save_picture)
 
     def _ask_numbers(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save numbers", f"{self._name}.csv", "CSV (*.csv)"
-        )
-        if path:
-            self.save_numbers(Path(path))
+        ask_save(self, "Save numbers", f"{self._name}.csv", ("CSV (*.csv)",), self.save_numbers)
 
     def _copy_picture(self) -> None:
         from PyQt6.QtWidgets import QApplication  # noqa: PLC0415
@@ -305,14 +357,15 @@ class Plot(QWidget):
         self.tools.addStretch(1)
         for button in (self._log_button, self._auto_button, self._more_button):
             self.tools.addWidget(button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addLayout(self.tools)
-        column.addWidget(self._graphics, 1)
+        self._whole = QVBoxLayout(self)
+        self._whole.setContentsMargins(0, 0, 0, 0)
+        self._whole.setSpacing(0)
+        self._whole.addLayout(self.tools)
+        self._whole.addWidget(self._graphics, 1)
 
     def _listen(self) -> None:
         self.view.sigRangeChangedManually.connect(self._on_zoom)
+        self.view.sigResized.connect(lambda _: self._fit_titles())
         scene = self._graphics.scene()
         scene.sigMouseMoved.connect(self._on_mouse)
         scene.sigMouseClicked.connect(self._on_click)
@@ -381,9 +434,24 @@ class Plot(QWidget):
 
     def _label(self, side: str, label: str, unit: str) -> None:
         self._titles[side] = f"{label} ({unit})" if unit else label
+        without_prefix(self.item.getAxis(side))
+        self._fit_title(side)
+
+    def _fit_titles(self) -> None:
+        """Write the titles, shortened where an axis is short."""
+        for side in self._titles:
+            self._fit_title(side)
+        for image in self._images:
+            image.fit_title()
+
+    def _fit_title(self, side: str) -> None:
+        length_px = self.view.width() if side == "bottom" else self.view.height()
         axis = self.item.getAxis(side)
-        without_prefix(axis)
-        axis.setLabel(self._titles[side])
+        written = shortened(self._titles[side], self.font(), length_px)
+        if written != axis.labelText:
+            axis.setLabel(written)
+        if side == "bottom" and self._hides_x:
+            axis.showLabel(False)
 
     def _dress(self) -> None:
         theme = theme_of(self)
@@ -399,11 +467,13 @@ class Plot(QWidget):
             axis.label.setFont(self.font())
             axis.labelStyle = {"color": theme.text}
             axis.setLabel(self._titles[side])
+            self._fit_title(side)
         pen = pg.mkPen(theme.cursor, width=1, style=Qt.PenStyle.DashLine)
         self._cross_x.setPen(pen)
         self._cross_y.setPen(pen)
         for curve in self._curves:
             curve.dress(theme)
+            curve.set_scale(text_scale(self))
         for image in self._images:
             image.dress(theme, self.font())
 

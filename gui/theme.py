@@ -22,6 +22,7 @@ __all__ = [
     "contrast",
     "set_text_scale",
     "tabular",
+    "text_scale",
     "theme_of",
 ]
 
@@ -194,6 +195,11 @@ def set_text_scale(app: QApplication, scale: float) -> None:
     app.setFont(font)
     for kind in ("QDockWidget", "QDockWidgetTitle"):  # have a size of their own otherwise
         app.setFont(font, kind)
+
+
+def text_scale(widget: QWidget) -> float:
+    """Return how large the widget's text is, 1 at 96 dpi; what is drawn beside it follows."""
+    return widget.font().pointSizeF() / TEXT_pt
 
 
 def tabular(font: QFont) -> QFont:

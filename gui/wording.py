@@ -1,24 +1,61 @@
 """Numbers and times as the panels say them."""
 
-from math import isfinite
+from datetime import datetime
+from math import isfinite, log10
 
 from acquisition.configuration.quantity import key_of
 
-__all__ = ["DASH", "ago", "plain_name", "span", "value_text"]
+__all__ = ["DASH", "ago", "at_time", "plain_name", "span", "value_text"]
 
 DASH = "–"
+# to the last place that such an instrument resolves, always as many: nothing jumps while it changes
+_DECIMALS = {
+    "K": 3,
+    "degC": 1,
+    "V": 3,
+    "kV/cm": 2,
+    "deg": 3,
+    "nm": 3,
+    "um": 3,
+    "steps": 0,
+    "%": 1,
+}
+_LEAST = {"A": 1e-13, "W": 1e-12}  # these span nine decades, and have prefixes
+_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 
 
-def value_text(value: float | None, unit: str, digits: int = 6) -> str:
-    """Return the value with its unit; a dash where there is none."""
+def value_text(value: float | None, unit: str) -> str:
+    """Return the value with its unit and the digits that mean something; a dash without one."""
     if value is None or not isfinite(value):
         return DASH
-    return f"{value:.{digits}g} {unit}".rstrip()
+    if unit in _LEAST:
+        return _prefixed(value, unit)
+    if unit not in _DECIMALS:
+        return f"{value:.6g} {unit}".rstrip()
+    return f"{_fixed(value, _DECIMALS[unit])} {unit}"
+
+
+def _prefixed(value: float, unit: str) -> str:
+    """Return three digits with a prefix, and none that is below what can be measured."""
+    size, prefix = next((one for one in _PREFIXES if abs(value) >= 0.9995 * one[0]), _PREFIXES[-1])
+    finest = max(_LEAST[unit], abs(value) / 1000)
+    decimals = min(2, max(0, round(-log10(finest / size))))
+    return f"{_fixed(value / size, decimals)} {prefix}{unit}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0.0 else text
 
 
 def ago(seconds: float) -> str:
     """Return how old something is."""
     return "now" if seconds < 1.0 else f"{span(seconds)} ago"
+
+
+def at_time(utc: float) -> str:
+    """Return a moment as the clock on the wall shows it."""
+    return datetime.fromtimestamp(utc).strftime("%H:%M:%S")
 
 
 def span(seconds: float) -> str:

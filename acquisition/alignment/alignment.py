@@ -20,6 +20,7 @@ from acquisition.alignment.live_spectrum import LiveSpectrum
 from acquisition.alignment.nanocrystal_file import Fingerprint, write_nanocrystal
 from acquisition.alignment.raster import Raster, RasterPlan, raster_exposure
 from acquisition.bias.bias_port import BiasPort
+from acquisition.channel.channel_readings import channel_readings, seconds_since
 from acquisition.channel.engine_status import Safety
 from acquisition.channel.messages import (
     ChannelReading,
@@ -42,7 +43,7 @@ from acquisition.running.assembly import interlocks_of, monitors_of
 from acquisition.safety.interlocks import Consequence, Trip, first_trip
 from acquisition.safety.safe_state import SafeReport, make_safe
 from acquisition.storage.record import Level
-from drivers.clock import Clock, ScaledClock
+from drivers.clock import Clock
 from drivers.errors import DeviceError
 from drivers.roles import Device, Frame, Reading
 
@@ -151,7 +152,7 @@ class Alignment:
         """Return how everything stands; callable from any thread."""
         raster = self._raster
         return AlignmentView(
-            readings=tuple(self._channel_readings()),
+            readings=channel_readings(self._monitors.latest.copy(), self._clock),
             moves=tuple(move.report() for move in self._moves.values()),
             live=self._live.wanted,
             raster=None if raster is None else raster.progress(),
@@ -277,7 +278,7 @@ class Alignment:
         known = {axis: move.report().readback for axis, move in places.items() if move is not None}
         seen = Fingerprint(
             spectrum,
-            tuple(self._channel_readings()),
+            channel_readings(self._monitors.latest.copy(), self._clock),
             {axis: place for axis, place in known.items() if place is not None},
         )
         path = write_nanocrystal(self._config.station.runs, identity, seen)
@@ -351,7 +352,7 @@ class Alignment:
             source=exposure.source,
             number=self._frames,
             exposure_s=exposure.exposure_s,
-            start_utc=utc - self._seconds_since(frame.start_s),
+            start_utc=utc - seconds_since(frame.start_s, self._clock),
             utc=utc,
             shape=frame.counts.shape,
             dtype=frame.counts.dtype.newbyteorder("<").str,
@@ -372,11 +373,6 @@ class Alignment:
             if quantity.startswith("position_")
         ]
         return tuple(place for place in places if place is not None)
-
-    def _seconds_since(self, time_s: float) -> float:
-        """Return the seconds of life since a moment of the experiment."""
-        factor = self._clock.factor if isinstance(self._clock, ScaledClock) else 1.0
-        return (self._clock.now() - time_s) / factor
 
     # -- safety ------------------------------------------------------------------------------
 
@@ -546,17 +542,6 @@ class Alignment:
         utc = self._clock.utc()
         said = Said(level, text, utc, code=code, device=device, done=done, advice=advice)
         self._publish(said, None)
-
-    def _channel_readings(self) -> Iterator[ChannelReading]:
-        utc = self._clock.utc()
-        for channel, reading in self._monitors.latest.copy().items():
-            yield ChannelReading(
-                channel=channel,
-                unit=reading.unit,
-                value=reading.value if reading.is_good else None,
-                utc=utc - self._seconds_since(reading.time_s),
-                text=reading.note or ("" if reading.is_good else reading.status.value),
-            )
 
 
 def _monitors(station: Station, config: StationConfig, clock: Clock) -> list[Monitor]:

@@ -291,23 +291,40 @@ def _position(
     backward = (config.step_back_um if config.step_um else None) or forward
     unit = "um" if config.step_um else "steps"
     most = config.travel_um if config.step_um else MOST_STEPS
-    counted = _latest(monitors, f"steps_{axis}")
     place = 0.0
+    is_under_way = False
+    length, begun = forward, 0.0  # of the latest move: of a step, and the count before it
+
+    def count() -> float:
+        return positioner.read()[f"steps_{axis}"].value
+
+    def arrive() -> None:
+        nonlocal place, is_under_way
+        place = round(place + (count() - begun) * length, PLACE_DIGITS)
+        is_under_way = False
 
     def begin(way: float) -> Status:
+        nonlocal length, begun, is_under_way
         length = forward if way > 0 else backward
-        steps = round(way / length)
-        stepping = positioner.move_by(axis, steps)
+        begun = count()
+        stepping = positioner.move_by(axis, round(way / length))
+        is_under_way = True
 
         def is_there() -> bool:
-            nonlocal place
             if stepping.poll():
                 stepping.check()
-                place = round(place + steps * length, PLACE_DIGITS)
+                arrive()
                 return True
             return False
 
         return Status(stepping.action, is_there)
+
+    def halt() -> None:
+        positioner.stop()
+        arrive()  # by as many steps as the controller had time for
+
+    def read() -> float | None:
+        return None if is_under_way or f"steps_{axis}" not in monitors.latest else place
 
     movable = Movable(
         quantity=f"position_{axis}_{unit}",
@@ -322,8 +339,8 @@ def _position(
         movable,
         positioner.name,
         begin,
-        halt=positioner.stop,
-        read=lambda: None if counted() is None else place,
+        halt=halt,
+        read=read,
     )
 
 

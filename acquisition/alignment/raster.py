@@ -54,6 +54,7 @@ class Raster:
         )
         self._places = list(serpentine(plan.columns, plan.rows))
         self._legs: list[tuple[HandMove, float]] = []
+        self._latest: HandMove | None = None  # that was sent on its way
         self._measured = 0
         self.wants_frame = False
         self._aim()
@@ -88,14 +89,15 @@ class Raster:
 
     def advance(self) -> None:
         """Start the next leg, or ask for a frame. Raises Refused where an axis does not follow."""
-        for axis in self._axes:
-            report = axis.report()
+        if self._latest is not None:
+            report = self._latest.report()
             if report.state in (MoveState.FAILED, MoveState.STOPPED):
-                raise Refused(f"the map ends: {axis.movable.label}: {report.text}")
+                raise Refused(f"the map ends: {self._latest.movable.label}: {report.text}")
         if self._is_moving:
             return
         if self._legs:
             axis, target_um = self._legs.pop(0)
+            self._latest = axis
             axis.go(target_um)
         elif not self.is_done:
             self.wants_frame = True

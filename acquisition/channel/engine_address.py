@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import platformdirs
 
@@ -49,13 +50,19 @@ def runtime_folder() -> Path:
     Raises PermissionError if it belongs to somebody else.
     """
     chosen = os.environ.get(RUNTIME)
-    folder = Path(chosen) if chosen else platformdirs.user_runtime_path("cryoscan")
+    folder = Path(chosen) if chosen else _own_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if sys.platform != "win32":
         if folder.stat().st_uid != os.getuid():
             raise PermissionError(f"{folder}: belongs to another user")
         folder.chmod(0o700)
     return folder
+
+
+def _own_folder() -> Path:
+    with catch_warnings():  # without a session it is one in /tmp, which nobody needs to be told
+        simplefilter("ignore")
+        return platformdirs.user_runtime_path("cryoscan", ensure_exists=True)
 
 
 @contextmanager

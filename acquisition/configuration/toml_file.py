@@ -89,6 +89,8 @@ def _problem(
         found, allowed = "an unknown key", _known_keys(model, error["loc"])
     elif error["type"] == "too_short":
         found, allowed = "an empty list", "at least one"
+    elif error["type"] == "string_too_short":
+        found, allowed = "nothing", "a text"
     return Problem(file, _key(error["loc"], document), found, allowed)
 
 

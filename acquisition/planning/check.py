@@ -117,7 +117,10 @@ def free_bytes(folder: Path) -> int:
 
 
 def _axis_text(axis: AxisSummary) -> str:
-    return f"{axis.points} from {axis.lowest:g} to {axis.highest:g} {axis.unit}, {axis.order}"
+    unit = f" {axis.unit}" if axis.unit else ""
+    if axis.points == 1:
+        return f"{axis.lowest:g}{unit}, one point"
+    return f"{axis.points} from {axis.lowest:g} to {axis.highest:g}{unit}, {axis.order}"
 
 
 def _span(seconds: float) -> str:

@@ -7,7 +7,7 @@ journal alone. Publishing may fail or lag; it never delays or ends a run.
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -29,7 +29,7 @@ from acquisition.planning.point_table import Point, PointKind
 from acquisition.running.exposure import DetectorSetup, Exposed, Exposer, is_saturated, peak_rate
 from acquisition.running.exposure_choice import ExposureChoice
 from acquisition.running.run_log import RunLog
-from acquisition.running.verification import Verifier, Violation
+from acquisition.running.verification import READING_UNITS, Verifier, Violation
 from acquisition.safety.interlocks import Consequence
 from acquisition.safety.safe_state import SafeReport, make_safe
 from acquisition.safety.vigil import InterlockTripped, StopRequested, Vigil
@@ -38,6 +38,7 @@ from acquisition.storage.run_time import RunTime
 from acquisition.storage.storage_errors import StorageError, StorageFull
 from drivers.clock import Clock
 from drivers.errors import DeviceError
+from drivers.roles import Reading
 
 __all__ = ["Engine", "EnginePolicy", "Follower", "Outcome"]
 
@@ -131,6 +132,7 @@ class Engine:
         self._flagged = self._skipped = 0
         self._end_trouble = ""
         self._outcome: Outcome | None = None
+        self._verified: dict[str, Reading] = {}  # of the latest row
 
     @property
     def clock(self) -> Clock:
@@ -195,6 +197,12 @@ class Engine:
             finish_text=outcome.text if outcome else "",
             safety=outcome.safe.safety if outcome else Safety.NOT_ASKED,
         )
+
+    def latest_readings(self) -> dict[str, Reading]:
+        """Return what every channel read last, good or not: monitors, and what only rows read.
+
+        Callable from any thread."""
+        return {**self._verified, **self._vigil.monitors.latest.copy()}
 
     def take_note(self, command: Command) -> None:
         """Write a command into the run's events; called by the vigil."""
@@ -300,6 +308,7 @@ class Engine:
         if self._verifier.angle_holds(point, angle):
             self._premove(following)
         readings = {**self._verifier.read(point), **angle}
+        self._verified = _as_read(readings, self.clock.now())
         violations = self._verifier.violations(point, readings) + self._verifier.light_leaks(point)
         exposed = self._exposer.read_out(meanwhile=self._advance_moves)
         readings["laser_open_s"] = exposed.laser_open_s
@@ -557,6 +566,10 @@ _LEVELS = {
     FinishReason.INTERLOCK: Level.ERROR,
     FinishReason.FAILED: Level.ERROR,
 }
+
+
+def _as_read(readings: Mapping[str, float], time_s: float) -> dict[str, Reading]:
+    return {c: Reading(value, READING_UNITS.get(c, ""), time_s) for c, value in readings.items()}
 
 
 def _setpoint(quantity: str, point: Point) -> float | None:

@@ -57,6 +57,7 @@ from acquisition.storage.run_meta import RunMeta
 from acquisition.storage.storage_errors import StorageError
 from drivers.clock import Clock, RealClock, ScaledClock
 from drivers.connections import Connections
+from drivers.roles import Reading
 
 if TYPE_CHECKING:
     from acquisition.fits.fit_worker import FitWorker
@@ -129,6 +130,10 @@ class Run:
     def status(self) -> EngineStatus | None:
         """Return a snapshot from any thread; None until the instruments are open."""
         return None if self._engine is None else self._engine.status()
+
+    def latest_readings(self) -> dict[str, Reading]:
+        """Return what every channel read last, from any thread."""
+        return {} if self._engine is None else self._engine.latest_readings()
 
     def execute(self) -> Outcome:
         """Measure what the journal lacks and return how that ended. Call once, in any one thread.

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from acquisition.channel.channel_readings import channel_readings
 from acquisition.channel.commands import Command, CommandQueue
 from acquisition.channel.commands import Verb as RunVerb
 from acquisition.channel.engine_address import announced
 from acquisition.channel.engine_server import EngineServer
-from acquisition.channel.messages import ChannelReading, Hello, Mode, Request, Snapshot, Verb
+from acquisition.channel.messages import Hello, Mode, Request, Snapshot, Verb
 from acquisition.configuration.config import Configuration
 from acquisition.instruments.open_station import instruments_of
 from acquisition.running.run import Run
@@ -83,17 +84,13 @@ class RunServer:
 
     def _snapshot(self) -> Snapshot:
         status = None if self._run is None else self._run.status()
-        utc = self._clock.utc()
-        readings = {} if status is None else status.readings
+        latest = {} if self._run is None else self._run.latest_readings()
         return Snapshot(
             mode=Mode.RUNNING,
-            utc=utc,
+            utc=self._clock.utc(),
             run_folder=self._folder,
             status=status,
-            readings=tuple(
-                ChannelReading(channel, self._units.get(channel, ""), value, utc)
-                for channel, value in readings.items()
-            ),
+            readings=channel_readings(latest, self._clock),
         )
 
     def _take(self, watcher: str, request: Request) -> None:

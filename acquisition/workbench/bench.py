@@ -15,6 +15,7 @@ from threading import Event, Thread
 from acquisition.alignment.alignment import Alignment, AlignmentView, Publish
 from acquisition.alignment.hand_move import Refused
 from acquisition.alignment.hand_moves import has_electrodes
+from acquisition.channel.channel_readings import channel_readings
 from acquisition.channel.commands import Command, CommandQueue
 from acquisition.channel.commands import Verb as RunVerb
 from acquisition.channel.engine_status import EngineStatus, FinishReason, Safety
@@ -185,7 +186,7 @@ class Bench:
             trouble=self._trouble if mode is Mode.DISCONNECTED else view.trouble,
             run_folder=self._run_folder,
             status=status,
-            readings=self._readings(status) if mode is Mode.RUNNING else view.readings,
+            readings=self._readings(run) if mode is Mode.RUNNING else view.readings,
             moves=view.moves if mode is Mode.ALIGNING else (),
             live=view.live if mode is Mode.ALIGNING else None,
             raster=view.raster if mode is Mode.ALIGNING else None,
@@ -193,14 +194,8 @@ class Bench:
             unacknowledged=self.unacknowledged,
         )
 
-    def _readings(self, status: EngineStatus | None) -> tuple[ChannelReading, ...]:
-        if status is None:
-            return ()
-        utc, units = self.clock.utc(), reading_units(self._config)
-        return tuple(
-            ChannelReading(channel, units.get(channel, ""), value, utc)
-            for channel, value in status.readings.items()
-        )
+    def _readings(self, run: Run | None) -> tuple[ChannelReading, ...]:
+        return () if run is None else channel_readings(run.latest_readings(), self.clock)
 
     # -- the bench's thread ------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from gui.views.redraw import Redraw
 from gui.widgets.big_number import BigNumber
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
+from gui.widgets.text_width import TextWidth
 from gui.wording import span
 
 __all__ = ["CountRatePanel"]
@@ -52,6 +53,8 @@ class CountRatePanel(QWidget):
         self.note = Note()
         self.plot = Plot("time", "s", "counts/s", name="count rate")
         self._curve = self.plot.curve("count rate", Role.DATA)
+        self.plot.invite("The last two minutes, as soon as light is counted")
+        self.number.explain("counted as soon as Live is pressed")
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
@@ -75,7 +78,7 @@ class CountRatePanel(QWidget):
         ):
             edit.setAccessibleName(name)
             edit.setPlaceholderText("all")
-            edit.setMaximumWidth(110)
+            TextWidth(edit, least="2.39", most="2.3921 eV")
         self.whole.setAutoDefault(False)
         label = QLabel("co&unted from")
         label.setBuddy(self.low)

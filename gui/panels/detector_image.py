@@ -19,6 +19,7 @@ from gui.views.redraw import Redraw
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
+from gui.widgets.text_width import TextWidth
 
 __all__ = ["DetectorImagePanel"]
 
@@ -46,6 +47,8 @@ class DetectorImagePanel(QWidget):
         self.note = Note()
         self.plot = Plot("pixel", "", "row", name="detector")
         self.profile = Plot("sum", "", "row", name="row profile")
+        self.plot.invite("No image yet: press Image to see the whole chip")
+        self.profile.invite("sum of each row")
         self._picture = self.plot.image("counts", unit="")
         self._sums = self.profile.curve("sum over all pixels", Role.DATA)
         self.bands = tuple(self._band(plot) for plot in (self.plot, self.profile))
@@ -112,13 +115,13 @@ class DetectorImagePanel(QWidget):
 
     def _lay_out(self) -> None:
         self.exposure.setAccessibleName("exposure of an image")
-        self.exposure.setMaximumWidth(110)
-        self.exposure.setMinimumWidth(50)
+        TextWidth(self.exposure, least="0.2 s", most="0.001 min")
         for edit, name in ((self.first, "first row"), (self.last, "last row")):
             edit.setAccessibleName(name)
-            edit.setMaximumWidth(70)
+            TextWidth(edit, least="100", most="10000")
         self.plot.offer_log(False)
         self.profile.offer_log(False)
+        self.profile.put_tools_beside()
         self.profile.view.setYLink(self.plot.view)
         line = QHBoxLayout()
         for widget in (

@@ -10,7 +10,6 @@ from PyQt6.QtCore import QProcess, Qt
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import (
     QCheckBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QHeaderView,
@@ -42,6 +41,7 @@ from gui.trial_fit import (
 )
 from gui.views.row_look import DASH, verdict_look
 from gui.widgets.choice_box import ChoiceBox
+from gui.widgets.file_question import ask_save
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.status_pill import StatusPill
@@ -169,11 +169,8 @@ class FitPanel(QWidget):
         if self._model.has_journal:
             self.fit_the_rest()
             return
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Table of all fits", "fits.csv", "CSV (*.csv);;HDF5 (*.h5)"
-        )
-        if path:
-            self.fit_all(Path(path))
+        kinds = ("CSV (*.csv)", "HDF5 (*.h5)")
+        ask_save(self, "Table of all fits", "fits.csv", kinds, self.fit_all)
 
     # --- inside
 

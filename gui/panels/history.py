@@ -8,7 +8,6 @@ from pathlib import Path
 from PyQt6.QtCore import Qt, QTimer, QUrl
 from PyQt6.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QShowEvent
 from PyQt6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -30,6 +29,7 @@ from gui.shown_run import RunPhase
 from gui.theme import Tone
 from gui.views.row_look import DASH
 from gui.widgets.elided_label import ElidedLabel
+from gui.widgets.file_question import ask_folder, ask_open
 from gui.widgets.note import Note
 
 __all__ = ["HistoryPanel"]
@@ -269,17 +269,15 @@ class HistoryPanel(QWidget):
         self.look()
 
     def _ask_file(self) -> None:
-        kinds = "Spectra (*.nxs *.h5 *.sif *.asc *.spe *.txt *.csv *.dat *.zip);;All files (*)"
-        path, _ = QFileDialog.getOpenFileName(self, "Open spectra", "", kinds)
-        if path:
-            self.said.say("")
-            self._model.open(Path(path))
+        kinds = "Spectra (*.nxs *.h5 *.sif *.asc *.spe *.txt *.csv *.dat *.zip)"
+        ask_open(self, "Open spectra", (kinds,), self._open_file)
+
+    def _open_file(self, path: Path) -> None:
+        self.said.say("")
+        self._model.open(path)
 
     def _ask_root(self) -> None:
-        start = "" if self._root is None else str(self._root)
-        path = QFileDialog.getExistingDirectory(self, "Folder with runs", start)
-        if path:
-            self.look_into(Path(path))
+        ask_folder(self, "Folder with runs", self._root or Path.cwd(), self.look_into)
 
     def _open_folder(self) -> None:
         if (folder := self._note_folder()) is not None:

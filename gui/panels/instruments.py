@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from acquisition.channel.messages import Answer, ChannelReading, Hello, Snapshot, Verb
+from acquisition.channel.messages import Answer, ChannelReading, Hello, Mode, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
 from gui.panels.move_row import MoveRow
@@ -21,14 +21,18 @@ from gui.theme import Tone
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.status_pill import Look, Shape, StatusPill
-from gui.wording import DASH, ago, plain_name, span, value_text
+from gui.widgets.text_width import TextWidth
+from gui.wording import DASH, ago, at_time, plain_name, span, value_text
 
 __all__ = ["InstrumentsPanel"]
 
+EARLIER_s = 30.0
 GOOD = Look("ok", Shape.TICK, Tone.GOOD)
 MISSING = Look("no reading", Shape.CROSS, Tone.BAD)
 NOTHING = Look("none", Shape.RING, Tone.NEUTRAL)  # the instrument is well and has no value
 STALE = Look("old", Shape.WARNING, Tone.CAUTION)
+EARLIER = Look("earlier", Shape.RING, Tone.NEUTRAL)  # read with each point only
+LOST = Look("unknown", Shape.RING, Tone.NEUTRAL)
 AWAITED = Look("awaited", Shape.RING, Tone.NEUTRAL)
 
 
@@ -90,7 +94,8 @@ class InstrumentsPanel(QWidget):
         self._readings, self.readings = readings, {}
         for channel, unit in hello.channels.items():
             self._add_reading(channel, unit)
-        column.addWidget(_heading("Moves"))
+        if self.moves:
+            column.addWidget(_heading("Moves"))
         column.addLayout(moves)
         column.addWidget(_heading("Readings"))
         column.addLayout(readings)
@@ -99,10 +104,15 @@ class InstrumentsPanel(QWidget):
         self._show_permission()
 
     def _show(self, snapshot: Snapshot) -> None:
+        if snapshot.mode is Mode.DISCONNECTED:
+            self._show_unknown()
+            self._show_permission()
+            return
         statuses = {status.quantity: status for status in snapshot.moves}
-        for quantity, row in self.moves.items():
-            row.show_status(statuses.get(quantity))
         latest = {reading.channel: reading for reading in snapshot.readings}
+        for quantity, row in self.moves.items():
+            read = latest.get(quantity)
+            row.show_status(statuses.get(quantity), read.text if read is not None else "")
         for channel in [name for name in latest if name not in self.readings]:  # came late
             self._add_reading(channel, latest[channel].unit)
         for channel, reading_row in self.readings.items():
@@ -121,11 +131,15 @@ class InstrumentsPanel(QWidget):
             self.note.say(f"Nothing can be moved: {why_not}" if why_not else "")
 
     def _on_lost(self, _why: str) -> None:
+        self._show_unknown()
+        self._show_permission()
+
+    def _show_unknown(self) -> None:
+        """Nothing is read: say since when, and no number that may be wrong by now."""
         for row in self.moves.values():
             row.show_status(None)
         for reading in self.readings.values():
-            reading.show_reading(None, 0.0)
-        self._show_permission()
+            reading.show_lost()
 
     def _on_silence(self, seconds: float) -> None:
         if seconds:
@@ -149,11 +163,12 @@ class _ReadingRow:
     def __init__(self, channel: str, unit: str, column: QVBoxLayout) -> None:
         self._unit = unit
         self._age_s: float | None = None
+        self._read_utc: float | None = None
         name = plain_name(channel)
         self.value = QLabel(DASH)
         self.value.setAccessibleName(name)
         self.age = QLabel("")
-        self.age.setMinimumWidth(self.age.fontMetrics().horizontalAdvance("00 s ago"))
+        TextWidth(self.age, least="00 s ago")
         self.pill = StatusPill(AWAITED)
         self.text = Note()
         line = QHBoxLayout()
@@ -168,11 +183,21 @@ class _ReadingRow:
         if reading is None:
             self._show(DASH, AWAITED, None, "")
             return
+        self._read_utc = reading.utc
         age_s = max(0.0, now_utc - reading.utc)
         text = value_text(reading.value, reading.unit or self._unit)
         why = "" if reading.text == "ok" else reading.text
-        look = GOOD if text != DASH else MISSING if why else NOTHING
+        sound = EARLIER if age_s > EARLIER_s else GOOD
+        look = sound if text != DASH else MISSING if why else NOTHING
         self._show(text, look, age_s, why)
+
+    def show_lost(self) -> None:
+        """Say when it was read last: nobody reads it any more."""
+        if self._read_utc is None:
+            self._show(DASH, AWAITED, None, "")
+            return
+        self._show(DASH, LOST, None, "")
+        self.age.setText(f"read {at_time(self._read_utc)}")
 
     def show_stale(self, silent_s: float) -> None:
         """Say that what is shown is older than it was."""

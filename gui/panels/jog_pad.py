@@ -22,6 +22,7 @@ from gui.requests import Requests
 from gui.theme import Tone, theme_of
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
+from gui.widgets.text_width import TextWidth
 from gui.wording import DASH, value_text
 
 __all__ = ["JogPanel"]
@@ -89,7 +90,7 @@ class JogPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.step.setAccessibleName("step of a key stroke")
-        self.step.setMaximumWidth(110)
+        TextWidth(self.step, most="0.125 steps")
         self.name.setAccessibleName("name of the nanocrystal")
         self.name.setPlaceholderText("name, such as CS-03/5")
         for button in (self.stop, self.save):
@@ -170,7 +171,7 @@ class _Pad(QWidget):
         self._why_not = ""
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(150, 90)
+        TextWidth(self, least="Page Up, Page Down", lines=5)
         self.setAccessibleName("moves the sample: arrows x and y, page up and down z")
         self.setToolTip("arrows: x, y; Page Up and Down: z; + and −: step twice or half as long")
 

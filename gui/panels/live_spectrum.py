@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QCheckBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QVBoxLayout,
@@ -34,9 +33,11 @@ from gui.views.spectral_unit import SpectralUnit
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.elided_label import ElidedLabel
+from gui.widgets.file_question import ask_open
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.status_pill import StatusPill
+from gui.widgets.text_width import TextWidth
 
 __all__ = ["LiveSpectrumPanel"]
 
@@ -79,6 +80,7 @@ class LiveSpectrumPanel(QWidget):
         self.reference = self.plot.curve("reference", Role.REFERENCE)
         self.peaks = self.plot.curve("peak hold", Role.PEAK_HOLD)
         self.fitted = self.plot.curve("fit", Role.FIT)
+        self.plot.invite("No spectrum yet: type an exposure and press Live")
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
@@ -151,8 +153,7 @@ class LiveSpectrumPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.exposure.setAccessibleName("exposure of the live view")
-        self.exposure.setMaximumWidth(110)
-        self.exposure.setMinimumWidth(60)
+        TextWidth(self.exposure, least="0.2 s", most="0.001 min")
         self.lines.addItems(list(LINES))
         self.lines.setCurrentText("auto")
         self.shape.addItems(list(SHAPES))
@@ -214,12 +215,7 @@ class LiveSpectrumPanel(QWidget):
         self.plot.left.connect(lambda: self.readout.setText(""))
 
     def _ask_file(self) -> None:
-        dialog = QFileDialog(self, "Reference spectrum")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setWindowModality(Qt.WindowModality.NonModal)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda path: self.load_reference(Path(path)))
-        dialog.show()
+        ask_open(self, "Reference spectrum", (), self.load_reference)
 
     def _set_reference(self, reference: Reference | None) -> None:
         self._reference = reference

@@ -13,6 +13,7 @@ from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.status_pill import Look, Shape, StatusPill
+from gui.widgets.text_width import TextWidth
 from gui.wording import DASH, value_text
 
 __all__ = ["LOOKS", "UNKNOWN", "MoveRow", "first_step"]
@@ -24,6 +25,7 @@ LOOKS = {
     MoveState.FAILED: Look("failed", Shape.CROSS, Tone.BAD),
 }
 GAP_px = 6
+DIGITS = 9
 UNKNOWN = Look("unknown", Shape.RING, Tone.NEUTRAL)
 
 
@@ -54,7 +56,7 @@ class MoveRow(QObject):
         self.readback.setFont(bold)
         self.pill = StatusPill(UNKNOWN)
         self.stop = QPushButton("Stop")
-        self.stop.setFixedWidth(self.stop.fontMetrics().horizontalAdvance("  Stop  ") + 8)
+        TextWidth(self.stop, least="Stop", most="Stop")
         self.stop.setAccessibleName(f"stop {movable.label}")
         self.stop.setAutoDefault(False)
         self.stop.clicked.connect(self._ask_stop)
@@ -68,21 +70,25 @@ class MoveRow(QObject):
 
     # --- what is shown
 
-    def show_status(self, status: MoveStatus | None) -> None:
-        """Show where it is and what it does; None where nothing is known."""
+    def show_status(self, status: MoveStatus | None, why_unknown: str = "") -> None:
+        """Show where it is and what it does; None where nothing is known.
+
+        why_unknown: why there is no readback, where there is none."""
         self.readback.setText(self._written(status.readback if status else None))
         self.pill.show_look(LOOKS[status.state] if status else UNKNOWN)
         if status is None:
+            self.message.say("")
             return
         if self.target is not None:
-            self.target.set_value(status.target)
+            self.target.set_value(_sensible(status.target))
         if self.choice is not None and not self.choice.view().isVisible():  # type: ignore[union-attr]
             shown = status.target if status.state is MoveState.MOVING else status.readback
             self.choice.show_choice(self._choice_text(shown))
         if status.state is MoveState.MOVING:
             self._refusal = ""
         is_bad = bool(self._refusal) or status.state is MoveState.FAILED
-        self.message.say(self._refusal or status.text, Tone.BAD if is_bad else Tone.NEUTRAL)
+        words = self._refusal or status.text or (why_unknown if status.readback is None else "")
+        self.message.say(words, Tone.BAD if is_bad else Tone.NEUTRAL)
 
     def set_usable(self, is_usable: bool) -> None:
         """Let the controls be used or not; stopping is always possible."""
@@ -137,7 +143,7 @@ class MoveRow(QObject):
         )
         edit.setAccessibleName(f"{movable.label}, target")
         edit.setPlaceholderText("target")
-        edit.setMinimumWidth(70)
+        TextWidth(edit, least="518.3")
         edit.applied.connect(lambda value: self._ask(Verb.MOVE, value))
         edit.refused.connect(self._refuse)
         return edit
@@ -145,7 +151,7 @@ class MoveRow(QObject):
     def _step_edit(self) -> QuantityEdit:
         edit = QuantityEdit(self.movable.unit, 0.0, value=first_step(self.movable))
         edit.setAccessibleName(f"{self.movable.label}, step")
-        edit.setFixedWidth(edit.fontMetrics().horizontalAdvance("0.1 kV/cm") + 16)
+        TextWidth(edit, least="0.1 kV/cm", most="0.1 kV/cm")
         edit.refused.connect(self._refuse)
         return edit
 
@@ -183,3 +189,8 @@ class MoveRow(QObject):
 
     def _chosen(self, text: str) -> float:
         return float(self.movable.choices[text])
+
+
+def _sensible(value: float | None) -> float | None:
+    """Return the target without what only sums of floats leave: 2e-16 is 0."""
+    return None if value is None else round(value, DIGITS)

@@ -16,6 +16,7 @@ from gui.views.redraw import Redraw
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
+from gui.widgets.text_width import TextWidth
 
 __all__ = ["RasterMapPanel"]
 
@@ -44,7 +45,8 @@ class RasterMapPanel(QWidget):
         self.go = CompactButton("&Go there")
         self.note, self.progress = Note(), QLabel()
         self.plot = Plot("x", "um", "y", "um", name="map of light")
-        self._picture = self.plot.image("light", unit="counts/s")
+        self._picture = self.plot.image("counts/s")
+        self.plot.invite("No map yet: choose columns, rows and step, and press Map")
         self._mark, self._here = self._marker("+"), self._marker("o")
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
@@ -129,7 +131,7 @@ class RasterMapPanel(QWidget):
             (self.exposure, "exposure at each place"),
         ):
             edit.setAccessibleName(name)
-            edit.setMinimumWidth(44)
+            TextWidth(edit, least="100")
         first, second = QHBoxLayout(), QHBoxLayout()
         for text, edit in (("&columns", self.columns), ("&rows", self.rows), ("&step", self.step)):
             first.addWidget(_label(text, edit))

@@ -30,7 +30,7 @@ from gui.panels.sweep_verdict import SweepVerdict
 from gui.requests import Requests
 from gui.sweep_draft import SweepDraft
 from gui.sweep_findings import StationText, Verdict, field_of, judge, places_of
-from gui.theme import Tone
+from gui.theme import Tone, text_scale
 from gui.toml_text import EditError, Place
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.elided_label import ElidedLabel
@@ -206,7 +206,7 @@ class SweepEditor(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """A narrow editor has its findings below and one field in a line."""
         super().resizeEvent(event)
-        is_wide = self.width() >= WIDE_px
+        is_wide = self.width() >= WIDE_px * text_scale(self)
         way = Qt.Orientation.Horizontal if is_wide else Qt.Orientation.Vertical
         if way is not self._halves.orientation():
             self._halves.setOrientation(way)

@@ -18,7 +18,7 @@ from acquisition.configuration.axis_config import AXIS_KINDS
 from gui.panels.sweep_field import SweepField
 from gui.panels.sweep_rows import AxisRow, ZoneRow
 from gui.sweep_fields import SECTIONS, Field, Section
-from gui.theme import Tone
+from gui.theme import Tone, text_scale
 from gui.toml_text import Place, value_at
 from gui.widgets.note import Note
 
@@ -75,7 +75,8 @@ class SweepForm(QWidget):
 
     def set_width(self, width_px: int) -> None:
         """Put as many fields beside each other as go into that width."""
-        places = (2 if width_px >= WIDE_px else 1, max(2, width_px // FIELD_px))
+        width = width_px / text_scale(self)
+        places = (2 if width >= WIDE_px else 1, max(2, int(width / FIELD_px)))
         if places != (self._columns, self._per_line):
             self._columns, self._per_line = places
             if self._shape is not None:

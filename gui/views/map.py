@@ -17,6 +17,7 @@ from gui.theme import Role
 from gui.views.axis_choice import AS_MEASURED, AxisChoice
 from gui.views.map_image import MapImage
 from gui.views.redraw import Redraw
+from gui.views.row_look import NO_RUN
 from gui.views.spectral_unit import SpectralUnit
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
@@ -112,6 +113,7 @@ class MapView(QWidget):
         cursor.energy_changed.connect(lambda _: self._show_cross())
         self._choice.changed.connect(self._begin_picture)
         self.plot.clicked.connect(self._on_click)
+        self.plot.double_clicked.connect(self._on_double_click)
         self.plot.hovered.connect(self._read_out)
         self.plot.left.connect(lambda: self._words.setText(""))
 
@@ -148,6 +150,7 @@ class MapView(QWidget):
         if not model.size or not model.wavelengths:
             self._changed.clear()
             self._image = None
+            self.plot.invite("The map grows with each point" if model.is_open else NO_RUN)
             self.picture.show(np.full((1, 1), np.nan, np.float32), (0.0, 1.0), (0.0, 1.0))
             return
         self._bring_up_to_date()
@@ -200,6 +203,12 @@ class MapView(QWidget):
         if point is not None:
             self._cursor.set_point(point)
             self._cursor.set_energy(self._unit.to_eV(x))
+
+    def _on_double_click(self, x: float, y: float) -> None:
+        point = self._row_at(y)
+        if point is not None:
+            self._cursor.set_energy(self._unit.to_eV(x))
+            self._cursor.ask_to_go(point)
 
     def _read_out(self, x: float, y: float) -> None:
         point = self._row_at(y)

@@ -22,7 +22,7 @@ from gui.views.observables import Observable, observables_of
 from gui.views.parameter_plot import MOST_POINTS, ParameterPlot
 from gui.views.parameter_points import ParameterPoints, write_points
 from gui.views.redraw import Redraw
-from gui.views.row_look import verdict_look
+from gui.views.row_look import NO_RUN, verdict_look
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.status_pill import StatusPill
@@ -32,6 +32,7 @@ __all__ = ["ALL_FRAMES", "NO_LAW", "ParametersView"]
 Array = NDArray[np.float64]
 
 NO_LAW, ALL_FRAMES = "no law", "all frames"
+FITS_TO_COME = "Points appear here as they are measured and fitted"
 _SWEEP_LAWS = {("field_kV_per_cm", "energy_eV"): "parabola", ("angle_deg", "area_counts"): "cos2"}
 
 
@@ -267,6 +268,7 @@ class ParametersView(QWidget):
 
     def _draw(self) -> None:
         observable = self.observable
+        self.plot.invite(FITS_TO_COME if self._model.is_open else NO_RUN)
         self._order = self._rows_along()
         if observable is None:
             self._show_points([])

@@ -22,7 +22,7 @@ from gui.run_rows import RowState
 from gui.theme import Role, theme_of
 from gui.views.law_label import LawLabel
 from gui.views.redraw import Redraw
-from gui.views.row_look import verdict_look
+from gui.views.row_look import NO_RUN, verdict_look
 from gui.widgets.status_pill import StatusPill
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 ANGLE = "angle_deg"
 _ROUND = np.linspace(0.0, 360.0, 361)
 _FEWEST = 4  # angles, for a law
+NO_ANGLES = "The light over the angle, of a run with an axis of the polarization angle"
 
 
 class PolarView(QWidget):
@@ -127,6 +128,7 @@ class PolarView(QWidget):
             else:
                 for curve in curves:
                     curve.clear()
+        self.plot.invite(NO_ANGLES if model.is_open else NO_RUN)
         self.plot.show_rings(largest, self._cursor_angle())
         self._say(names, has_angles=ANGLE in model.quantities)
 
@@ -209,6 +211,8 @@ class PolarView(QWidget):
                 ("no line is fitted yet" if not names else f"fewer than {_FEWEST} angles yet")
                 if has_angles
                 else "this run has no polarization axis"
+                if self._model.is_open
+                else ""
             )
             return
         from analysis.laws.law_curve import law_words  # noqa: PLC0415 - see LawsAtHand
@@ -288,7 +292,12 @@ class _PolarPlot(Plot):
 
     def show_rings(self, largest: float, cursor_deg: float) -> None:
         """Show rings up to a distance, and where the cursor is."""
-        outer = _round_up(largest) if largest > 0 else 1.0
+        if not largest > 0:
+            self._largest = -1.0
+            self._grid.clear()
+            self._spoke.clear()
+            return
+        outer = _round_up(largest)
         if outer != self._largest:
             self._largest = outer
             self._draw_rings(outer)

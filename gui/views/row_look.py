@@ -6,9 +6,10 @@ from gui.run_rows import RowState
 from gui.theme import Tone
 from gui.widgets.status_pill import Look, Shape
 
-__all__ = ["DASH", "MARKERS", "row_look", "verdict_look"]
+__all__ = ["DASH", "MARKERS", "NO_RUN", "row_look", "verdict_look"]
 
 DASH = "–"
+NO_RUN = "No run is open: start a sweep (F5), or open a run (Ctrl+O)"
 
 MARKERS = {
     RowState.GOOD: "disc",

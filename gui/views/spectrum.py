@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QSplitter,
     QToolButton,
@@ -25,11 +24,13 @@ from gui.run_rows import RowState
 from gui.shown_run import Detail
 from gui.theme import Role
 from gui.views.redraw import Redraw
-from gui.views.row_look import DASH, row_look, verdict_look
+from gui.views.row_look import DASH, NO_RUN, row_look, verdict_look
 from gui.views.spectral_unit import SpectralUnit
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
+from gui.widgets.file_question import ask_save
 from gui.widgets.status_pill import StatusPill
+from gui.widgets.text_width import TextWidth
 
 if TYPE_CHECKING:
     from analysis.spectra.fit_curve import FitCurve
@@ -38,7 +39,6 @@ __all__ = ["SpectrumView"]
 
 Array = NDArray[np.float64]
 
-RESIDUALS_px = 110
 DETAIL_ms = 20  # the fit of a row is mostly here by then: one drawing for both
 
 
@@ -65,6 +65,7 @@ class SpectrumView(QWidget):
         self._lines: list[Curve] = []
         self._left_over = self.residuals.curve("data - fit", Role.RESIDUAL)
         self._zero = self.residuals.curve("zero", Role.REFERENCE)
+        self.residuals.invite("no fit of this spectrum")
         self._row = ElidedLabel("No run is open")
         self._state, self._verdict = StatusPill(), StatusPill()
         self._readout = ElidedLabel("", Qt.TextElideMode.ElideLeft)
@@ -119,17 +120,19 @@ class SpectrumView(QWidget):
         above = QHBoxLayout()
         above.setContentsMargins(6, 2, 6, 0)
         above.setSpacing(6)
-        above.addWidget(self._row, 2)
+        above.addWidget(self._row, 1)
         above.addWidget(self._state)
         above.addWidget(self._verdict)
-        above.addWidget(self._readout, 1)
         self.plot.tools.insertWidget(0, self._units)
         self.plot.tools.insertWidget(1, save)
+        self.plot.tools.insertWidget(2, self._readout, 8)
+        self.residuals.put_tools_beside()
+        self.residuals.hide_x_axis()
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(self.plot)
         split.addWidget(self.residuals)
-        self.residuals.setMinimumHeight(RESIDUALS_px)
-        split.setStretchFactor(0, 3)
+        TextWidth(self.residuals, lines=4)
+        split.setStretchFactor(0, 4)
         split.setStretchFactor(1, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -184,6 +187,8 @@ class SpectrumView(QWidget):
         self._data.show(x, counts)
         self._name(point)
         self._draw_fit(x, counts, self._curve())
+        for pill in (self._state, self._verdict):
+            pill.show()
         self._show_cross(self._cursor.energy_eV)
 
     def _draw_nothing(self, point: int) -> None:
@@ -191,11 +196,14 @@ class SpectrumView(QWidget):
             curve.clear()
         self._draw_fit(np.empty(0), np.empty(0), None)
         if 0 <= point < self._model.size:
+            self.plot.invite("This point is not measured yet")
             self._name(point)
         else:
-            self._row.setText("No spectrum is chosen" if self._model.is_open else "No run is open")
-            self._state.show_look(row_look(RowState.NOT_MEASURED))
-            self._verdict.show_look(verdict_look(None))
+            is_open = self._model.is_open
+            self.plot.invite("Click a row of the map to see its spectrum" if is_open else NO_RUN)
+            self._row.setText("No spectrum is chosen" if is_open else "No run is open")
+        for pill in (self._state, self._verdict):
+            pill.setVisible(0 <= point < self._model.size)
 
     def _name(self, point: int) -> None:
         rows = self._model.rows
@@ -203,7 +211,7 @@ class SpectrumView(QWidget):
         fit = self._model.fit(point)
         exposure = f"{rows.frames[point]} x {rows.exposure_s[point]:g} s"
         known = np.isfinite(rows.exposure_s[point])
-        parts = (f"row {point}", self._model.label(point), exposure if known else DASH, flags)
+        parts = (f"point {point + 1}", self._model.label(point), exposure if known else DASH, flags)
         self._row.setText("   ".join(part for part in parts if part))
         self._state.show_look(row_look(RowState(rows.state[point])), flags)
         self._verdict.show_look(
@@ -273,11 +281,8 @@ class SpectrumView(QWidget):
     def _ask_path(self) -> None:
         if not self._model.holds(self._cursor.point):
             return
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save spectrum", f"spectrum_{self._cursor.point}.csv", "CSV (*.csv)"
-        )
-        if path:
-            self.save_spectrum(Path(path))
+        name = f"spectrum_{self._cursor.point + 1}.csv"
+        ask_save(self, "Save spectrum", name, ("CSV (*.csv)",), self.save_spectrum)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         assert event is not None  # noqa: S101 - Qt's stubs allow None, Qt does not

@@ -17,8 +17,9 @@ from gui.run_model import RunModel
 from gui.stream_log import StreamLog
 from gui.theme import Role
 from gui.views.redraw import Redraw
-from gui.views.row_look import DASH
 from gui.widgets.elided_label import ElidedLabel
+from gui.widgets.text_width import TextWidth
+from gui.wording import value_text
 
 __all__ = ["StripsView"]
 
@@ -223,7 +224,7 @@ class _Strip:
         self._words = channel.removesuffix(f"_{_SUFFIXES.get(unit, unit)}").replace("_", " ")
         self._latest = ElidedLabel("")
         self.plot = Plot("", "", unit, "", name=channel)
-        self.plot.setMinimumHeight(80)
+        TextWidth(self.plot, lines=5)
         self.plot.offer_log(False)
         self.plot.tools.insertWidget(0, self._latest, 1)
         self.plot.tools.setContentsMargins(6, 0, 0, 0)
@@ -233,10 +234,8 @@ class _Strip:
 
     def show(self, time: Array, value: Array) -> None:
         self._curve.show(time, value)
-        missing = not value.size or not np.isfinite(value[-1])
-        self._latest.setText(
-            f"{self._words}   {DASH if missing else f'{value[-1]:.5g}'} {self._unit}"
-        )
+        latest = float(value[-1]) if value.size else None
+        self._latest.setText(f"{self._words}   {value_text(latest, self._unit)}")
 
     @property
     def text(self) -> str:

@@ -14,13 +14,14 @@ _WIDEST = "888 888"  # the size is that of the widest value: digits don't breath
 
 
 class BigNumber(QWidget):
-    """A number as large as its place allows; a dash where there is none."""
+    """A number as large as its place allows; where there is none, the reason."""
 
     def __init__(self, caption: str = "", unit: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._caption = caption
         self._unit = unit
         self._text = "–"
+        self._why_not = ""
         self._tone = Tone.NEUTRAL
         self._widest = _WIDEST
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -29,6 +30,11 @@ class BigNumber(QWidget):
 
     def text(self) -> str:
         return self._text
+
+    def explain(self, why_not: str) -> None:
+        """Say this instead of a number, as long as there is none."""
+        self._why_not = why_not
+        self.update()
 
     def show_value(self, value: float | None, decimals: int = 0, tone: Tone = Tone.NEUTRAL) -> None:
         """Show the value with thin spaces between thousands; a dash for None and NaN."""
@@ -55,6 +61,10 @@ class BigNumber(QWidget):
         )
         painter.drawText(self.rect().adjusted(6, 2, -6, 0), Qt.AlignmentFlag.AlignRight, self._unit)
         place = QRectF(self.rect()).adjusted(6, small, -6, 0)
+        if self._text == "–" and self._why_not:
+            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(place, int(flags), self._why_not)
+            return
         font = tabular(self.font())
         font.setBold(True)
         font.setPixelSize(100)

@@ -1,12 +1,12 @@
 """A push button that is as wide as its text and no wider."""
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QPushButton, QWidget
 
 __all__ = ["CompactButton"]
 
-MARGIN_px = 14
+MARGIN_letters = 2
 
 
 class CompactButton(QPushButton):
@@ -20,8 +20,17 @@ class CompactButton(QPushButton):
 
     def setText(self, text: str | None) -> None:
         super().setText(text)
-        plain = (text or "").replace("&", "")
-        self.setMinimumWidth(self.fontMetrics().horizontalAdvance(plain) + MARGIN_px)
+        self._fit()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._fit()
+
+    def _fit(self) -> None:
+        metrics = self.fontMetrics()
+        width = metrics.horizontalAdvance(self.text().replace("&", ""))
+        self.setMinimumWidth(width + MARGIN_letters * metrics.averageCharWidth())
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         assert event is not None  # noqa: S101 - Qt's stubs allow None, Qt does not

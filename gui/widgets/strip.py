@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.theme import theme_of
+from gui.widgets.compact_button import CompactButton
 from gui.widgets.status_pill import Look, draw_shape
 
 __all__ = ["Strip"]
@@ -74,8 +75,7 @@ class Strip(QFrame):
 
     def offer(self, text: str, act: Callable[[], None], hint: str = "") -> QPushButton:
         """Add a button; an ampersand marks its accelerator."""
-        button = QPushButton(text, self)
-        button.setToolTip(hint)
+        button = CompactButton(text, hint, self)
         button.clicked.connect(lambda _checked: act())
         self._buttons.addWidget(button)
         return button

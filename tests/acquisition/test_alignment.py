@@ -602,3 +602,38 @@ def test_a_position_moves_by_steps_of_the_stage(open_bench) -> None:
     assert stage.position_um(bench.clock.now()) == pytest.approx(2.0, abs=0.15)
     with pytest.raises(Refused, match="steps: allowed"):
         bench.ask(Verb.JOG, "position_x_um", value=1000.0)
+
+
+def test_a_position_stopped_on_the_way_is_where_the_stage_came(open_bench) -> None:
+    bench = open_bench(further=POSITIONER)
+    bench.let(3.0)
+    stage = bench.world.cores["positioner"].stage("1")
+    bench.ask(Verb.JOG, "position_x_um", value=80.0)
+    bench.let(1.0)
+
+    bench.ask(Verb.STOP_MOVES)
+    bench.let(1.0)
+
+    stopped = bench.move("position_x_um")
+    assert (stopped.state, stopped.target) == (MoveState.STOPPED, 80.0)
+    assert stopped.readback is not None
+    assert 5.0 < stopped.readback < 75.0
+    truth_um = stage.position_um(bench.clock.now())
+    assert stopped.readback == pytest.approx(truth_um, abs=0.05 * stopped.readback + 0.2)
+    bench.ask(Verb.MOVE, "position_x_um", value=0.0)
+    assert bench.come("position_x_um").readback == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_map_may_begin_where_an_axis_was_stopped(open_bench) -> None:
+    bench = open_bench(further=POSITIONER)
+    bench.let(3.0)
+    bench.ask(Verb.JOG, "position_x_um", value=50.0)
+    bench.let(0.5)
+    bench.ask(Verb.STOP_MOVES)
+    bench.ask(Verb.MOVE, "shutter", value=1.0)
+    bench.come("shutter")
+
+    bench.ask(Verb.RASTER, columns=2, rows=2, step_um=1.0, exposure_s=0.1)
+    bench.until(lambda: bench.alignment.view().raster is None, 120.0)
+
+    assert len(bench.frames(FrameSource.RASTER)) == 4

@@ -7,6 +7,8 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -607,6 +609,22 @@ def test_a_runtime_folder_of_somebody_else_is_refused(runtime, monkeypatch) -> N
 
     with pytest.raises(PermissionError, match="belongs to another user"):
         runtime_folder()
+
+
+def test_without_a_session_there_is_a_folder_of_our_own_and_no_warning(
+    tmp_path, monkeypatch
+) -> None:
+    for variable in ("CRYOSCAN_RUNTIME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        folder = runtime_folder()
+
+    assert folder.is_dir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert folder.stat().st_uid == os.getuid()
 
 
 def test_addresses_are_json_and_complete(engine, runtime) -> None:

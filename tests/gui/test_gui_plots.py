@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QPoint, QPointF, Qt
 from PyQt6.QtGui import QWheelEvent
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QFileDialog
 
 from gui import theme
 from gui.plots import Plot
@@ -174,3 +174,67 @@ def test_its_picture_is_saved_by_the_ending_of_the_name(plot, tmp_path, ending, 
 def test_a_picture_of_an_unknown_kind_is_refused_by_name(plot, tmp_path):
     with pytest.raises(ValueError, match=r"picture\.bmp: a picture ends in \.png or \.svg"):
         plot.save_picture(tmp_path / "picture.bmp")
+
+
+def test_where_there_is_nothing_it_says_what_will_be_and_how(plot):
+    plot.invite("press Live")
+    curve = plot.curve("live", Role.DATA)
+    image = plot.image("light")
+    assert plot.invitation == "press Live"
+
+    curve.show([1.0], [2.0])
+    assert plot.invitation == ""
+    curve.clear()
+    assert plot.invitation == "press Live"
+
+    image.show(np.full((200, 3), np.nan), (0, 1), (0, 1))
+    assert plot.invitation == "press Live"
+    values = np.full((200, 3), np.nan)
+    values[150, 1] = 7.0
+    image.show(values, (0, 1), (0, 1))
+    assert plot.invitation == ""
+
+
+@pytest.mark.parametrize("size", [(500, 320), (160, 110)])
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_no_title_is_longer_than_its_axis(plot, qapp, size, scale):
+    theme.set_text_scale(qapp, scale)
+    try:
+        plot.resize(*size)
+        plot.set_y_axis("energy of the lines", "eV")
+        image = plot.image("counts", unit="per frame")
+        qapp.processEvents()
+
+        for axis, length in (
+            (plot.item.getAxis("left"), plot.view.height()),
+            (plot.item.getAxis("bottom"), plot.view.width()),
+            (image.bar.getAxis("left"), image.bar.vb.height()),
+        ):
+            assert axis.label.boundingRect().width() <= length + 12  # margins of the text item
+    finally:
+        theme.set_text_scale(qapp, 1.0)
+
+
+def test_a_plot_whose_axis_stands_at_its_neighbour_saves_a_picture_with_it(plot, tmp_path, qapp):
+    plot.curve("data", Role.DATA).show([1.0, 2.0], [2.0, 3.0])
+    plot.hide_x_axis()
+    qapp.processEvents()
+    low_px = plot.view.height()
+
+    plot.save_picture(tmp_path / "plot.svg")
+
+    assert "energy" in (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    qapp.processEvents()
+    assert plot.view.height() == low_px
+    assert not plot.item.getAxis("bottom").label.isVisible()
+
+
+def test_asking_for_a_file_blocks_nothing(plot, qtbot, tmp_path):
+    plot.curve("data", Role.DATA).show([1.0, 2.0], [2.0, 3.0])
+    plot._ask_numbers()
+    dialog = next(one for one in plot.findChildren(QFileDialog) if one.isVisible())
+
+    assert not dialog.isModal()
+    dialog.fileSelected.emit(str(tmp_path / "numbers.csv"))
+    dialog.close()
+    assert (tmp_path / "numbers.csv").exists()

@@ -35,8 +35,30 @@ def test_how_old_something_is() -> None:
 
 def test_a_missing_value_is_a_dash() -> None:
     assert [value_text(value, "K") for value in (None, nan, inf)] == ["–"] * 3
-    assert value_text(4.2134567, "K") == "4.21346 K"
     assert value_text(0.0, "") == "0"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (4.2134567, "K", "4.213 K"),
+        (5.5, "K", "5.500 K"),  # as many places as before and after: nothing jumps
+        (42.9003, "V", "42.900 V"),
+        (-9.2e-5, "V", "0.000 V"),
+        (2.22045e-16, "um", "0.000 um"),
+        (-70.0, "degC", "-70.0 degC"),
+        (1.02086e-12, "A", "1.0 pA"),
+        (-1.41408e-11, "A", "-14.1 pA"),
+        (9.9999e-10, "A", "1.00 nA"),
+        (6.3e-8, "A", "63.0 nA"),
+        (1e-15, "A", "0.0 pA"),
+        (2.5e-6, "W", "2.50 uW"),
+        (1.2e-5, "mbar", "1.2e-05 mbar"),
+        (1.0, "", "1"),
+    ],
+)
+def test_a_value_has_the_digits_that_mean_something(value: float, unit: str, words: str) -> None:
+    assert value_text(value, unit) == words
 
 
 def test_a_channel_in_words_leaves_its_unit_to_the_value() -> None:
