@@ -203,6 +203,9 @@ def fit(
         list[Path] | None,
         typer.Option(help="its lines: vacuum wavelength in Angstrom, strength; may be repeated"),
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="see the lines through the profile the lamp shows")
+    ] = False,
     table: Annotated[
         Path | None,
         typer.Option("--out", help="write the table there (.csv, .h5), not to stdout"),
@@ -233,6 +236,7 @@ def fit(
             response_error=response_error,
             lamp=lamp,
             lamp_lines=tuple(lamp_lines or ()),
+            sees_profile=profile,
         )
         fit_options.check_table_name(table)
     except ValueError as error:

@@ -1,11 +1,11 @@
 """Load a sweep and its station, and report every mistake of both files at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from acquisition.configuration.config_error import ConfigError, Problem
-from acquisition.configuration.limits import STATION_CHECKS, SWEEP_CHECKS
+from acquisition.configuration.limits import FILE_CHECKS, STATION_CHECKS, SWEEP_CHECKS, SweepCheck
 from acquisition.configuration.station_file import StationConfig
 from acquisition.configuration.sweep_file import SweepConfig
 from acquisition.configuration.toml_file import Parsed, parse_toml, read_toml
@@ -39,12 +39,21 @@ def load(sweep_path: Path, station_path: Path | None = None) -> Configuration:
 
 
 def load_texts(
-    sweep_text: str, station_text: str, *, folder: Path, station_folder: Path
+    sweep_text: str,
+    station_text: str,
+    *,
+    folder: Path,
+    station_folder: Path,
+    is_frozen: bool = False,
 ) -> Configuration:
-    """Read the texts of both files, whose relative paths start at these folders."""
+    """Read the texts of both files, whose relative paths start at these folders.
+
+    is_frozen: with a run, which has kept what it needs of other files, such as a lamp's spectrum.
+    """
     sweep = parse_toml(sweep_text, SweepConfig, file="sweep", folder=folder)
     station = parse_toml(station_text, StationConfig, file="station", folder=station_folder)
-    return _joined(sweep, station, folder / "sweep", station_folder / "station")
+    sweep_path, station_path = folder / "sweep", station_folder / "station"
+    return _joined(sweep, station, sweep_path, station_path, is_frozen=is_frozen)
 
 
 def load_station(path: Path) -> StationConfig:
@@ -61,10 +70,13 @@ def _joined(
     station: Parsed[StationConfig],
     sweep_path: Path,
     station_path: Path,
+    *,
+    is_frozen: bool = False,
 ) -> Configuration:
+    checks = SWEEP_CHECKS if is_frozen else (*SWEEP_CHECKS, *FILE_CHECKS)
     problems = [
         *sweep.problems,
-        *_sweep_conflicts(sweep, station, sweep_path.name),
+        *_sweep_conflicts(sweep, station, sweep_path.name, checks),
         *station.problems,
         *_station_conflicts(station, station_path.name),
     ]
@@ -90,9 +102,12 @@ def _no_station(sweep: Parsed[SweepConfig], file: str) -> Iterator[Problem]:
 
 
 def _sweep_conflicts(
-    sweep: Parsed[SweepConfig], station: Parsed[StationConfig], file: str
+    sweep: Parsed[SweepConfig],
+    station: Parsed[StationConfig],
+    file: str,
+    checks: Iterable[SweepCheck],
 ) -> Iterator[Problem]:
-    for check in SWEEP_CHECKS:
+    for check in checks:
         if check.every_axis and "axis" not in sweep.sound:
             continue
         known = sweep.sound | (sweep.present & {"axis"})

@@ -13,11 +13,19 @@ from acquisition.configuration.axis_config import AxisConfig, AxisQuantity
 from acquisition.configuration.config_model import at_temperature
 from acquisition.configuration.detector_range import detector_range
 from acquisition.configuration.electrodes import electrodes_of, voltage_limit
+from acquisition.configuration.lamp_profiles import lamp_conflicts
 from acquisition.configuration.station_file import InstrumentConfig, StationConfig
 from acquisition.configuration.sweep_file import SweepConfig
 from drivers import registry, roles
 
-__all__ = ["STATION_CHECKS", "SWEEP_CHECKS", "Conflict", "StationCheck", "SweepCheck"]
+__all__ = [
+    "FILE_CHECKS",
+    "STATION_CHECKS",
+    "SWEEP_CHECKS",
+    "Conflict",
+    "StationCheck",
+    "SweepCheck",
+]
 
 MOST_POINTS = 1_000_000
 ROUNDING = 1e-9  # by which a converted value may exceed a limit
@@ -184,6 +192,10 @@ def _optics(sweep: SweepConfig, station: StationConfig) -> Iterator[Conflict]:
             yield f"{key}.centre", f"{zone.centre_nm:g} nm", allowed
 
 
+def _lamps(sweep: SweepConfig, station: StationConfig) -> Iterator[Conflict]:
+    yield from lamp_conflicts(sweep.optics, station.camera)
+
+
 def _exposure_table(sweep: SweepConfig, _: StationConfig) -> Iterator[Conflict]:
     yield from _table_without_temperature(sweep, "exposure", len(sweep.exposure))
 
@@ -292,3 +304,5 @@ SWEEP_CHECKS = (
     SweepCheck(_backgrounds, _needs("background"), _needs("camera", "shutter")),
     SweepCheck(_end, _needs("end"), _needs("cryostat")),
 )
+# What other files hold that a sweep names; a run has kept it.
+FILE_CHECKS = (SweepCheck(_lamps, _needs("optics"), _needs("camera")),)

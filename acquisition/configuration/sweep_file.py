@@ -6,7 +6,7 @@ Exposure, spectrograph and fit may be tables over temperature: their rows hold u
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from acquisition.configuration.axis_config import AxisConfig, AxisQuantity
 from acquisition.configuration.config_model import ConfigModel, LocalPath, OneOrMore, Zone
@@ -88,9 +88,25 @@ class NanocrystalConfig(ConfigModel):
     z_um: Quantity | None = None
 
 
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class SpectrographZone(Zone):
+    """lamp: spectrum of the calibration lamp measured so, which gives the instrument profile to the
+    fits; lamp_lines: lists of its lines."""
+
     grating: int = Field(ge=0)
     centre_nm: Positive
+    lamp: LocalPath | None = None
+    lamp_lines: Annotated[tuple[LocalPath, ...], BeforeValidator(_several)] = ()
+
+    @model_validator(mode="after")
+    def _lamp_and_its_lines(self) -> "SpectrographZone":
+        if (self.lamp is None) != (not self.lamp_lines):
+            found = "lamp_lines alone" if self.lamp is None else "lamp alone"
+            raise refusal("a lamp's spectrum (lamp) together with its lines (lamp_lines)", found)
+        return self
 
 
 class OpticsConfig(ConfigModel):

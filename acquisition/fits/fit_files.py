@@ -8,28 +8,37 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
+from scipy.ndimage import maximum_filter1d
 
 from acquisition.fits.fit_options import FileFitOptions
 from acquisition.storage.run_folder import FINAL_SUFFIX, LIVE
 from analysis.detector.corrections import cosmic_ray_mask
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.detector.hits import spikes
 from analysis.detector.noise_estimate import estimate_noise
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.line_table import LineTable
 from analysis.lamp.lamp_axis import LampAxis, calibrate_axis
 from analysis.lamp.lamp_lines import merged, read_line_list
+from analysis.lamp.measured_profile import measured_profile
 from analysis.readers.measured_spectra import MeasuredSpectra
 from analysis.readers.read_any import read_any, read_groups
-from analysis.spectra.model_fit import ModelFitter
+from analysis.spectra.fit_labels import LabelledGroup, label_fit
+from analysis.spectra.line_selection import select_lines
+from analysis.spectra.model_fit import ModelFit, ModelFitter
 from analysis.spectra.spectrum_fit import SpectrumFit, fit_spectrum
+from analysis.spectra.spectrum_model import SpectrumModel
 from analysis.spectra.spectrum_peaks import Peak, spectrum_peaks
+from analysis.spectra.spectrum_window import in_electrons
 from analysis.wavelength.units import vacuum_from_air_nm
 
 __all__ = [
+    "Calibration",
     "FileFit",
     "SpectraToFit",
+    "calibration",
     "fit_file",
     "fit_paths",
-    "lamp_axis",
     "measured_file",
     "open_spectra",
 ]
@@ -40,6 +49,9 @@ Window = tuple[float, float]
 
 FRAMES_COMPARED = 5  # neighbouring spectra that show what is a cosmic ray in one of them
 FEWEST_FRAMES = 3
+HIT_REACH_PX = 7  # so far a hit is compared with what is around it
+NARROWEST_FWHM_PX = 1.0  # of a line in a single spectrum: narrower no slit can be imaged
+UNKNOWN_SHAPE = "; shape not known, splitting not claimed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class FileFit:
     """The fit of one window of one spectrum of a file, with what was fitted.
 
     table: the lines that were fitted. peak: around which the window was laid, where every peak was
-    asked for.
+    asked for. labels: of what a model with components found.
     """
 
     source: str
@@ -58,6 +70,7 @@ class FileFit:
     counts: Array
     offset_counts: float
     peak: Peak | None = None
+    labels: tuple[LabelledGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +82,13 @@ class SpectraToFit:
     vacuum_nm: Array
     counts: Array
     noise: DetectorNoise
+    profile: InstrumentProfile | None = None
 
     def fits(self, options: FileFitOptions) -> Iterator[tuple[FileFit, ...]]:
         """Yield the fits of one spectrum after the other."""
         for label, counts in zip(self.labels, self.counts, strict=True):
             yield tuple(
-                FileFit(
-                    self.source,
-                    label,
-                    *self._fitted(counts, options, window),
-                    self.vacuum_nm,
-                    counts,
-                    self.noise.offset_counts,
-                    peak,
-                )
+                replace(self._fitted(label, counts, options, window), peak=peak)
                 for window, peak in self._windows(counts, options)
             )
 
@@ -96,39 +102,83 @@ class SpectraToFit:
             yield from ((window, None) for window in options.windows_eV or (None,))
 
     def _fitted(
-        self, counts: Array, options: FileFitOptions, window: Window | None
-    ) -> tuple[LineTable, SpectrumFit]:
-        if options.components:
-            fitter = ModelFitter(options.spectrum_model(window), self.noise)
-            found = fitter.fit(self.vacuum_nm, counts)
-            return fitter.table(found.contents), found.fit
-        model = options.model(window)
-        fit = fit_spectrum(self.vacuum_nm, counts, model=model, noise=self.noise)
-        return model.table(fit.lines), fit
+        self, label: str, counts: Array, options: FileFitOptions, window: Window | None
+    ) -> FileFit:
+        def of(
+            table: LineTable, fit: SpectrumFit, labels: tuple[LabelledGroup, ...] = ()
+        ) -> FileFit:
+            below = self.noise.offset_counts
+            return FileFit(
+                self.source, label, table, fit, self.vacuum_nm, counts, below, labels=labels
+            )
+
+        if options.components or self.profile is not None:
+            model = options.spectrum_model(window, self.profile)
+            found, model = self._selected(counts, options, model)
+            labels = label_fit(found, model) if options.components else ()
+            return of(model.table(found.contents), found.fit, labels)
+        simple = options.model(window)
+        fit = fit_spectrum(self.vacuum_nm, counts, model=simple, noise=self.noise)
+        return of(simple.table(fit.lines), fit)
+
+    def _selected(
+        self, counts: Array, options: FileFitOptions, model: SpectrumModel
+    ) -> tuple[ModelFit, SpectrumModel]:
+        """Return the fit with as many lines as asked for, or as the data want, and its model."""
+        whole = in_electrons(self.vacuum_nm, counts[None], noise=self.noise, background=None)
+        if options.lines != "auto" and self.profile is None:
+            return ModelFitter(model, self.noise).fit_window(whole), model
+        selection = select_lines(model, self.noise, [whole], numbers=options.numbers)
+        found = selection.fit
+        words = [found.fit.reason.replace(UNKNOWN_SHAPE, ""), selection.reason]
+        fit = replace(
+            found.fit,
+            reason="; ".join(dict.fromkeys(word for word in words if word)),
+            gains=selection.gains,
+            splitting_claimed=selection.is_claimed,
+        )
+        return replace(found, fit=fit), replace(model, lines=selection.lines)
 
 
-def lamp_axis(options: FileFitOptions) -> LampAxis | None:
-    """Return the axis that the options' lamp gives, or None without a lamp.
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the lamp of the options says: the axis, and the profile where it is asked for."""
 
-    Raises OSError, ValueError for files that are no lamp or no list of lines.
+    axis: LampAxis
+    profile: InstrumentProfile | None = None
+
+
+def calibration(options: FileFitOptions) -> Calibration | None:
+    """Return what the options' lamp gives, or None without a lamp.
+
+    Raises OSError, ValueError for files that are no lamp or no list of lines, or show no profile.
     """
     if options.lamp is None:
         return None
     lists = [read_line_list(path, medium="vacuum") for path in options.lamp_lines]
-    return calibrate_axis(read_any(options.lamp), merged(lists))
+    lamp = read_any(options.lamp)
+    axis = calibrate_axis(lamp, merged(lists))
+    if not options.sees_profile:
+        return Calibration(axis)
+    noise = estimate_noise(
+        lamp.counts[:1],
+        gain_e_per_count=options.gain_e_per_count,
+        saturation_counts=options.saturation_counts,
+    )
+    return Calibration(axis, measured_profile(lamp, axis, noise))
 
 
 def open_spectra(
     path: Path,
     options: FileFitOptions,
     *,
-    axis: LampAxis | None = None,
+    lamp: Calibration | None = None,
     tell: Tell = lambda _: None,
 ) -> tuple[SpectraToFit, ...]:
     """Read one file, mask what particles left in its spectra, and estimate their noise.
 
     One group of spectra, or one for every wavelength axis of a run.
-    axis: of a lamp, in place of the file's own. tell: gets what a person must know of the file,
+    lamp: gives the axis in place of the file's own. tell: gets what a person must know of the file,
     such as an axis whose medium is assumed. Raises OSError, ValueError for a file that cannot be
     read or has no spectrum of the labels asked for.
     """
@@ -140,14 +190,18 @@ def open_spectra(
     if unknown:
         some = ", ".join(repr(label) for label in labels[:5])
         raise ValueError(f"{path}: no spectrum {unknown[0]!r}; it has {some}, ...")
-    opened = (_opened(path, read, options, axis, tell) for read in groups)
+    opened = (_opened(path, read, options, lamp, tell) for read in groups)
     return tuple(spectra for spectra in opened if spectra.labels)
 
 
 def _opened(
-    path: Path, read: MeasuredSpectra, options: FileFitOptions, axis: LampAxis | None, tell: Tell
+    path: Path,
+    read: MeasuredSpectra,
+    options: FileFitOptions,
+    lamp: Calibration | None,
+    tell: Tell,
 ) -> SpectraToFit:
-    vacuum_nm = _in_vacuum(read, options, tell) if axis is None else _of_lamp(read, axis)
+    vacuum_nm = _in_vacuum(read, options, tell) if lamp is None else _of_lamp(read, lamp.axis)
     noise = estimate_noise(
         read.counts,
         gain_e_per_count=options.gain_e_per_count,
@@ -159,7 +213,8 @@ def _opened(
     counts = _without_cosmic_rays(read, noise, tell)
     chosen = _chosen(read, options)
     labels = tuple(read.labels[i] for i in chosen)
-    return SpectraToFit(str(path), labels, vacuum_nm, counts[chosen], noise)
+    profile = None if lamp is None else lamp.profile
+    return SpectraToFit(str(path), labels, vacuum_nm, counts[chosen], noise, profile)
 
 
 def measured_file(path: Path) -> Path:
@@ -184,7 +239,7 @@ def fit_file(
 
     What is wrong with one spectrum is in the verdict of its fit.
     """
-    for spectra in open_spectra(path, options, axis=lamp_axis(options), tell=tell):
+    for spectra in open_spectra(path, options, lamp=calibration(options), tell=tell):
         for fits in spectra.fits(options):
             yield from fits
 
@@ -197,20 +252,20 @@ def fit_paths(
     console: gets the remarks, and a bar over all spectra where it is a terminal. Raises OSError,
     ValueError for a lamp that is none.
     """
-    axis = lamp_axis(options)
+    lamp = calibration(options)
     done: list[FileFit] = []
     unread: list[str] = []
 
     def tell(text: str) -> None:
         console.print(text, markup=False)
 
-    if axis is not None:
-        tell(f"{options.lamp}: {axis.described()}")
+    if lamp is not None:
+        tell(f"{options.lamp}: {lamp.axis.described()}")
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("fitting", total=0)
         for path in paths:
             try:
-                groups = open_spectra(path, options, axis=axis, tell=tell)
+                groups = open_spectra(path, options, lamp=lamp, tell=tell)
             except (OSError, ValueError) as error:
                 unread.append(str(error) if str(path) in str(error) else f"{path}: {error}")
                 continue
@@ -249,17 +304,13 @@ def _in_vacuum(read: MeasuredSpectra, options: FileFitOptions, tell: Tell) -> Ar
 
 
 def _without_cosmic_rays(read: MeasuredSpectra, noise: DetectorNoise, tell: Tell) -> Array:
-    """Return the counts with NaN where a particle hit one of several spectra."""
+    """Return the counts with NaN where a particle hit.
+
+    Among three spectra or more the others show what a line is; in a single one only what is
+    narrower than any line is taken for a hit.
+    """
     counts = np.array(read.counts)
-    number = len(counts)
-    if number < FEWEST_FRAMES:
-        return counts
-    width = min(FRAMES_COMPARED, number)
-    hits = np.zeros(counts.shape, dtype=np.bool_)
-    for i in range(number):
-        first = int(np.clip(i - width // 2, 0, number - width))
-        near = np.nan_to_num(read.counts[first : first + width])
-        hits[i] = cosmic_ray_mask(near, noise, only_frame=i - first)[i - first]
+    hits = _among_others(read, noise) if len(counts) >= FEWEST_FRAMES else _alone(read, noise)
     if hits.any():
         where = np.flatnonzero(hits.any(axis=1))
         named = ", ".join(
@@ -276,3 +327,26 @@ def _without_cosmic_rays(read: MeasuredSpectra, noise: DetectorNoise, tell: Tell
 
 
 MOST_NAMED = 10  # spectra with cosmic rays in one remark
+
+
+def _alone(read: MeasuredSpectra, noise: DetectorNoise) -> NDArray[np.bool_]:
+    """Mark hits in each spectrum by itself, none beside pixels that cannot be used."""
+    hits = np.zeros(read.counts.shape, dtype=np.bool_)
+    for one, counts in zip(hits, read.counts, strict=True):
+        bad = ~(np.isfinite(counts) & (counts < noise.saturation_counts))
+        light = noise.gain_e_per_count * (np.nan_to_num(counts) - noise.offset_counts)
+        shift = np.full(light.shape, noise.read_noise_e**2)
+        found = spikes(light, shift, narrowest_fwhm_px=NARROWEST_FWHM_PX)
+        one[:] = found & ~maximum_filter1d(bad, 2 * HIT_REACH_PX + 1)
+    return hits
+
+
+def _among_others(read: MeasuredSpectra, noise: DetectorNoise) -> NDArray[np.bool_]:
+    number = len(read.counts)
+    width = min(FRAMES_COMPARED, number)
+    hits = np.zeros(read.counts.shape, dtype=np.bool_)
+    for i in range(number):
+        first = int(np.clip(i - width // 2, 0, number - width))
+        near = np.nan_to_num(read.counts[first : first + width])
+        hits[i] = cosmic_ray_mask(near, noise, only_frame=i - first)[i - first]
+    return hits

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.line_table import Shape
 from analysis.spectra.components import COMPONENTS
 from analysis.spectra.emitter import Emitter, Phonon, Presence
@@ -42,7 +43,8 @@ class FileFitOptions:
     what a flat field would even out, as a share. lamp: spectrum of a lamp
     on the same pixels, and lamp_lines: its lines (in vacuum), which replace the files' own axis.
     components: what the nanocrystal has beside its exciton; phonons_eV: modes of its replicas;
-    temperature_K: of the nanocrystal, for phonons that are taken up.
+    temperature_K: of the nanocrystal, for phonons that are taken up. sees_profile: whether the
+    lines are seen through the profile that the lamp shows, so that widths are their own.
     """
 
     lines: int | Literal["auto"] = 1
@@ -60,10 +62,13 @@ class FileFitOptions:
     temperature_K: float = 0.0
     lamp: Path | None = None
     lamp_lines: tuple[Path, ...] = ()
+    sees_profile: bool = False
 
     def __post_init__(self) -> None:
         if (self.lamp is None) != (not self.lamp_lines):
             raise ValueError("a lamp needs both its spectrum (--lamp) and its lines (--lamp-lines)")
+        if self.sees_profile and self.lamp is None:
+            raise ValueError("the instrument profile (--profile) needs a lamp (--lamp)")
         if self.components:
             self.spectrum_model()
 
@@ -71,10 +76,18 @@ class FileFitOptions:
         """Return the model for a window. Raises ValueError for what no model can be."""
         return FitModel(lines=self.lines, shape=self.shape, window_eV=window_eV)
 
-    def spectrum_model(self, window_eV: Window | None = None) -> SpectrumModel:
-        """Return the model with the components. Raises ValueError for what no model can be."""
-        if self.lines == "auto":
-            raise ValueError("a model with components needs 1, 2 or 3 lines, not auto")
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of lines that are tried."""
+        return (1, 2, 3) if self.lines == "auto" else (self.lines,)
+
+    def spectrum_model(
+        self, window_eV: Window | None = None, profile: InstrumentProfile | None = None
+    ) -> SpectrumModel:
+        """Return the model with the components, seen through a profile where there is one.
+
+        Its lines are the fewest that are tried. Raises ValueError for what no model can be.
+        """
         emitter = Emitter(
             components={
                 name: Presence.IF_SEEN if COMPONENTS[name].window_eV else Presence.ALWAYS
@@ -82,9 +95,10 @@ class FileFitOptions:
             },
             phonons=tuple(Phonon(energy) for energy in self.phonons_eV),
             temperature_K=self.temperature_K,
-            shape=Shape(self.shape),
+            shape=Shape(self.shape) if profile is None else Shape.PROFILE,
+            behind=Shape(self.shape),
         )
-        return SpectrumModel((emitter,), self.lines, window_eV)
+        return SpectrumModel((emitter,), self.numbers[0], window_eV, profile=profile)
 
 
 def parse_lines(text: str) -> int | Literal["auto"]:

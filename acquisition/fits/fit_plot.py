@@ -2,12 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.fits.fit_files import FileFit
+from analysis.spectra.fit_labels import LabelledGroup
+from analysis.spectra.labels import UNASSIGNED
 from analysis.wavelength.axis import energy_edges_eV
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["plot_fit"]
 
@@ -26,6 +32,8 @@ def plot_fit(one: FileFit, folder: Path) -> Path:
         above.plot(energy, expected, "-", linewidth=1, color="C3", label="fit")
         below.plot(energy, counts - expected, ".", markersize=3, color="0.4")
     below.axhline(0.0, linewidth=0.5, color="0.4")
+    for label in one.labels:
+        _write_label(above, label, energy, counts)
     above.set(ylabel="counts", title=f"{Path(one.source).name} {one.spectrum}".strip())
     below.set(xlabel="photon energy (eV)", ylabel="residual")
     above.legend()
@@ -35,6 +43,25 @@ def plot_fit(one: FileFit, folder: Path) -> Path:
     path = folder / f"{name}.png"
     figure.savefig(path, dpi=120)
     return path
+
+
+def _write_label(axes: "Axes", found: LabelledGroup, energy: Array, counts: Array) -> None:
+    """Write the label above the light at its place, where that is in the window."""
+    place = found.group.centre_eV
+    if not energy.size or not energy.min() < place < energy.max():
+        return
+    near = np.abs(energy - place) < _NEAR * np.ptp(energy)
+    axes.annotate(
+        "?" if found.label.name == UNASSIGNED else found.label.name,
+        (place, float(np.nanmax(counts[near]))),
+        xytext=(0.0, 4.0),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8,
+    )
+
+
+_NEAR = 0.01  # of the window
 
 
 def _in_window(one: FileFit) -> tuple[Array, Array, Array | None]:

@@ -10,8 +10,9 @@ from rich.progress import track
 
 from acquisition.fits.point_fitter import PointFitter, open_fitter
 from acquisition.storage.journal import Journal
-from acquisition.storage.record import FitRow
+from acquisition.storage.record import FITS, Event, FitRow, Level
 from analysis.estimation import kernels
+from drivers.clock import RealClock
 
 __all__ = ["fit_run"]
 
@@ -32,7 +33,10 @@ def fit_run(folder: Path, console: Console | None = None) -> int:
         backlog = fitter.backlog()
         hidden = console is None or not console.is_terminal
         if backlog:
-            kernels.settle(longest_s=LONGEST_LOAD_S)
+            code = kernels.settle(longest_s=LONGEST_LOAD_S)
+            text = f"{len(backlog)} points fitted later, by {code.in_words}"
+            at = (journal.last_time_s(), RealClock().utc())
+            journal.note(events=(Event(*at, Level.INFO, FITS, text),))
             if console is not None:
                 console.print(kernels.status(), markup=False)
         for row in track(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.fits.fit_files import FileFit
+from analysis.spectra.fit_labels import in_words, names_in_words
 
 __all__ = ["FitTable", "csv_text", "fit_table"]
 
@@ -57,7 +58,11 @@ def fit_table(fits: Sequence[FileFit]) -> FitTable:
     }
     for k, name in enumerate(names):
         columns |= {name: values[0, :, k], f"{name}_error": values[1, :, k]}
+    if any(one.labels for one in fits):
+        columns["labels"] = tuple(names_in_words(one.labels) for one in fits)
     columns["reason"] = tuple(one.fit.reason for one in fits)
+    if any(one.labels for one in fits):
+        columns["label_reasons"] = tuple(in_words(one.labels) for one in fits)
     return FitTable(columns, names, covariance)
 
 

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -39,7 +39,7 @@ NICENESS = 10  # the engine comes first
 class FitWorker:
     """The engine's side: starts the process, reads its lines, kills it when it hangs.
 
-    longest_fit_s: after which a fit hangs.
+    longest_fit_s: after which a fit hangs. report: is told what does the fits, once it is known.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class FitWorker:
         self._fitter = fitter
         self._longest_fit_s = longest_fit_s
         self._clock = RealClock()
+        self.report: Callable[[str], None] = logger.info
         self._busy_with: int | None = None
         self._busy_since_s = 0.0
         self._failed: list[int] = []  # attempts that are not tried again
@@ -100,8 +101,9 @@ class FitWorker:
             case {"begin": int(attempt)}:
                 self._busy_with, self._busy_since_s = attempt, self._clock.now()
             case {"kernels": str(code)}:
+                if code != self._kernels:
+                    self.report(f"live fits by {kernels.FitCode(code).in_words}")
                 self._kernels = code
-                logger.info("live fits by %s", code)
             case {"idle": int(attempt)}:
                 self._idle_at = attempt
             case {"attempt": int(attempt)} if attempt == self._busy_with:

@@ -7,29 +7,35 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.configuration.camera_noise import detector_noise
+from acquisition.configuration.lamp_profiles import profile_at
 from acquisition.configuration.station_file import CameraConfig
 from acquisition.configuration.sweep_file import FitConfig, FitZone, SweepConfig
 from acquisition.fits.zone_fit import fit_as_scheduled, fit_model
-from acquisition.planning.point_table import PointKind
+from acquisition.planning.point_table import Point, PointKind
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_rows import StoredAttempt
 from acquisition.storage.record import FitRow
 from acquisition.storage.run_configuration import configuration_of
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.series.frame_series import PointFit
-from analysis.spectra.spectrum_fit import DetectorNoise
 
 __all__ = ["FIT_VERSION", "PointFitter", "detector_noise", "fit_model", "model_name", "open_fitter"]
 
-FIT_VERSION = "2"  # of the code that turns counts into parameters; raise it when results change
+FIT_VERSION = "3"  # of the code that turns counts into parameters; raise it when results change
 
 
-def model_name(config: FitConfig) -> str:
-    """Return the name under which the fits of this configuration are stored."""
+def model_name(config: FitConfig, *, knows_profile: bool = False) -> str:
+    """Return the name under which the fits of this configuration are stored.
+
+    knows_profile: of the instrument, through which the lines are then seen.
+    """
     zones = [
         _zone_name(zone) + (f" up to {zone.up_to_K:g} K" if zone.up_to_K < 1e9 else "")
         for zone in config.model
     ]
-    return "exciton: " + ", ".join(zones)
+    through = ", through the lamp's profile" if knows_profile else ""
+    return "exciton: " + ", ".join(zones) + through
 
 
 def _zone_name(zone: FitZone) -> str:
@@ -37,16 +43,6 @@ def _zone_name(zone: FitZone) -> str:
     if zone.phonons_eV:
         parts.append("/".join(f"{1e3 * energy:g}" for energy in zone.phonons_eV) + " meV")
     return " + ".join(parts) + (" beside voigt" if zone.voigt_beside else "")
-
-
-def detector_noise(camera: CameraConfig) -> DetectorNoise:
-    return DetectorNoise(
-        gain_e_per_count=camera.electrons_per_count,
-        read_noise_e=camera.read_noise_electrons,
-        offset_counts=camera.offset_counts,
-        saturation_counts=camera.saturation_counts,
-        response_error=camera.response_error,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,8 @@ class PointFitter:
     def __init__(self, reader: JournalReader, sweep: SweepConfig, camera: CameraConfig) -> None:
         if sweep.fit is None:
             raise ValueError("the sweep file has no [fit]")
-        self.model = model_name(sweep.fit)
+        self._lamp_profiles = reader.meta.lamp_profiles
+        self.model = model_name(sweep.fit, knows_profile=bool(self._lamp_profiles))
         self._config = sweep.fit
         self._noise = detector_noise(camera)
         self._reader = reader
@@ -103,6 +100,7 @@ class PointFitter:
         stored = self._reader.attempt(key)
         point = self._points[stored.attempt.point]
         axis, background = self.wavelength_nm(stored), self.background(stored)
+        profile = self.profile(point)
 
         def fit() -> FitRow:
             found = fit_as_scheduled(
@@ -112,6 +110,7 @@ class PointFitter:
                 stored.attempt.counts,
                 noise=self._noise,
                 background=background,
+                profile=profile,
             )
             return fit_row(key, point.index, self.model, found)
 
@@ -140,6 +139,10 @@ class PointFitter:
         if calibration not in self._axes:
             self._axes = {k: c.value for k, c in self._reader.calibrations().items()}
         return self._axes[calibration]
+
+    def profile(self, point: Point) -> InstrumentProfile | None:
+        """Return what a lamp said of the instrument at the setting of this point."""
+        return profile_at(self._lamp_profiles, point.grating, point.centre_nm)
 
     def background(self, stored: StoredAttempt) -> NDArray[np.float64] | None:
         """Return the last matching background measured before this attempt.

@@ -34,8 +34,8 @@ __all__ = ["OF_FRAMES", "Series", "law_texts", "polarization_of", "series_of", "
 class Series:
     """The frames of the accepted points that differ in one setpoint only.
 
-    frames: (frames, pixels), raw; the other arrays: (frames,). light_s: exposure that the
-    nanocrystal had seen before the middle of each frame.
+    frames: (frames, pixels), raw; the other arrays: (frames,), NaN where there is no reading.
+    light_s: exposure that the nanocrystal had seen before the middle of each frame.
     """
 
     where: str
@@ -107,6 +107,7 @@ def series_of(
 
 def stark_of(series: Series) -> StarkSeries:
     """Fit all frames and the parabola through their points. Raises ValueError for too few."""
+    _insist_on_readings("field_kV_per_cm", series.field_kV_per_cm)
     return fit_stark_series(
         series.wavelength_nm,
         series.frames,
@@ -122,6 +123,7 @@ def stark_of(series: Series) -> StarkSeries:
 
 def polarization_of(series: Series) -> PolarizationSeries:
     """Fit all frames with one law of the angle per line. Raises ValueError for too few angles."""
+    _insist_on_readings("angle_deg", series.angle_deg)
     return fit_polarization_series(
         series.wavelength_nm,
         series.frames,
@@ -161,8 +163,15 @@ def _series(
 
 
 def _of_frames(attempts: list[Attempt], numbers: list[int], channel: str) -> NDArray[np.float64]:
-    values = [attempt.readings[channel] for attempt in attempts]
+    values = [attempt.readings.get(channel, np.nan) for attempt in attempts]
     return np.repeat(np.array(values, dtype=np.float64), numbers)
+
+
+def _insist_on_readings(channel: str, values: NDArray[np.float64]) -> None:
+    """Raise ValueError where what the law goes by was not recorded."""
+    missing = int(np.isnan(values).sum())
+    if missing:
+        raise ValueError(f"{missing} of {values.size} frames have no reading of {channel}")
 
 
 def _where(point: Point, same: tuple[str, ...]) -> str:

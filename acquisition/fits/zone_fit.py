@@ -5,7 +5,9 @@ from numpy.typing import ArrayLike
 from acquisition.configuration.config_model import at_temperature
 from acquisition.configuration.sweep_file import FitConfig, FitZone
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.line_table import Shape
+from analysis.estimation.verdict import Verdict
 from analysis.series.frame_series import PointFit, fit_frames
 from analysis.series.point_model import beside, fit_frames_of_model
 from analysis.spectra.components import COMPONENTS
@@ -14,6 +16,9 @@ from analysis.spectra.fit_model import FitModel
 from analysis.spectra.spectrum_model import SpectrumModel
 
 __all__ = ["fit_as_scheduled", "fit_model", "spectrum_model"]
+
+_NOTHING = (Verdict.NO_SIGNAL, Verdict.FAILED)
+_WIDTHS_AROUND = 7.0
 
 
 def fit_as_scheduled(
@@ -24,20 +29,26 @@ def fit_as_scheduled(
     *,
     noise: DetectorNoise,
     background: ArrayLike | None,
+    profile: InstrumentProfile | None = None,
 ) -> PointFit:
     """Fit the model of this temperature, and a Voigt series beside it where that is asked for.
 
     Arguments and errors as of fit_frames. Voigt's parameters are called voigt_width_eV, ....
+    profile: of the instrument, as a lamp showed it; widths are then those of the lines alone.
     """
     zone = at_temperature(config.model, temperature_K)
 
     def fitted(zone: FitZone) -> PointFit:
-        model = spectrum_model(zone, temperature_K)
-        if model is None:
-            simple = _simple(zone)
-            return fit_frames(
-                wavelength_nm, frames, model=simple, noise=noise, background=background
+        model = spectrum_model(zone, temperature_K, profile)
+        only_eV = None
+        if not zone.components:
+            seen = fit_frames(
+                wavelength_nm, frames, model=_simple(zone), noise=noise, background=background
             )
+            if model is None or seen.verdict in _NOTHING:
+                return seen
+            only_eV = _around(seen)
+        assert model is not None  # noqa: S101 - a zone with components has one
         return fit_frames_of_model(
             wavelength_nm,
             frames,
@@ -45,6 +56,7 @@ def fit_as_scheduled(
             lines=zone.lines,
             noise=noise,
             background=background,
+            only_eV=only_eV,
         )
 
     fit = fitted(zone)
@@ -54,14 +66,26 @@ def fit_as_scheduled(
     return beside(fit, fitted(voigt), "voigt_")
 
 
+def _around(fit: PointFit) -> tuple[float, float]:
+    """Return the energies that the exciton's lines need: beyond, other things begin."""
+    energies = [fit[f"energy_{k}_eV"] for k in range(1, fit.lines + 1)]
+    reach = _WIDTHS_AROUND * sum(fit[n] for n in fit.names if n.endswith("width_eV"))
+    return min(energies) - reach, max(energies) + reach
+
+
 def fit_model(config: FitConfig, temperature_K: float | None) -> FitModel:
     """Return the exciton's lines that the sweep file schedules for this temperature."""
     return _simple(at_temperature(config.model, temperature_K))
 
 
-def spectrum_model(zone: FitZone, temperature_K: float | None) -> SpectrumModel | None:
-    """Return the whole spectrum of a zone, None where only the exciton's lines are asked for."""
-    if not zone.components:
+def spectrum_model(
+    zone: FitZone, temperature_K: float | None, profile: InstrumentProfile | None = None
+) -> SpectrumModel | None:
+    """Return the whole spectrum of a zone.
+
+    None where only the exciton's lines are asked for and no profile of the instrument is known.
+    """
+    if not zone.components and profile is None:
         return None
     components: dict[str, Presence] = {
         name: Presence.ALWAYS if COMPONENTS[name].window_eV is None else Presence.IF_SEEN
@@ -71,9 +95,10 @@ def spectrum_model(zone: FitZone, temperature_K: float | None) -> SpectrumModel 
         components,
         tuple(Phonon(energy, is_broad=zone.broad_replicas) for energy in zone.phonons_eV),
         temperature_K=temperature_K or 0.0,
-        shape=Shape(zone.shape),
+        shape=Shape(zone.shape) if profile is None else Shape.PROFILE,
+        behind=Shape(zone.shape),
     )
-    return SpectrumModel((emitter,), window_eV=zone.window_eV, background_order=1)
+    return SpectrumModel((emitter,), window_eV=zone.window_eV, background_order=1, profile=profile)
 
 
 def _simple(zone: FitZone) -> FitModel:

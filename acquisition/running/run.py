@@ -22,6 +22,7 @@ from acquisition.channel.engine_status import EngineStatus
 from acquisition.channel.inbox import Inbox
 from acquisition.configuration.config import Configuration
 from acquisition.configuration.config_model import at_temperature
+from acquisition.configuration.lamp_profiles import lamp_profiles
 from acquisition.configuration.station_file import StationConfig
 from acquisition.configuration.sweep_file import SweepConfig
 from acquisition.instruments.grating_axis import grating_axis
@@ -51,7 +52,7 @@ from acquisition.running.wavelength_calibration import WavelengthCalibrations
 from acquisition.safety.vigil import Vigil
 from acquisition.storage.journal import Journal
 from acquisition.storage.live_view import LiveView
-from acquisition.storage.record import Attempt, FitRow, Level
+from acquisition.storage.record import FITS, Attempt, Event, FitRow, Level
 from acquisition.storage.run_folder import create_run_folder
 from acquisition.storage.run_meta import RunMeta
 from acquisition.storage.storage_errors import StorageError
@@ -168,10 +169,12 @@ class Run:
         if worker is not None:
             followers.append(worker if broadcast is None else broadcast.overhearing(worker))
         try:
-            outcome = self._run_engine(journal, station, segment, followers, broadcast)
+            outcome = self._run_engine(journal, station, segment, followers, broadcast, worker)
             if worker is not None:
+                at, said = (segment.run_time.now(), self._clock.utc()), list[Event]()
+                worker.report = lambda text: said.append(_of_fits(at, text))
                 rows = worker.finish(self._options.fit_wait_s)
-                _store_last_fits(journal, rows)
+                _store_last_fits(journal, rows, said)
                 if broadcast is not None:
                     broadcast.on_fits(rows)
         finally:
@@ -206,6 +209,7 @@ class Run:
         segment: Segment,
         followers: Sequence[Follower],
         broadcast: RunBroadcast | None,
+        worker: "FitWorker | None",
     ) -> Outcome:
         config, sweep = self._configuration.station, self._configuration.sweep
         monitors = Monitors(monitors_of(station, config))
@@ -234,6 +238,8 @@ class Run:
             *([broadcast.on_event] if broadcast is not None else []),
         )
         monitors.report = partial(log.event, Level.WARNING, "monitor")
+        if worker is not None:
+            worker.report = partial(log.event, Level.INFO, FITS)
         recovery = Recovery(station, vigil, log)
         calibrations = WavelengthCalibrations(
             journal,
@@ -322,6 +328,7 @@ def _meta(configuration: Configuration, created_utc: float) -> RunMeta:
         packages={name: version(name) for name in PACKAGES},
         sample_card=_sample_card(configuration),
         instruments={role: s.model for role in ROLES if (s := getattr(station, role)) is not None},
+        lamp_profiles=[one.as_plain() for one in lamp_profiles(sweep.optics, station.camera)],
         laser_nm=sweep.optics.laser_wavelength_nm,
         laser_power_W=sweep.optics.laser_power_W,
     )
@@ -342,11 +349,15 @@ def _medium(configuration: Configuration) -> str:
     return "vacuum" if spectrograph is None else spectrograph.wavelengths
 
 
-def _store_last_fits(journal: Journal, rows: Sequence[FitRow]) -> None:
+def _of_fits(at: tuple[float, float], text: str) -> Event:
+    return Event(*at, Level.INFO, FITS, text)
+
+
+def _store_last_fits(journal: Journal, rows: Sequence[FitRow], said: Sequence[Event]) -> None:
     """Store what was fitted last; what is lost here `cryoscan fit` makes again."""
     try:
-        if rows:
-            journal.note(fits=rows)
+        if rows or said:
+            journal.note(fits=rows, events=said)
     except StorageError:
         logger.exception("%d fits are not stored", len(rows))
 

@@ -37,7 +37,7 @@ from acquisition.storage.journal_rows import (
     stream_from_row,
     stream_row,
 )
-from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, StreamBatch
+from acquisition.storage.record import FITS, Attempt, AttemptState, Event, FitRow, StreamBatch
 from acquisition.storage.run_folder import JOURNAL, WriterLock, refuse_network_drive, sync_folder
 from acquisition.storage.run_meta import RunMeta
 from acquisition.storage.storage_errors import SchemaError, StorageError, StorageFull
@@ -245,7 +245,8 @@ class JournalReader:
         """Return the sha256 of what was measured: equal for two runs that went the same way.
 
         Covers plan, attempts (raw counts, readings, run times), what was accepted, calibrations,
-        monitor streams and events; not fits, wall clock, uuid, versions and places.
+        monitor streams and events; not fits and what is said of them, wall clock, uuid, versions
+        and places.
         """
         return self._sha256(
             "SELECT point,setpoints FROM plan ORDER BY point",
@@ -253,7 +254,7 @@ class JournalReader:
             "SELECT point,attempt FROM accepted ORDER BY point",
             "SELECT id,time_s,kind,details,shape,value FROM calibration ORDER BY id",
             "SELECT id,channel,unit,time_s,value FROM stream ORDER BY id",
-            "SELECT id,time_s,level,code,text,details FROM event ORDER BY id",
+            f"SELECT time_s,level,code,text,details FROM event WHERE code<>'{FITS}' ORDER BY id",  # noqa: S608
         )
 
     def fingerprint(self) -> str:

@@ -11,7 +11,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Attempt", "AttemptState", "Event", "FitRow", "Level", "StreamBatch"]
+__all__ = ["FITS", "Attempt", "AttemptState", "Event", "FitRow", "Level", "StreamBatch"]
+
+FITS = "fits"  # code of the events that say what fits: not part of what was measured
 
 
 class AttemptState(Enum):

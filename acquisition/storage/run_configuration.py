@@ -18,4 +18,10 @@ def configuration_of(meta: RunMeta, station_path: Path | None = None) -> Configu
     else:
         load_station(station_path)  # by itself first: its mistakes are named after its file
         text, folder = station_path.read_text(encoding="utf-8"), station_path.parent
-    return load_texts(meta.sweep_toml, text, folder=Path(meta.sweep_folder), station_folder=folder)
+    return load_texts(
+        meta.sweep_toml,
+        text,
+        folder=Path(meta.sweep_folder),
+        station_folder=folder,
+        is_frozen=True,
+    )

@@ -1,7 +1,7 @@
 """What is known of a run before its first point, besides the point table. Frozen in the journal."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -20,7 +20,8 @@ class RunMeta:
     readings: channel -> unit of the verified conditions, the same for every attempt, in the order
     in which they are stored. pixels and counts_dtype ("i4" or "u2") fix the shape of a spectrum.
     sample_card: field -> text, e.g. chemical_formula, substrate, gap. instruments: role -> who
-    answered there. laser_nm and laser_power_W are nominal.
+    answered there. laser_nm and laser_power_W are nominal. lamp_profiles: of the instrument, as
+    LampProfile has them, by setting of the spectrograph.
     """
 
     title: str
@@ -41,6 +42,7 @@ class RunMeta:
     packages: Mapping[str, str] = field(default_factory=dict)
     sample_card: Mapping[str, str] = field(default_factory=dict)
     instruments: Mapping[str, str] = field(default_factory=dict)
+    lamp_profiles: Sequence[Mapping[str, Any]] = field(default_factory=list)
     laser_nm: float | None = None
     laser_power_W: float | None = None
 

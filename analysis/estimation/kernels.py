@@ -35,6 +35,10 @@ class FitCode(Enum):
     NUMPY = "numpy"
     COMPILED = "compiled"
 
+    @property
+    def in_words(self) -> str:
+        return "numpy" if self is FitCode.NUMPY else "compiled kernels"
+
 
 class _Kernels:
     """The state of this process."""

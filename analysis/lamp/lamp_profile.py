@@ -1,17 +1,19 @@
 """The instrument profile from lamp lines with noise: three components that vary along the detector.
 
-A Gaussian core, a Gaussian tail beside it (coma) and Lorentzian wings (scattered light). All lines
-are fitted together, each with an energy, a brightness and a background of its own, and shares,
-widths and the tail's offset as straight lines in energy: few numbers, so that the noise of the lamp
-does not become structure of the profile.
+A Gaussian core, a Gaussian tail beside it (coma), Lorentzian wings (scattered light), and a second,
+longer tail where the lamp is bright enough to show one. All lines are fitted together, each with an
+energy, a brightness and a background of its own, and shares, widths and the tail's offset constant
+or as straight lines in energy: few numbers, so that the noise of the lamp does not become structure
+of the profile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimation.fisher_scoring import Counts
 from analysis.estimation.instrument_profile import InstrumentProfile
@@ -27,7 +29,15 @@ Array = NDArray[np.float64]
 
 _REACH_WIDTHS = 6.0  # FWHM to both sides of a line
 _LEAST_LINES_TO_VARY = 3
-_START = {"tail": 0.08, "tail_offset_eV": -0.8, "tail_width_eV": 1.8, "wing": 0.02}
+_START = {
+    "tail": 0.08,
+    "tail_offset_eV": -0.8,
+    "tail_width_eV": 1.8,
+    "wing": 0.02,
+    "far_tail": 0.02,
+    "far_tail_offset_eV": -1.6,
+    "far_tail_width_eV": 3.0,
+}
 _WING_WIDTHS = 5.0
 _OWN = ("energy_eV", "area_e", "background_0")
 
@@ -53,7 +63,55 @@ def profile_of_lamp(whole: Window, lines_eV: Sequence[float]) -> InstrumentProfi
     counts = Counts(c.electrons[0][pixel], c.shift[0][pixel], c.good[0][pixel])
     edges = rising.edges_eV[first[:, None] + np.arange(2 * reach + 2)]
     peaks = np.array([peak for _, _, peak in seen])
-    return _profile(_fitted(edges, counts, wanted, peaks, fwhm, rising.pixel_eV), wanted)
+    places = edges[np.arange(wanted.size), np.clip(places - first, 0, 2 * reach)]
+    lines = _Lines(edges, counts, wanted, places, peaks, fwhm, rising.pixel_eV)
+    sound: list[tuple[float, InstrumentProfile]] = []
+    for freedom in _FREEDOMS:
+        if freedom.varies and wanted.size < _LEAST_LINES_TO_VARY:
+            continue
+        table, optimum = _fitted(lines, freedom)
+        profile = _profile(table, optimum, wanted) if optimum.converged else None
+        # A share below nothing is noise, or a tail that is no Gaussian.
+        if profile is not None and profile.share.min() >= 0.0:
+            penalty = optimum.shared.size * float(np.log(counts.good.sum()))
+            sound.append((optimum.deviance + penalty, profile))
+    if not sound:
+        raise ValueError(f"the {wanted.size} lamp lines do not agree on a profile")
+    return min(sound, key=lambda one: one[0])[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The stretch around each lamp line; place_eV: of its highest pixel."""
+
+    edges_eV: Array
+    counts: Counts
+    wanted_eV: Array
+    place_eV: Array
+    peak_e: Array
+    fwhm_eV: float
+    pixel_eV: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Freedom:
+    """What of the shape is fitted; the rest is not there. varies: along the detector."""
+
+    varies: bool
+    shape: tuple[str, ...]
+
+
+_FAR_TAIL = ("far_tail", "far_tail_offset_eV", "far_tail_width_eV")
+_TAIL = ("tail", "tail_offset_eV", "tail_width_eV")
+_FREEDOMS = (
+    _Freedom(True, ("core_width_eV", *_TAIL, "wing")),
+    _Freedom(False, ("core_width_eV", *_TAIL, *_FAR_TAIL, "wing")),
+    _Freedom(False, ("core_width_eV", *_TAIL, *_FAR_TAIL)),
+    _Freedom(False, ("core_width_eV", *_TAIL, "wing")),
+    _Freedom(False, ("core_width_eV", *_TAIL)),
+    _Freedom(False, ("core_width_eV", "wing")),
+    _Freedom(False, ("core_width_eV",)),
+)
 
 
 def _seen(window: Window, energy_eV: float) -> tuple[int, float, float]:
@@ -77,67 +135,65 @@ def _seen(window: Window, energy_eV: float) -> tuple[int, float, float]:
 def _table() -> LineTable:
     centre = (("energy_eV", 1.0),)
     tail = (*centre, ("tail_offset_eV", 1.0))
+    far_tail = (*centre, ("far_tail_offset_eV", 1.0))
     return LineTable(
         [
             Line(centre, "core_width_eV", ("area_e",)),
             Line(tail, "tail_width_eV", ("area_e", "tail")),
             Line(centre, "wing_width_eV", ("area_e", "wing"), Shape.LORENTZ),
+            Line(far_tail, "far_tail_width_eV", ("area_e", "far_tail")),
         ],
         background_order=0,
     )
 
 
-def _fitted(
-    edges: Array, counts: Counts, wanted: Array, peaks: Array, fwhm: float, pixel_eV: float
-) -> tuple[LineTable, JointOptimum]:
-    table, lines = _table(), wanted.size
+def _fitted(lines: _Lines, freedom: _Freedom) -> tuple[LineTable, JointOptimum]:
+    table, number, fwhm = _table(), lines.wanted_eV.size, lines.fwhm_eV
     names = table.names
-    place = np.zeros((lines, len(names)))
     begin = {"core_width_eV": 0.9 * fwhm, "wing_width_eV": _WING_WIDTHS * fwhm}
     for name, value in _START.items():
-        begin[name] = value * fwhm if name.endswith("_eV") else value
-    for name in ("energy_eV", "area_e", "background_0"):
-        place[:, names.index(name)] = {
-            "energy_eV": 0.5 * (edges[:, 0] + edges[:, -1]),
-            "area_e": peaks * 1.06 * fwhm / pixel_eV,
-            "background_0": np.percentile(counts.electrons, 10.0, axis=1),
-        }[name]
-    place[:, names.index("wing_width_eV")] = begin["wing_width_eV"]
+        share = value if name in freedom.shape else 0.0
+        begin[name] = value * fwhm if name.endswith("_eV") else share
+    place = np.zeros((number, len(names)))
+    of_line: dict[str, ArrayLike] = {
+        "energy_eV": lines.place_eV,
+        "area_e": lines.peak_e * 1.06 * fwhm / lines.pixel_eV,
+        "background_0": np.percentile(lines.counts.electrons, 10.0, axis=1),
+    }
+    for name in names:
+        if name not in freedom.shape:
+            place[:, names.index(name)] = of_line.get(name, begin.get(name, 0.0))
+    wanted = lines.wanted_eV
     along = (wanted - wanted.mean()) / max(float(np.ptp(wanted)), 1e-12)
-    varying = np.stack([np.ones(lines), along], axis=1)
-    columns = varying if lines >= _LEAST_LINES_TO_VARY else np.ones((lines, 1))
-    shape = ("core_width_eV", *_START)
-    sharing = Sharing.of(names, dict.fromkeys(shape, columns), own=_OWN, spectra=lines)
-    start = np.concatenate([[begin[name], *np.zeros(columns.shape[1] - 1)] for name in shape])
+    columns = np.stack([np.ones(number), along], axis=1)[:, : 1 + freedom.varies]
+    sharing = Sharing.of(names, dict.fromkeys(freedom.shape, columns), own=_OWN, spectra=number)
+    start = np.array([x for n in freedom.shape for x in (begin[n], 0.0)[: 1 + freedom.varies]])
     widths = np.array([name.endswith("_eV") for name in names])
 
     def largest_step(at: Array) -> Array:
         cap = np.full(at.shape, np.inf)
         cap[:, widths] = 0.3 * fwhm
-        cap[:, [names.index("tail"), names.index("wing")]] = 0.1
+        cap[:, [names.index(name) for name in ("tail", "wing", "far_tail")]] = 0.1
         return cap
 
-    optimum = maximise_jointly(
-        slopes_of(table, edges, counts),
-        sharing,
-        shared=start,
-        start=place,
-        largest_step=largest_step,
+    slopes = slopes_of(table, lines.edges_eV, lines.counts)
+    return table, maximise_jointly(
+        slopes, sharing, shared=start, start=place, largest_step=largest_step
     )
-    if not optimum.converged:
-        raise ValueError(f"the {lines} lamp lines do not agree on a profile")
-    return table, optimum
 
 
-def _profile(fitted: tuple[LineTable, JointOptimum], wanted: Array) -> InstrumentProfile:
-    table, optimum = fitted
+def _profile(table: LineTable, optimum: JointOptimum, wanted: Array) -> InstrumentProfile:
     of = {name: optimum.parameters[:, i] for i, name in enumerate(table.names)}
     nothing = np.zeros(wanted.size)
-    share = np.stack([np.ones(wanted.size), of["tail"], of["wing"]], axis=1)
+    one, wing = np.ones(wanted.size), of["wing_width_eV"]
+    share = np.stack([one, of["tail"], of["wing"], of["far_tail"]], axis=1)
+    gauss = [of["core_width_eV"], of["tail_width_eV"], nothing, of["far_tail_width_eV"]]
+    offset = [nothing, of["tail_offset_eV"], nothing, of["far_tail_offset_eV"]]
+    there = share.any(axis=0)
     return InstrumentProfile(
         wanted,
-        share / share.sum(axis=1, keepdims=True),
-        np.stack([nothing, of["tail_offset_eV"], nothing], axis=1),
-        np.stack([of["core_width_eV"], of["tail_width_eV"], nothing], axis=1),
-        np.stack([nothing, nothing, of["wing_width_eV"]], axis=1),
+        (share / share.sum(axis=1, keepdims=True))[:, there],
+        np.stack(offset, axis=1)[:, there],
+        np.abs(np.stack(gauss, axis=1))[:, there],
+        np.abs(np.stack([nothing, nothing, wing, nothing], axis=1))[:, there],
     )

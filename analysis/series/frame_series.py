@@ -95,6 +95,7 @@ def fit_frames(
     if isinstance(found, str):
         nothing = without_values(model, Verdict.NO_SIGNAL, found, whole.limits_eV)
         return _from_sum(nothing, frames=len(counts), excluded={})
+    found = found.rising()
     excluded, z = _dark_or_dim(found)
     bright = np.array([i for i in range(len(counts)) if i not in excluded], dtype=np.intp)
     # Where frames are left out for their noise, taking the better ones would bias the result.
@@ -171,9 +172,8 @@ def _fit_bright(
     noise: DetectorNoise,
     excluded: dict[int, str],
 ) -> PointFit:
-    rising = window.rising()
     windows = FrameWindows(
-        np.tile(rising.edges_eV, (bright.size, 1)), rising.counts, np.zeros(bright.size, np.intp)
+        np.tile(window.edges_eV, (bright.size, 1)), window.counts, np.zeros(bright.size, np.intp)
     )
     lines = model.lines if model.lines != "auto" else _number_of_lines(windows, model, noise)
     series = fit_series(
@@ -187,7 +187,7 @@ def _fit_bright(
     excluded |= {int(bright[i]): reason for i, reason in series.excluded.items()}
     if not series.converged or series.used.size < 2:
         return _fit_sum(window, replace(model, lines=lines), noise, excluded={})
-    return _combined(series, rising, model, noise, lines=lines, excluded=excluded)
+    return _combined(series, window, model, noise, lines=lines, excluded=excluded)
 
 
 def _start(found: Multiplet) -> SeriesStart:
@@ -239,7 +239,8 @@ def _combined(
     photon = _photon_covariance(series, own, shared)
     scatter = _scatter_covariance(per_frame)
     excess = _positive_part(scatter - _mean_alone(series, own), np.sqrt(np.diag(scatter)))
-    covariance = photon * series.misfit_ratio**2 + excess
+    miss = _miss_of_the_mean(series, window.pixel_eV)
+    covariance = photon * max(series.misfit_ratio**2, miss.chi2_per_dof) + excess
     point = PointFit(
         names=names,
         values=per_frame.mean(axis=0),
@@ -256,7 +257,43 @@ def _combined(
         excluded=excluded,
     )
     verdict, reason = _point_verdict(point, series, window, model)
+    if verdict is Verdict.CONVERGED and miss.is_gross:
+        verdict = Verdict.POOR_FIT
+        reason = (
+            f"the mean of the frames misses the fit: chi2/dof {miss.chi2_per_dof:.2f}; {reason}"
+        )
     return replace(point, verdict=verdict, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """How far the mean of the frames is from what the fit expects; 1 where that is noise."""
+
+    chi2_per_dof: float
+    is_gross: bool
+
+
+def _miss_of_the_mean(series: SeriesFit, pixel_eV: float) -> _Miss:
+    """Compare the sum of the frames with the fit, laid over one another by their line.
+
+    What every frame misses a little hides in the noise of each and shows in their mean.
+    """
+    moved = series.energy_eV - np.median(series.energy_eV)
+    shift = -np.rint(moved / pixel_eV).astype(np.intp)
+    residual, variance = (
+        np.sum([np.roll(row, by) for row, by in zip(rows, shift, strict=True)], axis=0)
+        for rows in (series.residual_e, series.variance_e2)
+    )
+    seen = variance > 0
+    dof = int(seen.sum()) - len(series.own_names) - series.values.size
+    if dof < 1:
+        return _Miss(1.0, is_gross=False)
+    chi2 = float((residual[seen] ** 2 / variance[seen]).sum())
+    is_gross = chi2 - dof > _MOST_EXCESS * float(np.sqrt(2.2 * dof))
+    return _Miss(chi2 / dof if is_gross else 1.0, is_gross)
+
+
+_MOST_EXCESS = 5.0  # sigma of chi2
 
 
 def _output(names: tuple[str, ...], series: SeriesFit) -> Array:

@@ -14,6 +14,7 @@ from analysis.detector.detector_noise import DetectorNoise
 from analysis.estimation.fisher_scoring import Counts
 from analysis.estimation.verdict import Verdict
 from analysis.series.frame_series import PointFit, effective_number
+from analysis.spectra.fit_labels import LabelledGroup, in_words, label_fit
 from analysis.spectra.line_selection import Selection, select_lines
 from analysis.spectra.spectrum_model import SpectrumModel
 from analysis.spectra.spectrum_window import Window, in_electrons
@@ -32,23 +33,28 @@ def fit_frames_of_model(
     noise: DetectorNoise,
     background: ArrayLike | None = None,
     confirmed_by: Sequence[str] = (),
+    only_eV: tuple[float, float] | None = None,
 ) -> PointFit:
     """Fit all frames of a point laid over one another by their exciton, each with its own energy.
 
     Arguments and errors as of fit_frames. Frames without light are left out, and those in which
     the exciton is wider than in the others. Energies are means over the frames, with what the
-    frames scatter; areas and background are per frame.
+    frames scatter; areas and background are per frame. only_eV: beyond, pixels are not fitted,
+    although they are in the model's window.
     """
     counts = np.atleast_2d(np.asarray(frames, dtype=np.float64))
     if counts.ndim != 2 or counts.shape[0] == 0:
         raise ValueError(f"frames of shape {counts.shape}: must be (frames, pixels)")
     counts = np.where(cosmic_ray_mask(counts, noise), np.nan, counts)
     whole = in_electrons(wavelength_nm, counts, noise=noise, background=background)
+    if only_eV is not None:
+        whole = _without_what_is_beyond(whole, *only_eV)
     numbers = (1, 2, 3) if lines == "auto" else (lines,)
     selection = select_lines(
         model, noise, _single(whole), numbers=numbers, confirmed_by=confirmed_by
     )
-    return _point_fit(selection, frames=len(counts))
+    found = label_fit(selection.fit, replace(model, lines=selection.lines))
+    return _point_fit(selection, found if model.emitters[0].components else (), frames=len(counts))
 
 
 def beside(fit: PointFit, other: PointFit, prefix: str) -> PointFit:
@@ -72,6 +78,13 @@ def beside(fit: PointFit, other: PointFit, prefix: str) -> PointFit:
     )
 
 
+def _without_what_is_beyond(whole: Window, low_eV: float, high_eV: float) -> Window:
+    middle = 0.5 * (whole.edges_eV[1:] + whole.edges_eV[:-1])
+    inside = (middle > low_eV) & (middle < high_eV)
+    c = whole.counts
+    return Window(whole.edges_eV, Counts(c.electrons, c.shift, c.good * inside))
+
+
 def _single(whole: Window) -> list[Window]:
     counts = whole.counts
     return [
@@ -83,7 +96,7 @@ def _single(whole: Window) -> list[Window]:
     ]
 
 
-def _point_fit(selection: Selection, *, frames: int) -> PointFit:
+def _point_fit(selection: Selection, found: Sequence[LabelledGroup], *, frames: int) -> PointFit:
     fit, used = selection.fit.fit, max(len(selection.used), 1)
     is_summed = np.array([n.endswith("_counts") or n.startswith("background") for n in fit.names])
     per_frame = np.where(is_summed, 1.0 / used, 1.0)
@@ -103,6 +116,7 @@ def _point_fit(selection: Selection, *, frames: int) -> PointFit:
     words = [fit.reason.replace("; shape not known, splitting not claimed", ""), selection.reason]
     if used > 1:
         words.append(f"{used} frames laid over one another")
+    words.append(in_words(found))
     return PointFit(
         names=fit.names,
         values=fit.values * per_frame + moves * selection.moved_eV,

@@ -67,7 +67,8 @@ class SeriesFit:
     more than that (sandwich over frames) or the mean residual shows what the model lacks.
     scatter_ratio, misfit_ratio: by how much, the first for each parameter.
     energy_eV, energy_error_eV, width_eV, brightness_e: of each frame used. used: which frames these
-    are; excluded: why the others are not. optimum, own_names: all else.
+    are; excluded: why the others are not. residual_e, variance_e2: of their pixels that were
+    fitted, (frames used, pixels), 0 elsewhere. optimum, own_names: all else.
     """
 
     names: tuple[str, ...]
@@ -86,6 +87,8 @@ class SeriesFit:
     converged: bool
     table_names: tuple[str, ...]
     own_names: tuple[str, ...]
+    residual_e: Array
+    variance_e2: Array
     optimum: JointOptimum
 
     def __getitem__(self, name: str) -> float:
@@ -372,6 +375,8 @@ def _summary(
         converged=optimum.converged,
         table_names=names,
         own_names=tuple(names[i] for i in sharing.own),
+        residual_e=counts.good * (counts.electrons - optimum.expected),
+        variance_e2=counts.good * variance,
         optimum=optimum,
     )
 

@@ -14,7 +14,7 @@ from itertools import combinations_with_replacement
 from math import factorial, prod
 
 from analysis.estimation.line_table import Line, Shape
-from analysis.spectra.emitter import Emitter, Phonon
+from analysis.spectra.emitter import Emitter
 from analysis.spectra.thermal_occupation import thermal_occupation
 
 __all__ = ["COMPONENTS", "Component", "rows_of"]
@@ -92,14 +92,21 @@ def _centre_of(lines: int) -> list[tuple[str, float]]:
 
 
 def _line(emitter: Emitter, centre: Sequence[tuple[str, float]], width: str, *area: str) -> Line:
-    is_voigt = emitter.shape is Shape.VOIGT
-    return Line(
+    line = Line(
         centre=tuple(centre),
         width=width,
         area=area,
         shape=emitter.shape,
-        lorentz_width=f"lorentz_{width}" if is_voigt else "",
+        lorentz_width=f"lorentz_{width}" if emitter.own_shape is Shape.VOIGT else "",
     )
+    return _behind_profile(line, emitter, width)
+
+
+def _behind_profile(row: Line, emitter: Emitter, width: str) -> Line:
+    """Return the row with its one width where a line behind a profile has it."""
+    if emitter.shape is Shape.PROFILE and emitter.behind is Shape.LORENTZ:
+        return replace(row, width="", lorentz_width=width)
+    return replace(row, width=width)
 
 
 def _copies(parent: Line, emitter: Emitter, coupling: str) -> Iterator[Line]:
@@ -118,7 +125,7 @@ def _copies(parent: Line, emitter: Emitter, coupling: str) -> Iterator[Line]:
                 factor=parent.factor * prod(event.mean_per_coupling for event in choice) / alike,
             )
             for event in choice:
-                row = _shifted(row, emitter.phonons[event.mode - 1], event)
+                row = _shifted(row, emitter, event)
             yield row
 
 
@@ -139,9 +146,10 @@ def _events(emitter: Emitter) -> Iterator[_Event]:
             yield _Event(mode, +1, occupied)
 
 
-def _shifted(row: Line, phonon: Phonon, event: _Event) -> Line:
+def _shifted(row: Line, emitter: Emitter, event: _Event) -> Line:
+    phonon = emitter.phonons[event.mode - 1]
     if phonon.is_broad:
-        row = replace(row, width=f"replica_{event.mode}_width_eV")
+        row = _behind_profile(row, emitter, f"replica_{event.mode}_width_eV")
     if phonon.is_free:
         return replace(row, centre=(*row.centre, (f"phonon_{event.mode}_eV", event.direction)))
     return replace(row, offset_eV=row.offset_eV + event.direction * phonon.energy_eV)

@@ -46,7 +46,7 @@ class Emitter:
     combinations of modes among them; temperature_K decides how many are taken up instead of sent
     out.
     windows_eV: by component, how far below the exciton's centre it is looked for, in place of the
-    rules of thumb of the registry.
+    rules of thumb of the registry. behind: shape of the lines themselves where shape is PROFILE.
     """
 
     components: Mapping[str, Presence] = field(default_factory=dict)
@@ -55,12 +55,20 @@ class Emitter:
     temperature_K: float = 0.0
     shape: Shape = Shape.GAUSS
     windows_eV: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    behind: Shape = Shape.GAUSS
 
     def __post_init__(self) -> None:
         if self.orders not in (1, 2):
             raise ValueError(f"orders {self.orders} of replicas must be 1 or 2")
         if len(self.phonons) > 4:
             raise ValueError(f"{len(self.phonons)} phonon modes: at most 4")
+        if self.behind is Shape.PROFILE:
+            raise ValueError("the line behind a profile is gauss, lorentz or voigt")
         for name, (near, far) in self.windows_eV.items():
             if not 0.0 < near < far:
                 raise ValueError(f"window of the {name} {near} to {far} eV: must rise from above 0")
+
+    @property
+    def own_shape(self) -> Shape:
+        """The shape of the lines without the instrument."""
+        return self.behind if self.shape is Shape.PROFILE else self.shape

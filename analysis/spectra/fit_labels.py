@@ -6,18 +6,25 @@ fitted as a trion and labelled unassigned, with both rivals named.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.spectra.labels import Label, LineGroup, Rules, label_groups
+from analysis.spectra.labels import UNASSIGNED, Label, LineGroup, Rules, label_groups
 from analysis.spectra.matched_filter import significance
 from analysis.spectra.model_fit import ModelFit
 from analysis.spectra.spectrum_model import SpectrumModel
 
-__all__ = ["LabelledGroup", "Observed", "label_fit", "rules_of"]
+__all__ = [
+    "LabelledGroup",
+    "Observed",
+    "in_words",
+    "label_fit",
+    "names_in_words",
+    "rules_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -59,6 +66,23 @@ def label_fit(
     return tuple(
         LabelledGroup(name, group, label)
         for (name, group), label in zip(named, labels, strict=True)
+    )
+
+
+def in_words(found: Sequence[LabelledGroup]) -> str:
+    """Return each label with its reason, where its lines are, and its rivals."""
+    return "; ".join(
+        f"{one.label.name} at {one.group.centre_eV:.5f} eV: {one.label.reason}" for one in found
+    )
+
+
+def names_in_words(found: Sequence[LabelledGroup]) -> str:
+    """Return the labels alone; what has none with its place."""
+    return "; ".join(
+        f"{one.label.name} at {one.group.centre_eV:.5f} eV"
+        if one.label.name == UNASSIGNED
+        else one.label.name
+        for one in found
     )
 
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Label", "LineGroup", "Rules", "label_groups"]
+__all__ = ["UNASSIGNED", "Label", "LineGroup", "Rules", "label_groups"]
 
 Array = NDArray[np.float64]
 
+UNASSIGNED = "unassigned"
 _AGREEMENT = 4.0  # sigma
 _LEAST_DEG = 10.0  # axes are not compared more finely: optics retard and rotate
 _SUPERLINEAR = 1.4  # exponent in the power between X (1) and Bx (2)
@@ -210,7 +211,7 @@ def _decided(names: Mapping[str, str], group: LineGroup, exciton: LineGroup) -> 
     if not names:
         below = 1e3 * (exciton.centre_eV - group.centre_eV)
         where = f"{abs(below):.2f} meV {'below' if below > 0 else 'above'} X"
-        return Label("unassigned", f"{where}, where no rule has a place for it")
+        return Label(UNASSIGNED, f"{where}, where no rule has a place for it")
     if len(names) == 1:
         ((name, reason),) = names.items()
         return Label(name, reason)
@@ -221,5 +222,5 @@ def _decided(names: Mapping[str, str], group: LineGroup, exciton: LineGroup) -> 
         if exponent is not None and _exceeds(exponent, _SUPERLINEAR):
             return Label("Bx", names["Bx"], tuple(n for n in names if n != "Bx"))
     return Label(
-        "unassigned", f"{' and '.join(names)} fit alike: {'; '.join(names.values())}", tuple(names)
+        UNASSIGNED, f"{' and '.join(names)} fit alike: {'; '.join(names.values())}", tuple(names)
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.detector.detector_noise import DetectorNoise
 from analysis.estimation.fisher_scoring import Box, StepCap
-from analysis.estimation.line_table import LineTable
+from analysis.estimation.line_table import LineTable, Shape
 from analysis.spectra.spectrum_model import SpectrumModel, prefix_of
 from analysis.spectra.spectrum_window import Window
 
@@ -26,7 +26,8 @@ def box_of_model(
 ) -> Box:
     """Return bounds for one spectrum and the largest step.
 
-    Lines inside the window, widths from half a pixel to half the window, bindings within a tenth of
+    Lines inside the window, widths from half a pixel (next to nothing where the instrument's is
+    apart) to half the window, bindings within a tenth of
     the window they were looked for in; areas, couplings and background may go below zero, since a
     bound would bias them.
     """
@@ -73,7 +74,7 @@ def _limits(
     if "lorentz" in base:
         return 0.0, 0.5 * (high - low)
     if base.endswith("width_eV"):
-        return 0.5 * pixel_eV, 0.5 * (high - low)
+        return _narrowest_px(model, number) * pixel_eV, 0.5 * (high - low)
     if base.endswith("_binding_eV"):
         near, far = model.window_of(number, base.removesuffix("_binding_eV"))
         return (1.0 - _SLACK) * near, (1.0 + _SLACK) * far
@@ -81,6 +82,11 @@ def _limits(
         energy = model.emitters[number].phonons[int(base.split("_")[1]) - 1].energy_eV
         return (1.0 - _PHONON_SLACK) * energy, (1.0 + _PHONON_SLACK) * energy
     return -np.inf, np.inf
+
+
+def _narrowest_px(model: SpectrumModel, number: int) -> float:
+    """Return the least width of a line; behind an instrument profile it may be next to nothing."""
+    return 0.05 if model.emitters[number].shape is Shape.PROFILE else 0.5
 
 
 def _widths_of(names: tuple[str, ...], name: str) -> list[int]:

@@ -375,7 +375,16 @@ class ModelFitter:
             evaluations=optimum.evaluations,
         )
         held = [table.names[i] for i in np.flatnonzero(at_bound)]
-        verdict, reason = verdict_of(fit, held, condition=condition, dof=dof, model=FitModel())
+        unresolved = [name for name in held if self._may_vanish(name)]
+        verdict, reason = verdict_of(
+            fit,
+            [name for name in held if name not in unresolved],
+            condition=condition,
+            dof=dof,
+            model=None if self.model.shape is Shape.PROFILE else FitModel(),
+            instrument_eV=self.model.instrument_fwhm_eV(0, fit["energy_1_eV"]),
+        )
+        reason += "".join(f"; {name}: none beside the instrument's" for name in unresolved)
         return ModelFit(
             fit=replace(
                 fit,
@@ -391,6 +400,10 @@ class ModelFitter:
             middle_eV=_middle(window),
             good=window.counts.good[0],
         )
+
+    def _may_vanish(self, name: str) -> bool:
+        """Return whether this is a width beside which the instrument's remains."""
+        return self.model.shape is Shape.PROFILE and name.endswith("width_eV")
 
     def _nothing(self, verdict: Verdict, reason: str, limits_eV: tuple[float, float]) -> ModelFit:
         core = self.model.core()

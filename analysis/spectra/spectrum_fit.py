@@ -383,14 +383,22 @@ def fwhm_of(fit: SpectrumFit) -> tuple[float, float]:
 
 
 def verdict_of(
-    fit: SpectrumFit, held: list[str], *, condition: float, dof: int, model: FitModel
+    fit: SpectrumFit,
+    held: list[str],
+    *,
+    condition: float,
+    dof: int,
+    model: FitModel | None,
+    instrument_eV: float = 0.0,
 ) -> tuple[Verdict, str]:
     """Return verdict and reason of a fit that converged.
 
     held: parameters at a bound; condition: smallest eigenvalue of the scaled Fisher matrix.
+    model: None where what is claimed of several lines is said elsewhere. instrument_eV: width of
+    the profile through which the lines are seen, apart from their own.
     """
-    verdict, reason = _verdict(fit, held, condition=condition, dof=dof)
-    return verdict, _with_claim(reason, fit, model)
+    verdict, reason = _verdict(fit, held, condition=condition, dof=dof, instrument_eV=instrument_eV)
+    return verdict, reason if model is None else _with_claim(reason, fit, model)
 
 
 def _with_claim(reason: str, fit: SpectrumFit, model: FitModel) -> str:
@@ -443,7 +451,7 @@ def pearson_chi2(expected: Array, counts: Counts, spectrum: int) -> float:
 
 
 def _verdict(
-    fit: SpectrumFit, held: list[str], *, condition: float, dof: int
+    fit: SpectrumFit, held: list[str], *, condition: float, dof: int, instrument_eV: float
 ) -> tuple[Verdict, str]:
     """Return the first thing that is wrong with a converged fit, gravest first."""
     areas = _places_of(fit.names, "area")
@@ -456,6 +464,7 @@ def _verdict(
     if held:
         return Verdict.AT_A_BOUND, f"{', '.join(held)} at the end of the allowed range"
     width, width_error = fwhm_of(fit)
+    width = float(np.hypot(width, instrument_eV))
     energies = _places_of(fit.names, "energy")
     doubtful = [fit.names[i] for i in energies if fit.errors[i] > 0.5 * width] + (
         ["width_eV"] if width_error > width else []

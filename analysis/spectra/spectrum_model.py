@@ -151,7 +151,7 @@ def _renamed(row: Line, prefix: str) -> Line:
     return replace(
         row,
         centre=tuple((prefix + name, factor) for name, factor in row.centre),
-        width=prefix + row.width,
+        width=row.width and prefix + row.width,
         lorentz_width=row.lorentz_width and prefix + row.lorentz_width,
         area=tuple(prefix + name for name in row.area),
     )
@@ -168,7 +168,7 @@ def _tied(row: Line, ties: Mapping[str, Tie]) -> Line:
     return replace(
         row,
         centre=centre,
-        width=_same_width(row.width, ties),
+        width=row.width and _same_width(row.width, ties),
         lorentz_width=row.lorentz_width and _same_width(row.lorentz_width, ties),
         area=tuple(other for tie in areas for other, _ in tie),
         factor=row.factor * prod(factor for tie in areas for _, factor in tie),

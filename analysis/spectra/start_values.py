@@ -101,9 +101,8 @@ def _widths(
     prefix = prefix_of(number)
     instrument = model.instrument_fwhm_eV(number, energy_eV)
     if instrument:
-        own = np.sqrt(max(fwhm_eV**2 - instrument**2, (_LEAST_OWN * fwhm_eV) ** 2))
-        return {prefix + name: float(own)}
-    if model.emitters[number].shape is not Shape.VOIGT:
+        fwhm_eV = float(np.sqrt(max(fwhm_eV**2 - instrument**2, (_LEAST_OWN * fwhm_eV) ** 2)))
+    if model.emitters[number].own_shape is not Shape.VOIGT:
         return {prefix + name: fwhm_eV}
     gauss, lorentz = _VOIGT_PARTS
     fixed = model.fixed.get(prefix + name)

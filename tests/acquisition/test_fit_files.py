@@ -249,7 +249,7 @@ def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path)
         (("--model", "trion"), "expected exciton, and after a + each any of trion, biexciton"),
         (("--model", "exciton+polaron"), "expected exciton"),
         (("--model", "exciton+replicas"), "need the energy of a phonon"),
-        (("--model", "exciton+trion", "--lines", "auto"), "needs 1, 2 or 3 lines, not auto"),
+        (("--profile", "--lines", "2"), "the instrument profile (--profile) needs a lamp"),
         (("--model", "exciton+replicas", "--phonon", "-3"), "must be positive"),
         (("--lamp", "l.txt"), "a lamp needs both its spectrum"),
     ],
