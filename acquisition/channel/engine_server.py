@@ -1,8 +1,10 @@
 """The engine's end of the channel: publishes to whoever watches, and takes what they ask.
 
-Everything happens in a thread of its own, so that publishing costs the engine an entry in a queue.
-A watcher that reads slowly, or not at all, gets the latest snapshot, axis and frame of each source
-once it reads again; history it finds in the journal.
+A thread of its own waits for the sockets and does what is slow. What a run tells of a row goes out
+in the engine's thread, as far as the sockets take it at once: that costs less than to wake another
+thread, and the row is seen earlier. No call ever waits. A watcher that reads slowly, or not at all,
+gets the latest snapshot, axis and frame of each source once it reads again; history it finds in the
+journal.
 
 One watcher is in command: the first that asks for something, or that takes command when it is
 free. It is free again when that watcher leaves or has not read for 5 s.
@@ -16,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Thread
+from threading import Lock, Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +61,11 @@ logger = logging.getLogger(__name__)
 
 FOR_EVERYBODY = frozenset({Verb.STOP_AFTER_POINT, Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 """What anybody who watches may ask: it makes nothing move."""
-COLLECTING_S = 0.08  # in which the news of a run are collected, so that no rate of points is dear
 SNAPSHOT_S = 0.1
-RUNNING_SNAPSHOT_S = 0.4  # a run shall not pay for being watched
-EARLY = 0.3  # of its period, by which a snapshot may go out with something else
+EARLY_S = 0.03  # by which it may go out with something else
+RUN_SNAPSHOT_S = 0.2  # of a run, with its rows: one costs as much as two rows
+RUN_ALONE_S = 0.4  # of a run that says nothing
+AT_ONCE_BYTES = 1 << 16  # of counts; more goes out in the server's thread
 GREETING_S = 5.0
 MOST_STRANGERS = 16  # whose greeting is still awaited
 STUCK_S = 5.0  # without reading, after which a commander counts as gone
@@ -85,8 +88,9 @@ class _Watcher:
 class EngineServer:
     """Listens on this machine only; `address` says where and with which token.
 
-    hello, snapshot: called in the server's thread. take: a watcher's name and what it asks, called
-    there too; it must not wait, and whoever carries the request out calls `answer`.
+    hello, snapshot: called in the server's thread, snapshot also in one that publishes. take: a
+    watcher's name and what it asks, called in the server's; it must not wait, and whoever carries
+    the request out calls `answer`.
     Raises OSError if no port can be opened.
     """
 
@@ -116,15 +120,15 @@ class EngineServer:
         self._snapshot = snapshot
         self._take = take
         self._posted: deque[_Posted] = deque()
+        self._at_work = Lock()  # whoever holds it hands out what was posted
         self._watchers: list[_Watcher] = []
+        self._leaving: list[_Watcher] = []  # to be dismissed by the server's thread
         self._joined = 0
         self._commander: _Watcher | None = None
         self._axis: bytes = b""  # the latest, for those who come later
-        self._next_snapshot_s = 0.0
-        self._period_s = SNAPSHOT_S
+        self._snapshot_due_s = 0.0  # from when on it goes out with something else
+        self._snapshot_owed_s = 0.0  # by when it goes out by itself
         self._is_rung = False
-        self._sent_s = 0.0  # when frames went out last
-        self._collects = False  # frames that come now wait for the end of that time
         self._is_closing = False
         self._has_complained = False
         self._bell, self._ear = socket.socketpair()
@@ -153,19 +157,17 @@ class EngineServer:
         values: counts or wavelengths behind the message; they must not change any more. What is
         not urgent goes out with the next that is, or the next snapshot.
         """
-        if isinstance(message, Axis) or self._watchers:
-            self._posted.append(("", message, values))
-            if self._is_urgent(message):
+        if not (isinstance(message, Axis) or self._watchers):
+            return
+        self._posted.append(("", message, values))
+        if isinstance(message, FrameArrived):
+            is_row = message.source is FrameSource.POINT
+            if is_row and (values is None or values.nbytes <= AT_ONCE_BYTES):
+                self._send_at_once()
+            else:
                 self._ring()
-
-    def _is_urgent(self, message: Message) -> bool:
-        """Return whether a message goes out at once; others go with it, or with the next turn."""
-        if isinstance(message, Said):
-            return True
-        if not isinstance(message, FrameArrived):
-            return False
-        is_calm = self._clock.now() - self._sent_s >= COLLECTING_S
-        return message.source is not FrameSource.POINT or is_calm
+        elif isinstance(message, Said):
+            self._ring()
 
     def greet_again(self) -> None:
         """Send everybody a new hello: what can be moved has changed. Callable from any thread."""
@@ -207,29 +209,49 @@ class EngineServer:
 
     def _patience_s(self) -> float | None:
         if self.watchers:
-            next_s = self._next_snapshot_s
-            if self._collects:
-                next_s = min(next_s, self._sent_s + COLLECTING_S)
-            return max(0.0, next_s - self._clock.now())
+            return max(0.0, self._snapshot_owed_s - self._clock.now())
         return GREETING_S if self._watchers else None
 
     def _turn(self, timeout_s: float | None) -> None:
-        for key, events in self._selector.select(timeout_s):
-            if key.fileobj is self._listener:
-                self._welcome()
-            elif key.fileobj is self._ear:
-                self._ear.recv(1 << 10)
-                self._is_rung = False  # before the queue is looked at, so that nothing is left
-            elif events & selectors.EVENT_READ:
-                self._guarded(key.data, self._listen_to)
-        self._collects = False
+        events = self._selector.select(timeout_s)
+        with self._at_work:
+            for key, event in events:
+                if key.fileobj is self._listener:
+                    self._welcome()
+                elif key.fileobj is self._ear:
+                    self._ear.recv(1 << 10)
+                    self._is_rung = False  # before the queue is looked at: nothing is left in it
+                elif event & selectors.EVENT_READ:
+                    self._guarded(key.data, self._listen_to)
+            self._hand_out()
+            for watcher in tuple(self._watchers):
+                self._guarded(watcher, self._send_to)
+            self._dismiss_leaving()
+
+    def _hand_out(self) -> None:
+        """Put what was posted into the outboxes, and a snapshot if it is time for one."""
+        is_news = bool(self._posted)
         self._distribute()
         now = self._clock.now()
-        if self.watchers and now >= self._next_snapshot_s - EARLY * self._period_s:
-            self._send_snapshot()
-            self._next_snapshot_s = now + self._period_s
-        for watcher in tuple(self._watchers):
-            self._guarded(watcher, self._send_to)
+        if self.watchers and now >= (self._snapshot_due_s if is_news else self._snapshot_owed_s):
+            self._put_snapshot(now)
+
+    def _send_at_once(self) -> None:
+        """Send in the caller's thread, unless the server's is at work: then that one sends it."""
+        if not self._at_work.acquire(blocking=False):
+            self._ring()
+            return
+        try:
+            self._hand_out()
+            prompt = [one for one in self._watchers if one.name and not one.wants_write]
+            for watcher in prompt:
+                with suppress(ChannelClosed):  # the server's thread finds that too
+                    watcher.peer.send()
+            is_left = bool(self._leaving) or any(one.peer.is_behind for one in prompt)
+        finally:
+            self._at_work.release()
+        if is_left:
+            self._ring()
 
     def _welcome(self) -> None:
         try:
@@ -243,21 +265,21 @@ class EngineServer:
         self._selector.register(watcher.peer, selectors.EVENT_READ, watcher)
         if len(strangers) >= MOST_STRANGERS:
             logger.warning("a stranger is sent away: %d others want to be let in", MOST_STRANGERS)
-            self._dismiss(strangers[0])
+            self._part_with(strangers[0])
 
     def _guarded(self, watcher: _Watcher, action: Callable[[_Watcher], None]) -> None:
         """Do something with a watcher; whatever goes wrong with it ends it alone."""
-        if watcher not in self._watchers:
+        if watcher in self._leaving:
             return
         try:
             action(watcher)
         except (ChannelAbused, MessageError) as why:
             logger.warning("%s is not served any more: %s", watcher.name or "a stranger", why)
-            self._dismiss(watcher)
+            self._part_with(watcher)
         except ChannelClosed as end:
             if watcher.name:  # a stranger has only looked whether anybody is here
                 logger.info("%s has left: %s", watcher.name, end)
-            self._dismiss(watcher)
+            self._part_with(watcher)
 
     def _listen_to(self, watcher: _Watcher) -> None:
         for packet in watcher.peer.receive():
@@ -276,7 +298,7 @@ class EngineServer:
         watcher.peer.outbox.put(pack(encode(hello)), is_kept=True)
         if self._axis:
             watcher.peer.outbox.put(self._axis, slot="axis")
-        self._next_snapshot_s = 0.0
+        self._snapshot_owed_s = 0.0
         logger.info("%s watches", watcher.name)
 
     def _hear(self, watcher: _Watcher, request: Request) -> None:
@@ -317,14 +339,12 @@ class EngineServer:
             if isinstance(message, Hello):
                 self._greet_all(message)
                 continue
-            body = b"" if values is None else np.ascontiguousarray(values).tobytes()
+            body = b"" if values is None else values.tobytes()
             packet = pack(encode(message), body)
             if isinstance(message, Axis):
                 self._axis = packet
             if isinstance(message, Said):  # what happened shows in the state
-                self._next_snapshot_s = 0.0
-            if isinstance(message, FrameArrived):
-                self._sent_s, self._collects = self._clock.now(), True
+                self._snapshot_due_s = self._snapshot_owed_s = 0.0
             for watcher in tuple(self._watchers):
                 if watcher.name and to in ("", watcher.name):
                     self._put(watcher, message, packet)
@@ -354,7 +374,8 @@ class EngineServer:
 
         self._guarded(watcher, put)
 
-    def _send_snapshot(self) -> None:
+    def _put_snapshot(self, now: float) -> None:
+        self._snapshot_due_s, self._snapshot_owed_s = now + SNAPSHOT_S - EARLY_S, now + SNAPSHOT_S
         try:
             snapshot = self._snapshot()
         except Exception:  # who watches misses something, nobody else
@@ -367,7 +388,9 @@ class EngineServer:
         for watcher in tuple(self._watchers):
             if watcher.name:
                 self._put(watcher, snapshot, packet)
-        self._period_s = RUNNING_SNAPSHOT_S if snapshot.mode is Mode.RUNNING else SNAPSHOT_S
+        if snapshot.mode is Mode.RUNNING:
+            self._snapshot_due_s = now + RUN_SNAPSHOT_S - EARLY_S
+            self._snapshot_owed_s = now + RUN_ALONE_S
 
     def _send_to(self, watcher: _Watcher) -> None:
         now = self._clock.now()
@@ -386,25 +409,33 @@ class EngineServer:
         since_s = watcher.behind_since_s
         return since_s is not None and self._clock.now() - since_s > STUCK_S
 
-    def _dismiss(self, watcher: _Watcher) -> None:
-        self._selector.unregister(watcher.peer)
-        watcher.peer.close()
-        self._watchers.remove(watcher)
-        if watcher is self._commander:
-            self._commander = None
+    def _part_with(self, watcher: _Watcher) -> None:
+        """Serve a watcher no more; its socket is the server's thread's to close."""
+        if watcher not in self._leaving:
+            self._leaving.append(watcher)
+
+    def _dismiss_leaving(self) -> None:
+        while self._leaving:
+            watcher = self._leaving.pop()
+            self._selector.unregister(watcher.peer)
+            watcher.peer.close()
+            self._watchers.remove(watcher)
+            if watcher is self._commander:
+                self._commander = None
 
     def _say_farewell(self) -> None:
         end_s = self._clock.now() + FAREWELL_S
-        if self.watchers:
-            self._distribute()
-            self._send_snapshot()
-        self._next_snapshot_s = end_s + FAREWELL_S
-        while (left_s := end_s - self._clock.now()) > 0:
-            for watcher in tuple(self._watchers):
-                self._guarded(watcher, self._send_to)
-            if not any(watcher.peer.is_behind for watcher in self._watchers):
-                return
-            self._selector.select(left_s)
+        with self._at_work:
+            if self.watchers:
+                self._distribute()
+                self._put_snapshot(self._clock.now())
+            while (left_s := end_s - self._clock.now()) > 0:
+                for watcher in tuple(self._watchers):
+                    self._guarded(watcher, self._send_to)
+                self._dismiss_leaving()
+                if not any(watcher.peer.is_behind for watcher in self._watchers):
+                    return
+                self._selector.select(left_s)
 
 
 def _slot(message: Message) -> str:

@@ -175,11 +175,12 @@ class Bench:
 
     def snapshot(self) -> Snapshot:
         """Return how everything stands."""
+        mode = self.mode  # first: whatever is read after it is not older
         run, alignment = self._run, self._alignment
         if run is not None:
             self._last_status = run.status() or self._last_status
         view = alignment.view() if alignment is not None else self._last_view
-        status, mode = self._last_status, self.mode
+        status = self._last_status
         return Snapshot(
             mode=mode,
             utc=self.clock.utc(),
@@ -367,6 +368,8 @@ class Bench:
     def _measure(self, sweep: WaitingSweep) -> None:
         """Give the instruments to a run, and take them back when it has ended."""
         self._commands = CommandQueue()
+        before = self._run_folder, self._last_status
+        self._run_folder, self._last_status = "", None  # from now on those of this run
         self._is_measuring = True
         try:
             self._disconnect("a run begins")
@@ -375,6 +378,8 @@ class Bench:
                 self._queue.hold_back("a safe state was NOT CONFIRMED: acknowledge it, then resume")
             else:
                 self._execute(sweep)
+            if not self._run_folder:  # nothing has begun
+                self._run_folder, self._last_status = before
             if self._is_wanted and not self._quits.is_set():
                 self._connect()
         finally:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread, current_thread
 
 import numpy as np
 import pytest
@@ -441,6 +441,100 @@ def test_a_watcher_that_does_not_read_holds_nothing_up_and_then_gets_the_latest(
 
     assert len(arrived) < 50
     assert arrived == sorted(arrived)
+
+
+def _row(number: int, pixels: int = 4) -> tuple[FrameArrived, np.ndarray]:
+    counts = np.full((1, pixels), number, "<i4")
+    return FrameArrived(FrameSource.POINT, number, 0.02, 1.0, 1.02, counts.shape), counts
+
+
+@pytest.fixture
+def senders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the threads that send something, in order."""
+    names: list[str] = []
+    send = Peer.send
+
+    def noted(peer: Peer) -> int:
+        sent = send(peer)
+        if sent:
+            names.append(current_thread().name)
+        return sent
+
+    monkeypatch.setattr(Peer, "send", noted)
+    return names
+
+
+def test_a_row_of_a_run_goes_out_in_the_thread_that_has_it(engine, watch, senders) -> None:
+    link = watch("window")
+    first(link, Snapshot)
+    senders.clear()
+
+    def is_sent_here() -> bool:  # unless the server is at work just then
+        engine.server.publish(*_row(1))
+        return current_thread().name in senders
+
+    until(is_sent_here)
+
+    _, counts = first(link, FrameArrived)
+    np.testing.assert_array_equal(counts, [[1, 1, 1, 1]])
+
+
+def test_a_row_too_large_to_be_sent_at_once_is_left_to_the_server(engine, watch, senders) -> None:
+    link = watch("window")
+    first(link, Snapshot)
+    senders.clear()  # our greeting
+
+    engine.server.publish(*_row(1, pixels=100_000))
+    _, counts = first(link, FrameArrived)
+
+    assert counts.shape == (1, 100_000)
+    assert current_thread().name not in senders
+
+
+def test_a_row_waits_for_nothing_while_the_server_is_at_work(engine, watch) -> None:
+    link, at_work, may_go = watch("window"), Event(), Event()
+
+    def take(_watcher: str, request: Request) -> None:
+        at_work.set()
+        may_go.wait(PATIENCE_S)
+
+    engine.server._take = take
+    link.request(Verb.NOTE)
+    assert at_work.wait(PATIENCE_S)
+    engine.server.publish(*_row(1))  # comes back although nobody takes it
+    assert not [m for m, _ in link.receive(0.05) if isinstance(m, FrameArrived)]
+    may_go.set()
+
+    first(link, FrameArrived, lambda m: m.number == 1)
+
+
+def test_a_watcher_that_has_gone_is_noticed_by_the_row_and_dismissed_by_the_server(
+    engine, watch
+) -> None:
+    gone, there = watch("gone"), watch("there")
+    gone.close()
+
+    def is_alone() -> bool:
+        engine.server.publish(*_row(1))
+        return engine.server.watchers == 1
+
+    until(is_alone)
+
+    engine.server.publish(*_row(2))
+    first(there, FrameArrived, lambda m: m.number == 2)
+
+
+def test_rows_reach_a_watcher_that_stops_reading_for_a_while(engine, watch) -> None:
+    link = watch("slow")
+    for number in range(3000):
+        engine.server.publish(*_row(number, pixels=1024))
+
+    numbers: list[int] = []
+    while not numbers or numbers[-1] != 2999:
+        numbers += [m.number for m, _ in link.receive(PATIENCE_S) if isinstance(m, FrameArrived)]
+
+    assert numbers == sorted(numbers)
+    assert len(numbers) < 1000  # the kernel's buffers hold some, the rest is the latest
 
 
 def test_a_commander_that_no_longer_reads_can_be_relieved(monkeypatch, engine, watch) -> None:

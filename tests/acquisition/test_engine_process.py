@@ -25,7 +25,7 @@ from acquisition.channel.messages import (
 )
 from acquisition.channel.watcher_link import LinkLost, WatcherLink
 from acquisition.cli import in_process
-from acquisition.running.run import RunOptions
+from acquisition.running.run import RunOptions, create_run
 from acquisition.safety.safe_state import SafeReport
 from acquisition.storage.journal import JournalReader
 from acquisition.workbench.engine_process import EngineProcess, open_engine
@@ -247,6 +247,31 @@ def test_sweeps_run_one_after_the_other_and_alignment_comes_back(start, attach, 
     for run in runs:
         with JournalReader(run) as reader:
             assert reader.todo() == ()
+
+
+def test_while_a_run_is_being_created_nothing_of_the_run_before_is_shown(
+    start, attach, tmp_path, monkeypatch
+) -> None:
+    running = start()
+    window = attach(running)
+    window.reach(Mode.ALIGNING)
+    seen: list[Snapshot] = []
+
+    def create(*args: object) -> Path:
+        seen.append(running.process._bench.snapshot())
+        if len(seen) == 3:
+            raise OSError("no room")
+        return create_run(*args)
+
+    monkeypatch.setattr("acquisition.workbench.bench.create_run", create)
+    for number, name in enumerate(("first", "second", "third"), start=1):
+        assert window.ask(Verb.SWEEP, text=sweep(name, 1), quantity=str(tmp_path)).ok
+        window.until(lambda number=number: len(seen) == number)
+        window.reach(Mode.ALIGNING)
+
+    assert [(s.mode, s.run_folder, s.status) for s in seen] == [(Mode.RUNNING, "", None)] * 3
+    assert "_second_" in window.latest.run_folder  # the third has not begun
+    assert window.latest.status.finish is FinishReason.COMPLETED
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def held(watching) -> Iterator[str]:
     if not watching.latest.queue:
         before = watching.latest.run_folder
         watching.sent(Verb.SWEEP, short_sweep("stopped", 41), str(EXAMPLES))
-        watching.until(lambda: watching.latest.run_folder != before, 30_000)
+        watching.until(lambda: watching.latest.run_folder not in ("", before), 30_000)
         watching.until(lambda: watching.latest.mode is Mode.RUNNING, 30_000)
         watching.sent(Verb.SWEEP, short_sweep("anchor"), str(EXAMPLES))
         watching.sent(Verb.STOP_NOW)
@@ -133,7 +133,7 @@ def test_the_queue_goes_on_when_it_is_told_to_and_takes_notes(panel, watching, q
     before = watching.latest.run_folder
     watching.until(panel.go_on.isEnabled)
     panel.go_on.click()
-    watching.until(lambda: watching.latest.run_folder != before, 30_000)
+    watching.until(lambda: watching.latest.run_folder not in ("", before), 30_000)
     watching.until(lambda: names(panel) == ["next"])
     running = Path(watching.latest.run_folder)
 
