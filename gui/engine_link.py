@@ -1,20 +1,19 @@
 """The window's end of the channel: connects, reconnects, and hands on what arrived in batches.
 
-Looking for an engine and greeting it can wait, so a thread does both; everything else happens on
-the main thread and never waits. While nobody answers, the search is repeated twice a second, and an
+Greetings happen in a thread (gui.greeting); everything else on the main thread, which is woken by
+what arrives and never waits. While nobody answers, the search is repeated twice a second, and an
 engine that comes back (or another one that takes its place) is greeted without being asked.
 """
 
-import logging
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+from PyQt6.QtCore import QObject, QSocketNotifier, QTimer, pyqtSignal
+from PyQt6.sip import voidptr
 
 from acquisition.channel.engine_address import EngineAddress
 from acquisition.channel.messages import (
@@ -30,12 +29,12 @@ from acquisition.channel.messages import (
     Verb,
 )
 from acquisition.channel.watcher_link import LinkLost, WatcherLink
+from gui.greeting import Channel, Connect, Find, Greeting
 
 __all__ = ["Connection", "EngineLink", "Frame"]
 
-logger = logging.getLogger(__name__)
-
-BATCH_ms = 33
+BATCH_ms = 33  # from one batch to the next at least; the first of a burst comes at once
+GREETED_ms = 15  # between two looks whether the engine has answered
 LOOK_AGAIN_ms = 500
 GREETING_s = 2.0
 
@@ -48,24 +47,6 @@ class Connection(Enum):
     NONE = "no engine"  # none was asked for
     SEARCHING = "looking for the engine"
     CONNECTED = "connected"
-
-
-class Channel(Protocol):
-    """What a connected watcher can do; WatcherLink, or a stand-in that replays."""
-
-    @property
-    def hello(self) -> Hello: ...
-    def request(
-        self, verb: Verb, *, text: str = "", quantity: str = "", **numbers: float
-    ) -> int: ...
-    def receive(
-        self, timeout_s: float = 0.0
-    ) -> Sequence[tuple[Message, NDArray[np.generic] | None]]: ...
-    def close(self) -> None: ...
-
-
-Find = Callable[[], EngineAddress | None]
-Connect = Callable[[EngineAddress], Channel]
 
 
 class EngineLink(QObject):
@@ -82,8 +63,6 @@ class EngineLink(QObject):
     connection_changed = pyqtSignal(object)  # Connection
     trouble_changed = pyqtSignal(str)
 
-    _greeted = pyqtSignal(int, object)  # from the greeting thread: number of the try, _Outcome
-
     def __init__(
         self, name: str = "window", parent: QObject | None = None, connect: Connect | None = None
     ) -> None:
@@ -92,18 +71,21 @@ class EngineLink(QObject):
         self._find: Find = _nobody
         self._channel: Channel | None = None
         self._address: EngineAddress | None = None
-        self._try = 0  # a greeting that comes after we gave up on it is hung up
-        self._is_greeting = False
+        self._greeting: Greeting | None = None
         self._refused = 0
         self._trouble = ""
         self._axes: dict[int, NDArray[np.float64]] = {}
         self._hello: Hello | None = None
         self._latest: Snapshot | None = None
         self._connection = Connection.NONE
-        self._greeted.connect(self._take_greeting)
-        self._draining = QTimer(self)
-        self._draining.setInterval(BATCH_ms)
-        self._draining.timeout.connect(self._drain)
+        self._arrivals: QSocketNotifier | None = None  # enabled where a batch may come
+        self._pause = QTimer(self)  # between two batches
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(BATCH_ms)
+        self._pause.timeout.connect(self._listen)
+        self._greeted = QTimer(self)
+        self._greeted.setInterval(GREETED_ms)
+        self._greeted.timeout.connect(self._take_greeting)
         self._looking = QTimer(self)
         self._looking.setInterval(LOOK_AGAIN_ms)
         self._looking.timeout.connect(self._look)
@@ -174,46 +156,51 @@ class EngineLink(QObject):
 
         For pictures and talks: states that need an accident.
         """
-        self._draining.stop()
+        self._turn_deaf()
         self._hand_on([(message, None) for message in messages])
 
     def _look(self) -> None:
-        if self._is_greeting or self._channel is not None:
+        if self._greeting is None and self._channel is None:
+            self._greeting = Greeting(self._find, self._connect)
+            self._greeted.start()
+
+    def _take_greeting(self) -> None:
+        outcome = None if self._greeting is None else self._greeting.outcome()
+        if outcome is None:
             return
-        self._is_greeting = True
-        self._try += 1
-        number, find, connect = self._try, self._find, self._connect
-
-        def greet() -> None:
-            outcome: _Outcome = ""
-            try:
-                outcome = _greet(find, connect)
-                self._greeted.emit(number, outcome)
-            except RuntimeError:  # the window was closed meanwhile
-                _hang_up(outcome)
-
-        threading.Thread(target=greet, name="greet the engine", daemon=True).start()
-
-    def _take_greeting(self, number: int, outcome: "_Outcome") -> None:
-        if number != self._try:
-            _hang_up(outcome)
-            return
-        self._is_greeting = False
-        if not isinstance(outcome, tuple):
+        self._greeted.stop()
+        self._greeting = None
+        if isinstance(outcome, str):
             self._complain(outcome)
             return
         self._trouble = ""
         self._address, self._channel = outcome
         self._looking.stop()
-        self._draining.start()
+        self._arrivals = QSocketNotifier(
+            voidptr(self._channel.fileno()), QSocketNotifier.Type.Read, self
+        )
+        self._arrivals.activated.connect(self._drain)
         self._hello = self._channel.hello
         self._turn(Connection.CONNECTED)
         self.said_hello.emit(self._hello)
         self._drain()
 
+    def _listen(self) -> None:
+        if self._arrivals is not None:
+            self._arrivals.setEnabled(True)
+
+    def _turn_deaf(self) -> None:
+        self._pause.stop()
+        arrivals, self._arrivals = self._arrivals, None
+        if arrivals is not None:
+            arrivals.setEnabled(False)  # before its socket is closed
+            arrivals.deleteLater()
+
     def _drain(self) -> None:
-        if self._channel is None:
+        if self._channel is None or self._arrivals is None:
             return
+        self._arrivals.setEnabled(False)
+        self._pause.start()
         try:
             arrived = self._channel.receive(0.0)
         except LinkLost as error:
@@ -256,9 +243,11 @@ class EngineLink(QObject):
         self._looking.start()
 
     def _hang_up(self) -> None:
-        self._draining.stop()
-        self._try += 1
-        self._is_greeting = False
+        self._turn_deaf()
+        self._greeted.stop()
+        greeting, self._greeting = self._greeting, None
+        if greeting is not None:
+            greeting.give_up()
         self._latest = None
         self._axes.clear()
         channel, self._channel = self._channel, None
@@ -277,7 +266,6 @@ class EngineLink(QObject):
 
 
 _NO_AXIS = np.empty(0)
-_Outcome = tuple[EngineAddress, Channel] | str
 
 
 def _nobody() -> EngineAddress | None:
@@ -286,20 +274,3 @@ def _nobody() -> EngineAddress | None:
 
 def _watch(address: EngineAddress, name: str) -> Channel:
     return WatcherLink.connect(address, name, GREETING_s)
-
-
-def _greet(find: Find, connect: Connect) -> _Outcome:
-    """Return a connected channel, or why there is none."""
-    try:
-        address = find()
-        if address is None:
-            return "no engine is running"
-        return address, connect(address)
-    except (LinkLost, OSError) as error:
-        logger.debug("no greeting: %s", error)
-        return str(error)
-
-
-def _hang_up(outcome: _Outcome) -> None:
-    if isinstance(outcome, tuple):
-        outcome[1].close()
