@@ -1,7 +1,7 @@
 """A file opened whole: a finished run (.nxs), or spectra of other programs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from acquisition.configuration.config import Configuration
 from acquisition.configuration.config_error import ConfigError
 from acquisition.fits.point_fitter import detector_noise, fit_model
 from acquisition.planning.point_table import AxisColumn, PointKind, PointTable
-from acquisition.storage.record import Event, FitRow, Level, StreamBatch
+from acquisition.storage.journal_columns import FitColumns
+from acquisition.storage.record import Event, Level, StreamBatch
 from acquisition.storage.run_array import RunArray
 from acquisition.storage.run_configuration import configuration_of
 from acquisition.storage.run_meta import RunMeta
@@ -160,7 +161,7 @@ def _finished(run: _FinishedRun) -> OpenedFile:
     news = RunNews(
         rows=_finished_rows(run, plan, axis_of),
         axes=axes,
-        fits=tuple(_fit_row(fit) for fit in record.fits),
+        fits=_fits(record.fits),
         streams=tuple(
             StreamBatch(channel, unit, time_s, value)
             for channel, (unit, time_s, value) in record.streams.items()
@@ -218,19 +219,23 @@ def _axes(run: _FinishedRun) -> tuple[dict[int, Array], NDArray[np.int64]]:
     return axes, number.reshape(size).astype(np.int64) + 1
 
 
-def _fit_row(fit: RecordedFit) -> FitRow:
-    return FitRow(
-        point=fit.point,
-        attempt=fit.attempt,
-        model=fit.model,
-        version=fit.version,
-        verdict=fit.verdict,
-        reason=fit.reason,
-        names=fit.names,
-        values=fit.values,
-        errors=fit.errors,
-        covariance=fit.covariance,
-        chi2_per_dof=fit.chi2_per_dof,
+def _fits(fits: Sequence[RecordedFit]) -> tuple[FitColumns, ...]:
+    """Return the fits as columns, those with the same parameters together."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[RecordedFit]] = {}
+    for fit in fits:
+        groups.setdefault((fit.model, fit.version, fit.names), []).append(fit)
+    return tuple(
+        FitColumns(
+            *kind,
+            attempt=np.array([fit.attempt for fit in own], np.int64),
+            point=np.array([fit.point for fit in own], np.int64),
+            verdict=tuple(fit.verdict for fit in own),
+            reason=tuple(fit.reason for fit in own),
+            values=np.array([fit.values for fit in own]),
+            errors=np.array([fit.errors for fit in own]),
+            chi2_per_dof=np.array([fit.chi2_per_dof for fit in own]),
+        )
+        for kind, own in groups.items()
     )
 
 

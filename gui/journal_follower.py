@@ -21,6 +21,7 @@ __all__ = ["JournalFollower"]
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # where nobody says that there is something new
+PIECES = 4  # of news on their way: a long run is not read faster than it is shown
 
 
 class JournalFollower:
@@ -40,6 +41,7 @@ class JournalFollower:
     ) -> None:
         self._folder = folder
         self._opened, self._news, self._detail, self._failed = opened, news, detail, failed
+        self._on_their_way = threading.Semaphore(PIECES)
         self._wake = threading.Event()
         self._end = threading.Event()
         self._for_old_fits = False
@@ -59,6 +61,10 @@ class JournalFollower:
         self._wanted.append(point)
         self._wake.set()
 
+    def took(self) -> None:
+        """Say that a piece of news was taken."""
+        self._on_their_way.release()
+
     @property
     def is_alive(self) -> bool:
         return self._thread.is_alive()
@@ -67,6 +73,7 @@ class JournalFollower:
         """Tell the thread to end."""
         self._end.set()
         self._wake.set()
+        self._on_their_way.release()
 
     def join(self) -> None:
         """Wait until it has ended, which takes one query at most."""
@@ -89,15 +96,16 @@ class JournalFollower:
         self._opened(reading.head())
         while not self._end.is_set():
             self._wake.clear()
+            self._look_into(reading)
             if self._for_old_fits:
                 self._for_old_fits = False
                 reading.look_for_old_fits()
             for news in reading.news():
+                self._on_their_way.acquire()
                 self._news(news)
                 self._look_into(reading)
                 if self._end.is_set():
                     return
-            self._look_into(reading)
             self._wake.wait(LOOK_S)
 
     def _look_into(self, reading: "JournalReading") -> None:

@@ -3,22 +3,23 @@
 Every query is short and nothing is written: the run does not notice.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.configuration.config import Configuration
 from acquisition.configuration.config_error import ConfigError
-from acquisition.planning.point_table import Point, PointKind, PointTable
+from acquisition.planning.point_table import AxisColumn, PointKind, PointTable
 from acquisition.storage.journal import JournalReader
+from acquisition.storage.journal_columns import AttemptColumns, FitColumns
 from acquisition.storage.journal_rows import StoredAttempt
 from acquisition.storage.record import AttemptState
 from acquisition.storage.run_configuration import configuration_of
 from acquisition.storage.run_meta import RunMeta
-from gui.run_phase import phase_of
-from gui.run_rows import RowBatch, RowPlan, RowState
+from gui.run_phase import TURNS, phase_after, phase_of
+from gui.run_rows import NOTHING, RowBatch, RowPlan, RowState
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JournalReading", "plan_of"]
 
-ROWS_AT_ONCE = 512
+FITS_AT_ONCE = 512  # looked for at a time; while a run is on, no more are waited for
 _SETPOINTS = ("temperature_K", "voltage_V", "field_kV_per_cm", "angle_deg", "repeat")
+_PLANNED = (*_SETPOINTS, "kind", "frames")
 _STATES = {
     AttemptState.REJECTED: RowState.REJECTED,
     AttemptState.ABORTED: RowState.ABORTED,
@@ -39,15 +41,16 @@ class JournalReading:
     """Where the thread is in the journal."""
 
     def __init__(self, reader: JournalReader) -> None:
-        self._reader = reader
+        self._reader, self._columns = reader, reader.columns
         self._attempt = self._event = self._stream = 0
         self._axes: set[int] = set()
-        self._shown: dict[int, tuple[int, bool]] = {}  # point -> attempt, accepted
+        self._plan: RowPlan = NOTHING
+        self._shown = np.zeros(0, np.int64)  # by point: the attempt, 0 for none
+        self._is_accepted = np.zeros(0, bool)
         self._without_fit: dict[int, None] = {}  # attempts, in order
         self._fitter: PointFitter | None = None
-        self._points: tuple[Point, ...] = ()
         self._configuration, self._trouble = _configuration(reader)
-        self._fits_are_read = self._is_told_all = False
+        self._reads_all_fits = self._is_told_all = False
         self._phase = phase_of(reader)
 
     def head(self) -> RunHead:
@@ -57,7 +60,7 @@ class JournalReading:
             path=reader.folder,
             title=meta.title,
             sample=meta.sample,
-            plan=self._plan(),
+            plan=self._read_plan(),
             phase=self._phase,
             configuration=self._configuration,
             utc_s=segments[0].utc - segments[0].start_s if segments else meta.created_utc,
@@ -66,22 +69,20 @@ class JournalReading:
 
     def news(self) -> Iterable[RunNews]:
         """Yield what has come since the last call, in pieces."""
-        progress = self._reader.progress()
-        if progress.planned != len(self._points):
-            yield RunNews(plan=self._plan())
-        yield from self._rows(progress.last_attempt)
-        yield from self._fits()
-        streams = self._reader.streams(self._stream)
+        planned, last = self._reader.extent()
+        if planned != self._plan.size:
+            yield RunNews(plan=self._read_plan())
+        yield from self._rows(last)
+        yield from self._late_fits()
+        yield from self._streams()
         events = self._reader.events(self._event)
-        self._stream = streams[-1][0] if streams else self._stream
         self._event = events[-1][0] if events else self._event
-        phase = phase_of(self._reader) if events or not self._is_told_all else self._phase_now()
         said = tuple(event for _, event in events)
+        phase = self._phase_now([event.code for event in said])
         if any(event.code == "segment" for event in said) and self._is_told_all:
             yield from self._released()
-        if streams or events or phase is not self._phase or not self._is_told_all:
+        if events or phase is not self._phase or not self._is_told_all:
             yield RunNews(
-                streams=tuple(batch for _, batch in streams),
                 events=said,
                 phase=phase if phase is not self._phase else None,
                 is_all=not self._is_told_all,
@@ -90,9 +91,9 @@ class JournalReading:
 
     def detail(self, point: int) -> Detail | None:
         """Return what lies behind a row, None where it holds nothing."""
-        if point not in self._shown:
+        if not 0 <= point < self._plan.size or not self._shown[point]:
             return None
-        stored = self._reader.attempt(self._shown[point][0])
+        stored = self._reader.attempt(int(self._shown[point]))
         background = self._background(stored)
         return Detail(
             point=point,
@@ -104,46 +105,51 @@ class JournalReading:
 
     def look_for_old_fits(self) -> None:
         """Read all fits again with the next news: another process may have stored newer ones."""
-        self._fits_are_read = False
-        for point, (attempt, is_accepted) in self._shown.items():
-            if is_accepted and self._points[point].kind is PointKind.SAMPLE:
-                self._without_fit[attempt] = None
+        self._reads_all_fits = True
 
-    def _plan(self) -> RowPlan:
-        table, meta = self._reader.table(), self._reader.meta
-        self._points = table.points
-        return plan_of(table, meta)
+    def _read_plan(self) -> RowPlan:
+        reader = self._reader
+        self._plan = _row_plan(reader.axes(), self._columns.plan(_PLANNED), reader.meta)
+        more = self._plan.size - self._shown.size
+        self._shown = np.append(self._shown, np.zeros(more, np.int64))
+        self._is_accepted = np.append(self._is_accepted, np.zeros(more, bool))
+        return self._plan
 
     def _rows(self, last: int) -> Iterable[RunNews]:
-        if last <= self._attempt:
-            return
-        held: list[StoredAttempt] = []
-        for stored in self._reader.attempts(self._attempt):
-            self._attempt = stored.id
-            if self._is_to_show(stored):
-                self._shown[stored.attempt.point] = (stored.id, stored.is_accepted)
-                held.append(stored)
-            if len(held) == ROWS_AT_ONCE:
-                yield self._of_rows(held)
-                held = []
-        if held:
-            yield self._of_rows(held)
+        while self._attempt < last and len(found := self._columns.attempts(self._attempt, last)):
+            self._attempt = int(found.id[-1])
+            if (places := self._to_show(found)).size:
+                yield self._of_rows(found, places)
 
-    def _is_to_show(self, stored: StoredAttempt) -> bool:
-        """Return whether this attempt says more of its point than the one shown."""
-        if stored.attempt.state is AttemptState.REFERENCE:
-            return False  # taken by resume to compare, not for the point
-        _, is_accepted = self._shown.get(stored.attempt.point, (0, False))
-        return stored.is_accepted or not is_accepted
+    def _to_show(self, found: AttemptColumns) -> NDArray[np.intp]:
+        """Return which attempts say more of their points than what is shown, one for each point."""
+        chosen: dict[int, int] = {}
+        for place, point in enumerate(found.point.tolist()):
+            if found.state[place] is AttemptState.REFERENCE:
+                continue  # taken by resume to compare, not for the point
+            is_accepted = found.is_accepted[place]
+            if is_accepted or not self._is_accepted[point]:
+                chosen[point] = place
+                self._is_accepted[point] = is_accepted
+        places = np.array(list(chosen.values()), np.intp)
+        self._shown[found.point[places]] = found.id[places]
+        return places
 
-    def _of_rows(self, held: Sequence[StoredAttempt]) -> RunNews:
-        rows = {stored.attempt.point: stored for stored in held}  # of several, the last
-        for point, stored in rows.items():
-            if stored.is_accepted and self._points[point].kind is PointKind.SAMPLE:
-                self._without_fit[stored.id] = None
+    def _of_rows(self, found: AttemptColumns, places: NDArray[np.intp]) -> RunNews:
+        accepted = places[found.is_accepted[places]]
+        kind = self._plan.kind
+        fitted = [
+            key
+            for key, point in zip(
+                found.id[accepted].tolist(), found.point[accepted].tolist(), strict=True
+            )
+            if kind[point] is PointKind.SAMPLE
+        ]
+        self._without_fit |= dict.fromkeys(fitted)
         return RunNews(
-            rows=_batch(list(rows.values()), self._reader.meta),
-            axes=self._new_axes({stored.attempt.calibration for stored in rows.values()}),
+            rows=_batch(found, places),
+            axes=self._new_axes(set(found.calibration[places].tolist())),
+            fits=self._fits_of(fitted),
         )
 
     def _new_axes(self, numbers: set[int]) -> dict[int, NDArray[np.float64]]:
@@ -154,35 +160,52 @@ class JournalReading:
         known = self._reader.calibrations()
         return {number: known[number].value for number in new if number in known}
 
-    def _fits(self) -> Iterable[RunNews]:
-        """Yield the fits of attempts that had none; of many, while the run is on, the newest."""
-        if self._fits_are_read and self._phase is not RunPhase.RUNNING:
-            return
-        waiting = list(self._without_fit)[-ROWS_AT_ONCE if self._fits_are_read else 0 :]
-        self._fits_are_read = True
-        for first in range(0, len(waiting), ROWS_AT_ONCE):
-            fits = self._reader.fits_of(waiting[first : first + ROWS_AT_ONCE])
-            for fit in fits:
-                self._without_fit.pop(fit.attempt, None)
-            if fits:
+    def _fits_of(self, attempts: Sequence[int]) -> tuple[FitColumns, ...]:
+        """Return the fits of these attempts; those that have none are waited for."""
+        fits = self._columns.fits_of(attempts) if attempts else ()
+        for one in fits:
+            for attempt in one.attempt.tolist():
+                self._without_fit.pop(attempt, None)
+        for attempt in list(self._without_fit)[:-FITS_AT_ONCE]:
+            del self._without_fit[attempt]  # the newest come first: these are read when asked for
+        return fits
+
+    def _late_fits(self) -> Iterable[RunNews]:
+        """Yield the fits that have come since their rows: of the newest rows, or of all."""
+        waiting = list(self._without_fit) if self._phase is RunPhase.RUNNING else []
+        if self._reads_all_fits:
+            is_sample = np.array([kind is PointKind.SAMPLE for kind in self._plan.kind], bool)
+            waiting = np.sort(self._shown[self._is_accepted & is_sample]).tolist()
+        self._reads_all_fits = False
+        for first in range(0, len(waiting), FITS_AT_ONCE):
+            if fits := self._fits_of(waiting[first : first + FITS_AT_ONCE]):
                 yield RunNews(fits=fits)
+
+    def _streams(self) -> Iterable[RunNews]:
+        while True:
+            before = self._stream
+            self._stream, batches = self._columns.streams(before)
+            if self._stream == before:
+                return
+            yield RunNews(streams=batches)
 
     def _released(self) -> Iterable[RunNews]:
         """Yield the rows that a resume has taken back, so that they are measured again."""
         accepted = self._reader.accepted()
-        taken_back = [
-            self._reader.attempt(key)
-            for point, (key, was_accepted) in self._shown.items()
-            if was_accepted and point not in accepted
-        ]
-        for stored in taken_back:
-            self._shown[stored.attempt.point] = (stored.id, False)
-        if taken_back:
-            yield self._of_rows(taken_back)
+        was_accepted = np.flatnonzero(self._is_accepted).tolist()
+        taken_back = np.array([point for point in was_accepted if point not in accepted], np.intp)
+        self._is_accepted[taken_back] = False
+        for first in range(0, taken_back.size, FITS_AT_ONCE):
+            keys = self._shown[taken_back[first : first + FITS_AT_ONCE]]
+            found = self._columns.attempts_of(keys.tolist())
+            yield self._of_rows(found, np.arange(len(found)))
 
-    def _phase_now(self) -> RunPhase:
-        """Return the phase where no event came: only a running run can change, by dying."""
-        if self._phase in (RunPhase.RUNNING, RunPhase.INTERRUPTED):
+    def _phase_now(self, codes: Sequence[str]) -> RunPhase:
+        """Return the phase after these events; without one, a run can only change by dying."""
+        turns = [code for code in codes if code in TURNS]
+        if turns and self._is_told_all:
+            return phase_after(turns[-1], self._reader)
+        if self._phase in (RunPhase.RUNNING, RunPhase.INTERRUPTED) or not self._is_told_all:
             return phase_of(self._reader)
         return self._phase
 
@@ -202,11 +225,11 @@ class JournalReading:
         config = None if self._configuration is None else self._configuration.sweep.fit
         if not fits or fitter is None or config is None or self._configuration is None:
             return None
-        point = self._points[stored.attempt.point]
+        temperature_K = self._plan.setpoint("temperature_K", stored.attempt.point)
         return fit_curve(
             fitter.wavelength_nm(stored),
             stored.attempt.counts,
-            model=fit_model(config, point.temperature_K),
+            model=fit_model(config, temperature_K),
             noise=detector_noise(self._configuration.station.camera),
             background=background,
             names=fits[-1].names,
@@ -224,48 +247,48 @@ class JournalReading:
 
 
 def plan_of(table: PointTable, meta: RunMeta) -> RowPlan:
-    """Return the plan of a journal as columns."""
-    setpoints = {
-        name: np.array([_number(getattr(point, name)) for point in table.points])
-        for name in _SETPOINTS
-    }
-    several = any(point.frames > 1 for point in table.points)
+    """Return the plan of a run as columns."""
+    columns = {name: [getattr(point, name) for point in table.points] for name in _PLANNED}
+    return _row_plan(table.axes, columns, meta)
+
+
+def _row_plan(
+    axes: tuple[AxisColumn, ...], columns: Mapping[str, Sequence[Any]], meta: RunMeta
+) -> RowPlan:
+    setpoints = {name: np.array(columns[name], float) for name in _SETPOINTS}  # None becomes NaN
+    kinds = {kind: kind for kind in PointKind} | {kind.value: kind for kind in PointKind}
+    several = any(frames > 1 for frames in columns["frames"])
     return RowPlan(
-        axes=table.axes,
+        axes=axes,
         setpoints={name: column for name, column in setpoints.items() if np.isfinite(column).any()},
-        kind=tuple(point.kind for point in table.points),
+        kind=tuple(kinds[kind] for kind in columns["kind"]),
         readings=dict(meta.readings),
         pixels=meta.pixels,
         dtype="<i8" if several and meta.dtype.itemsize > 2 else "<i4",
     )
 
 
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _batch(rows: Sequence[StoredAttempt], meta: RunMeta) -> RowBatch:
-    attempts = [stored.attempt for stored in rows]
+def _batch(found: AttemptColumns, places: NDArray[np.intp]) -> RowBatch:
+    is_all = np.array_equal(places, np.arange(len(found)))  # the counts are not copied then
+    rows = slice(None) if is_all else places
     return RowBatch(
-        point=np.array([attempt.point for attempt in attempts], np.int64),
-        attempt=np.array([stored.id for stored in rows], np.int64),
-        state=np.array([_state(stored) for stored in rows], np.uint8),
-        counts=np.stack([meta.spectrum(attempt) for attempt in attempts]),
-        frames=np.array([len(attempt.counts) for attempt in attempts], np.int64),
-        exposure_s=np.array([attempt.exposure_s for attempt in attempts]),
-        start_s=np.array([attempt.start_s for attempt in attempts]),
-        axis=np.array([attempt.calibration for attempt in attempts], np.int64),
-        readings=np.array([list(attempt.readings.values()) for attempt in attempts]).reshape(
-            len(attempts), len(meta.readings)
-        ),
-        flags=tuple(attempt.flags for attempt in attempts),
+        point=found.point[rows],
+        attempt=found.id[rows],
+        state=np.array([_state(found, place) for place in places.tolist()], np.uint8),
+        counts=found.counts[rows],
+        frames=found.frames[rows],
+        exposure_s=found.exposure_s[rows],
+        start_s=found.start_s[rows],
+        axis=found.calibration[rows],
+        readings=found.readings[rows],
+        flags=tuple(found.flags[place] for place in places.tolist()),
     )
 
 
-def _state(stored: StoredAttempt) -> RowState:
-    if stored.is_accepted:
-        return RowState.FLAGGED if stored.attempt.flags else RowState.GOOD
-    return _STATES.get(stored.attempt.state, RowState.REJECTED)
+def _state(found: AttemptColumns, place: int) -> RowState:
+    if found.is_accepted[place]:
+        return RowState.FLAGGED if found.flags[place] else RowState.GOOD
+    return _STATES.get(found.state[place], RowState.REJECTED)
 
 
 def _configuration(reader: JournalReader) -> tuple[Configuration | None, str]:

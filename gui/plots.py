@@ -15,13 +15,13 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QKeyEvent, QPaintDevice, QPainter
 from PyQt6.QtWidgets import QBoxLayout, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from gui.plot_axis import Axis
+from gui.plot_canvas import PlotCanvas
 from gui.plot_curve import Curve
 from gui.plot_image import Image, shortened, without_prefix
 from gui.theme import Role, text_scale, theme_of
@@ -69,7 +69,7 @@ class Plot(QWidget):
         self._is_empty = True
         self._hides_x = False
         self._titles = {"bottom": "", "left": ""}
-        self._graphics = pg.GraphicsLayoutWidget()
+        self._graphics = PlotCanvas()
         self._invitation = Invitation(self._graphics)
         self._graphics.ci.layout.setContentsMargins(2, 2, 6, 2)
         self.item: Any = self._graphics.addPlot(
@@ -83,15 +83,11 @@ class Plot(QWidget):
             axis = self.item.getAxis(side)
             axis.setStyle(maxTickLevel=1)  # finer lines say nothing
             axis.setZValue(UNDER_VIEW)  # its grid is not transparent
+            without_prefix(axis)
         self.view: Any = self.item.getViewBox()
+        self._graphics.view = self.view
         self.set_x_axis(x_label, x_unit)
         self.set_y_axis(y_label, y_unit)
-        self._cross_x = pg.InfiniteLine(angle=90)
-        self._cross_y = pg.InfiniteLine(angle=0)
-        for line in (self._cross_x, self._cross_y):
-            line.setZValue(50)
-            line.hide()
-            self.item.addItem(line, ignoreBounds=True)
         self._auto_button = self._button(
             "A", "Show everything, and go on doing so (A)", self.restore_auto
         )
@@ -201,6 +197,10 @@ class Plot(QWidget):
         """Show or hide the button for the logarithmic axis."""
         self._log_button.setVisible(is_offered)
 
+    def settle(self) -> None:
+        """Bring the view up to what is shown: else it is painted once before, and once after."""
+        self.view.prepareForPaint()
+
     # --- room
 
     def put_tools_beside(self) -> None:
@@ -218,10 +218,12 @@ class Plot(QWidget):
 
     def show_cross(self, x: float | None = None, y: float | None = None) -> None:
         """Show the linked cursor at x, at y, at both; None hides a line."""
-        for line, value in ((self._cross_x, x), (self._cross_y, y)):
-            line.setVisible(value is not None and bool(np.isfinite(value)))
-            if line.isVisible():
-                line.setValue(value)
+        self._graphics.show_cross(x, y)
+
+    @property
+    def cross(self) -> tuple[float | None, float | None]:
+        """Where the linked cursor is shown; None for a line that is not."""
+        return self._graphics.cross
 
     # --- giving away
 
@@ -288,6 +290,10 @@ class Plot(QWidget):
         painter = QPainter(device)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._graphics.scene().render(painter, place, QRectF(self._graphics.rect()))
+        painter.scale(
+            place.width() / self._graphics.width(), place.height() / self._graphics.height()
+        )
+        self._graphics.draw_cross(painter)
         painter.end()
         if is_hidden:
             self._hide_x(is_hidden=True)
@@ -433,8 +439,10 @@ class Plot(QWidget):
             self._dress()
 
     def _label(self, side: str, label: str, unit: str) -> None:
-        self._titles[side] = f"{label} ({unit})" if unit else label
-        without_prefix(self.item.getAxis(side))
+        title = f"{label} ({unit})" if unit else label
+        if title == self._titles[side]:
+            return
+        self._titles[side] = title
         self._fit_title(side)
 
     def _fit_titles(self) -> None:
@@ -468,9 +476,7 @@ class Plot(QWidget):
             axis.labelStyle = {"color": theme.text}
             axis.setLabel(self._titles[side])
             self._fit_title(side)
-        pen = pg.mkPen(theme.cursor, width=1, style=Qt.PenStyle.DashLine)
-        self._cross_x.setPen(pen)
-        self._cross_y.setPen(pen)
+        self._graphics.set_cross_pen(pg.mkPen(theme.cursor, width=1, style=Qt.PenStyle.DashLine))
         for curve in self._curves:
             curve.dress(theme)
             curve.set_scale(text_scale(self))

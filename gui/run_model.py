@@ -7,7 +7,6 @@ views what has changed. It never touches an instrument, and never waits except w
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from acquisition.storage.run_folder import JOURNAL
 from analysis.wavelength.units import energy_from_wavelength_eV
 from gui.engine_link import EngineLink
 from gui.journal_follower import JournalFollower
+from gui.mailbox import Mailbox
 from gui.run_rows import NOTHING, RunRows
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 from gui.stream_log import StreamLog
@@ -58,8 +58,6 @@ class RunModel(QObject):
 
     trial: "FitCurve | None"
 
-    _heard = pyqtSignal(int, object)  # from the reading thread: number of the opening, what
-
     def __init__(self, link: EngineLink | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._opening = 0
@@ -67,7 +65,8 @@ class RunModel(QObject):
         self._file: _FileReader | None = None
         self._leaving: list[JournalFollower | _FileReader] = []  # told to end, not joined yet
         self._clear()
-        self._heard.connect(self._take)
+        self._heard = Mailbox(self)  # from the reading thread: number of the opening, what
+        self._heard.came.connect(self._take)
         if link is not None:
             link.committed.connect(lambda _: self.look())
             link.fitted.connect(lambda _: self.look())
@@ -157,8 +156,7 @@ class RunModel(QObject):
 
     def counts(self, point: int) -> NDArray[np.generic]:
         """Return the frames of a row added up, as stored; (pixels,)."""
-        spectrum: NDArray[np.generic] = self.rows.counts[point]
-        return spectrum
+        return self.rows.counts[point]
 
     def counts_per_frame(self, point: int) -> Array:
         """Return the mean of the row's frames, which fits are in units of."""
@@ -239,21 +237,30 @@ class RunModel(QObject):
         self._follower = self._file = None
 
     def _hearing(self) -> Callable[[object], None]:
-        number = self._opening
-        return partial(self._heard.emit, number)
+        number, put = self._opening, self._heard.put
+        return lambda what: put((number, what))
 
-    def _take(self, number: int, what: object) -> None:
+    def _take(self, heard: tuple[int, object]) -> None:
+        number, what = heard
         if number != self._opening:
             return
         match what:
             case RunHead():
                 self._begin(what)
             case RunNews():
-                self._merge(what)
+                self._take_news(what)
             case Detail():
                 self.detail_came.emit(what)
             case str():
                 self.failed.emit(what)
+
+    def _take_news(self, news: RunNews) -> None:
+        try:
+            self._merge(news)
+        except OSError as error:  # of the file in which the counts of a long run are kept
+            self.failed.emit(f"{self.path}: not all of it can be shown: {error}")
+        if self._follower is not None:
+            self._follower.took()
 
     def _begin(self, head: RunHead) -> None:
         self._clear()

@@ -9,20 +9,20 @@ from pathlib import Path
 from acquisition.storage.journal import JournalReader
 from gui.shown_run import RunPhase
 
-__all__ = ["is_being_written", "phase_after", "phase_of"]
+__all__ = ["TURNS", "is_being_written", "phase_after", "phase_of"]
 
+TURNS = ("segment", "finished")  # the events after which a run goes on, or does not
 _WRITER = ".writer"
 _HOLDER = re.compile(r"pid (\d+) on (\S+)")
 
 
 def phase_of(reader: JournalReader) -> RunPhase:
     """Return what became of the run."""
-    codes = [event.code for _, event in reader.events() if event.code in ("segment", "finished")]
-    return phase_after(codes[-1] if codes else "segment", reader)
+    return phase_after(reader.last_code(*TURNS) or "segment", reader)
 
 
 def phase_after(code: str, reader: JournalReader) -> RunPhase:
-    """Return the same, where `code` is the last of the events segment and finished."""
+    """Return the same, where `code` is the last of the events in TURNS."""
     if code == "finished":
         progress = reader.progress()
         is_complete = progress.accepted == progress.planned

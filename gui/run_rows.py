@@ -5,22 +5,20 @@ not measured is NaN, never zero: `state` says which rows hold counts at all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
-from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.planning.point_table import AxisColumn, PointKind
-from acquisition.storage.record import FitRow
+from acquisition.storage.journal_columns import FitColumns
+from gui.row_counts import RowCounts
+from gui.row_fits import RowFits
 
-__all__ = ["IN_MEMORY_BYTES", "NOTHING", "RowBatch", "RowPlan", "RowState", "RunRows"]
+__all__ = ["NOTHING", "RowBatch", "RowPlan", "RowState", "RunRows"]
 
 Array = NDArray[np.float64]
-
-# beyond, counts lie in a file that vanishes with the process: the system keeps of it what it can
-IN_MEMORY_BYTES = 256_000_000
 
 
 class RowState(IntEnum):
@@ -57,6 +55,11 @@ class RowPlan:
     def size(self) -> int:
         return len(self.kind)
 
+    def setpoint(self, quantity: str, point: int) -> float | None:
+        """Return what a row is asked for, None where it has no such setpoint."""
+        value = self.setpoints[quantity][point] if quantity in self.setpoints else np.nan
+        return None if np.isnan(value) else float(value)
+
 
 NOTHING = RowPlan(axes=(), setpoints={}, kind=(), readings={}, pixels=0)
 
@@ -90,17 +93,15 @@ class RunRows:
     plan: RowPlan
     attempt: NDArray[np.int64] = field(init=False)
     state: NDArray[np.uint8] = field(init=False)
-    counts: NDArray[np.generic] = field(init=False)
+    counts: RowCounts = field(init=False)
     frames: NDArray[np.int64] = field(init=False)
     exposure_s: Array = field(init=False)
     start_s: Array = field(init=False)
     axis: NDArray[np.int64] = field(init=False)
     readings: Array = field(init=False)
     flags: dict[int, tuple[str, ...]] = field(init=False, default_factory=dict)
-    fits: dict[int, FitRow] = field(init=False, default_factory=dict)
-    _fitted: dict[str, Array] = field(init=False, default_factory=dict)
+    fits: RowFits = field(init=False)
     _sample: NDArray[np.bool_] = field(init=False)
-    _names: dict[tuple[str, ...], tuple[str, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         n = self.plan.size
@@ -109,7 +110,8 @@ class RunRows:
         self.state, self.axis = np.zeros(n, np.uint8), np.zeros(n, np.int64)
         self.exposure_s, self.start_s = np.full(n, np.nan), np.full(n, np.nan)
         self.readings = np.full((n, len(self.plan.readings)), np.nan)
-        self.counts = _room((n, self.plan.pixels), np.dtype(self.plan.dtype))
+        self.counts = RowCounts((n, self.plan.pixels), np.dtype(self.plan.dtype))
+        self.fits = RowFits(n)
 
     def __len__(self) -> int:
         return self.plan.size
@@ -131,11 +133,9 @@ class RunRows:
     def put(self, batch: RowBatch) -> None:
         """Show these attempts; a row's fit belongs to its attempt and goes with it."""
         rows = batch.point
-        for point, attempt in zip(rows.tolist(), batch.attempt.tolist(), strict=True):
-            if point in self.fits and self.fits[point].attempt != attempt:
-                self._forget_fit(point)
+        self.fits.forget_others(rows, batch.attempt)
         self.attempt[rows], self.state[rows] = batch.attempt, batch.state
-        self.counts[rows] = batch.counts
+        self.counts.put(rows, batch.counts)
         self.frames[rows], self.axis[rows] = batch.frames, batch.axis
         self.exposure_s[rows], self.start_s[rows] = batch.exposure_s, batch.start_s
         self.readings[rows] = batch.readings
@@ -145,26 +145,18 @@ class RunRows:
             else:
                 self.flags.pop(point, None)
 
-    def put_fits(self, fits: Iterable[FitRow]) -> list[int]:
+    def put_fits(self, fits: Iterable[FitColumns]) -> list[int]:
         """Take the fits of the attempts that are shown; return their rows."""
-        taken = []
-        for fit in fits:
-            if self.attempt[fit.point] == fit.attempt:
-                self._forget_fit(fit.point)
-                self.fits[fit.point] = self._lean(fit)
-                self._note_parameters(fit)
-                taken.append(fit.point)
-        return taken
+        return [point for one in fits for point in self.fits.put(one, self.attempt)]
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of all fitted parameters."""
-        return tuple(self._fitted)
+        return self.fits.parameters
 
     def parameter(self, name: str) -> tuple[Array, Array]:
         """Return value and error of a fitted parameter in each row, NaN where there is none."""
-        column = self._fitted[name]
-        return column[:, 0], column[:, 1]
+        return self.fits.parameter(name)
 
     def reading(self, channel: str) -> Array:
         """Return a reading of each row, NaN where there is none."""
@@ -188,34 +180,12 @@ class RunRows:
         kept = slice(0, len(self))
         for name in ("attempt", "state", "frames", "exposure_s", "start_s", "axis", "readings"):
             getattr(grown, name)[kept] = getattr(self, name)
-        grown.counts[kept] = self.counts
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            some = np.arange(first, min(first + _ROWS_AT_ONCE, len(self)))
+            grown.counts.put(some, self.counts.of(some))
         grown.flags = self.flags
-        grown.put_fits(self.fits.values())
+        grown.fits = self.fits.grown(len(grown))
         return grown
 
-    def _lean(self, fit: FitRow) -> FitRow:
-        """Return the fit with names shared by all rows and without covariance: a tenth of it."""
-        names = self._names.setdefault(fit.names, fit.names)
-        return replace(fit, names=names, covariance=_NO_COVARIANCE)
 
-    def _note_parameters(self, fit: FitRow) -> None:
-        for name, value, error in zip(fit.names, fit.values, fit.errors, strict=True):
-            if name not in self._fitted:
-                self._fitted[name] = np.full((len(self), 2), np.nan)
-            self._fitted[name][fit.point] = value, error
-
-    def _forget_fit(self, point: int) -> None:
-        self.fits.pop(point, None)
-        for column in self._fitted.values():
-            column[point] = np.nan
-
-
-_NO_COVARIANCE = np.empty((0, 0))
-
-
-def _room(shape: tuple[int, int], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Return zeros that take memory only as they are written."""
-    if shape[0] * shape[1] * dtype.itemsize <= IN_MEMORY_BYTES:
-        return np.zeros(shape, dtype)
-    with TemporaryFile(prefix="cryoscan-window-") as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+_ROWS_AT_ONCE = 512

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.storage.record import Event, FitRow, StreamBatch
+from acquisition.storage.journal_columns import FitColumns
+from acquisition.storage.record import Event, StreamBatch
 from gui.run_rows import RowBatch, RowPlan
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class RunNews:
     plan: RowPlan | None = None
     rows: RowBatch | None = None
     axes: Mapping[int, Array] = field(default_factory=dict)
-    fits: tuple[FitRow, ...] = ()
+    fits: tuple[FitColumns, ...] = ()
     streams: tuple[StreamBatch, ...] = ()
     events: tuple[Event, ...] = ()
     phase: RunPhase | None = None

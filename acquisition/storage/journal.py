@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from acquisition.planning.point_table import AxisColumn, Point, PointTable, point_to_row
+from acquisition.storage.journal_columns import JournalColumns
 from acquisition.storage.journal_rows import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -144,12 +145,29 @@ class JournalReader:
         return tuple(point for point in self._points() if point.index not in accepted)
 
     def progress(self) -> Progress:
-        row = self._one(
-            "SELECT (SELECT COUNT(*) FROM plan),(SELECT COUNT(*) FROM accepted),"
-            "(SELECT COUNT(*) FROM attempt),(SELECT COALESCE(MAX(id),0) FROM attempt),"
-            "(SELECT COALESCE(MAX(id),0) FROM event)"
+        planned, last_attempt = self.extent()
+        accepted, last_event = self._one(
+            "SELECT (SELECT COUNT(*) FROM accepted),(SELECT COALESCE(MAX(id),0) FROM event)"
         )
-        return Progress(*row)
+        # attempts are only ever inserted: to count them would be to read the whole journal
+        return Progress(planned, accepted, last_attempt, last_attempt, last_event)
+
+    def extent(self) -> tuple[int, int]:
+        """Return how many points are planned, and the id of the last attempt, 0 for none."""
+        planned, last_attempt = self._one(
+            "SELECT (SELECT COALESCE(MAX(point)+1,0) FROM plan),"
+            "(SELECT COALESCE(MAX(id),0) FROM attempt)"
+        )
+        return planned, last_attempt
+
+    def axes(self) -> tuple[AxisColumn, ...]:
+        """Return the axes of the run's array as they are now."""
+        return PointTable.from_json(_table_json(self._meta_value("axes"), ())).axes
+
+    @property
+    def columns(self) -> JournalColumns:
+        """Queries for many rows at once."""
+        return JournalColumns(self._all, self.meta)
 
     def attempt(self, attempt: int) -> StoredAttempt:
         """Return the attempt with this id. Raises KeyError if there is none."""
@@ -189,6 +207,13 @@ class JournalReader:
         """Return (id, event) of the events with an id above `since`, oldest first."""
         query = "SELECT id,time_s,utc,level,code,text,details FROM event WHERE id>? ORDER BY id"
         return tuple((row[0], event_from_row(row[1:])) for row in self._all(query, since))
+
+    def last_code(self, *codes: str) -> str | None:
+        """Return which of these codes the latest such event has, None where there is none."""
+        places = ",".join("?" * len(codes))
+        query = f"SELECT code FROM event WHERE code IN ({places}) ORDER BY id DESC LIMIT 1"  # noqa: S608
+        row = self._one(query, *codes)
+        return None if row is None else row[0]
 
     def streams(
         self, since: int = 0, channel: str | None = None

@@ -136,7 +136,7 @@ class MapView(QWidget):
             new = self._order()
             if new.size and not np.array_equal(new, self._image.order):
                 self._image = None  # another slice of the sweep
-                self._redraw.soon()
+                self._redraw.soon(is_awaited=True)
         self._show_cross()
 
     def _order(self) -> NDArray[np.intp]:
@@ -167,18 +167,16 @@ class MapView(QWidget):
         self._show_cross()
 
     def _bring_up_to_date(self) -> None:
-        new_axes = set(np.unique(self._model.rows.axis[self._changed]).tolist())
-        changed, self._changed = self._changed, []
-        image = self._image
-        is_same = (
-            image is not None
-            and image.is_for(self._model)
-            and (new_axes <= image.axes or not len(changed))
-        )
-        if image is None or not is_same:
-            self._image = MapImage(self._model, self._order(), self._unit)
-        else:
-            image.update(changed)
+        """Draw the next of the rows that have changed, as many as can be drawn at once."""
+        rows, image = self._model.rows, self._image
+        new_axes = set(np.unique(rows.axis[self._changed]).tolist()) if self._changed else set()
+        if image is None or not image.is_for(self._model) or not new_axes <= image.axes:
+            image = self._image = MapImage(self._model, self._order(), self._unit)
+            self._changed = image.order[rows.state[image.order] > 0].tolist()
+        image.add(self._changed[: image.rows_at_once])
+        self._changed = self._changed[image.rows_at_once :]
+        if self._changed:
+            self._redraw.soon()
 
     def _mark(self, image: MapImage) -> None:
         state = self._model.rows.state[image.order]

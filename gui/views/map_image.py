@@ -18,12 +18,15 @@ Array = NDArray[np.float64]
 
 MOST_LINES = 1024
 MOST_COLUMNS = 2048
+_VALUES_AT_ONCE = 4_000_000  # added in some ten milliseconds
+_PIECE = 512  # rows of them in memory at a time
 
 
 class MapImage:
     """Mean counts of one frame, NaN where nothing was measured; shape (lines, columns).
 
-    order: the rows of the run from bottom to top. x: outer edges of the grid.
+    order: the rows of the run from bottom to top. x: outer edges of the grid. The rows that are
+    measured already have to be added like those that come.
     """
 
     def __init__(self, model: RunModel, order: NDArray[np.intp], unit: SpectralUnit) -> None:
@@ -32,11 +35,13 @@ class MapImage:
         lines = -(-order.size // self._per_line)
         self._line_of = np.full(model.size, -1)
         self._line_of[order] = np.arange(order.size) // self._per_line
+        self._is_added = np.zeros(model.size, bool)
         self._columns: dict[int, NDArray[np.intp]] = {}  # by axis: pixel of each column, -1: none
         self.x = self._edges()
         width = min(model.rows.plan.pixels, MOST_COLUMNS)
+        self._sum = np.zeros((lines, width))
+        self._rows = np.zeros(lines, np.int64)
         self.values = np.full((lines, width), np.nan, np.float32)
-        self.update(order.tolist())
 
     @property
     def y(self) -> tuple[float, float]:
@@ -52,35 +57,50 @@ class MapImage:
         """Return whether the plan is still the one that the picture was made for."""
         return self._line_of.size == model.size
 
-    def update(self, points: Iterable[int]) -> bool:
-        """Draw these rows anew; return whether any of them is in the picture."""
-        lines = {int(line) for point in points if (line := self._line_of[point]) >= 0}
-        for line in lines:
-            self.values[line] = self._line(line)
-        return bool(lines)
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows can be added between two frames of the screen."""
+        return max(1, _VALUES_AT_ONCE // self._model.rows.plan.pixels)
+
+    def add(self, points: Iterable[int]) -> None:
+        """Draw these rows; one that was drawn before is taken out with all of its line first."""
+        chosen = np.unique(np.fromiter(points, np.intp))
+        chosen = chosen[(self._line_of[chosen] >= 0) & (self._model.rows.state[chosen] > 0)]
+        if (again := chosen[self._is_added[chosen]]).size:
+            chosen = np.union1d(chosen, self._taken_out(np.unique(self._line_of[again])))
+        self._is_added[chosen] = True
+        chosen = chosen[np.argsort(self._line_of[chosen], kind="stable")]
+        for first in range(0, chosen.size, _PIECE):
+            piece = chosen[first : first + _PIECE]
+            for axis in np.unique(self._model.rows.axis[piece]).tolist():
+                self._add(piece[self._model.rows.axis[piece] == axis], axis)
+        lines = np.unique(self._line_of[chosen])
+        self.values[lines] = self._sum[lines] / self._rows[lines, None]
 
     def position(self, point: int) -> float:
         """Return how high a row lies, NaN where it is not in the picture."""
         found = np.flatnonzero(self.order == point)
         return float(found[0]) if found.size else np.nan
 
-    def _line(self, line: int) -> NDArray[np.float32]:
-        rows = self._model.rows
-        own = self.order[line * self._per_line : (line + 1) * self._per_line]
-        own = own[rows.state[own] > 0]
-        if not own.size:
-            return np.full(self.values.shape[1], np.nan, np.float32)
-        mean: NDArray[np.float32] = np.mean([self._spread(int(row)) for row in own], axis=0)
-        return mean
+    def _taken_out(self, lines: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Empty these lines; return the rows that were in them."""
+        own = np.flatnonzero(self._is_added & np.isin(self._line_of, lines))
+        self._is_added[own] = False
+        self._sum[lines], self._rows[lines] = 0.0, 0
+        return own
 
-    def _spread(self, point: int) -> NDArray[np.float32]:
-        rows = self._model.rows
-        pixel = self._pixels(int(rows.axis[point]))
-        counts: NDArray[np.float32] = (
-            rows.counts[point][pixel] / max(int(rows.frames[point]), 1)
-        ).astype(np.float32)
-        counts[pixel < 0] = np.nan
-        return counts
+    def _add(self, points: NDArray[np.intp], axis: int) -> None:
+        """Add rows of one axis, in order of their lines."""
+        rows, pixel, line = self._model.rows, self._pixels(axis), self._line_of[points]
+        counts = rows.counts.of(points).astype(np.float32)
+        frames = np.maximum(rows.frames[points], 1)
+        if (frames > 1).any():
+            counts /= frames[:, None]
+        lines, first, number = np.unique(line, return_index=True, return_counts=True)
+        total = np.add.reduceat(counts, first, axis=0, dtype=float)[:, pixel]
+        total[:, pixel < 0] = np.nan
+        self._sum[lines] += total
+        self._rows[lines] += number
 
     def _edges(self) -> tuple[float, float]:
         rows = self._model.rows

@@ -190,7 +190,7 @@ class ParametersView(QWidget):
     def _on_point(self, point: int) -> None:
         if self._choice.quantity != AS_MEASURED and point not in self._slice:
             self._is_law_due = True
-            self._redraw.soon()
+            self._redraw.soon(is_awaited=True)
         self._show_cross()
 
     def _on_choice(self) -> None:
@@ -304,14 +304,7 @@ class ParametersView(QWidget):
         else:
             columns = rows.parameter(name)
             value, error = columns[0][order], columns[1][order] * observable.scale
-            sound = np.array(
-                [
-                    (fit := rows.fits.get(point)) is not None
-                    and fit.verdict == Verdict.CONVERGED.value
-                    for point in order.tolist()
-                ],
-                bool,
-            )
+            sound = rows.fits.has_verdict(Verdict.CONVERGED.value)[order]
         state = rows.state[order]
         return ParameterPoints(
             name=name,

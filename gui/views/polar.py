@@ -252,8 +252,7 @@ class PolarView(QWidget):
 
 
 def _has_converged(model: RunModel, order: NDArray[np.intp]) -> NDArray[np.bool_]:
-    verdicts = [fit.verdict if (fit := model.fit(point)) else "" for point in order.tolist()]
-    return np.array([verdict == Verdict.CONVERGED.value for verdict in verdicts], bool)
+    return model.rows.fits.has_verdict(Verdict.CONVERGED.value)[order]
 
 
 def _law(angle_deg: Array, area: Array, error: Array) -> "PolarizationFit | None":

@@ -27,12 +27,15 @@ class Redraw(QObject):
         self._timer.timeout.connect(self.now)
         widget.installEventFilter(self)
 
-    def soon(self, *, within_ms: int = 0) -> None:
-        """Draw as soon as it is time; not at once where more is expected `within_ms`."""
+    def soon(self, *, within_ms: int = 0, is_awaited: bool = False) -> None:
+        """Draw as soon as it is time; not at once where more is expected `within_ms`.
+
+        is_awaited: a person asked for it and waits: it is always time.
+        """
         self.is_due = True
         if not self._widget.isVisible():
             return
-        pause_ms = max(SHORTEST_ms, SHARE * self._took_ms)
+        pause_ms = self._took_ms if is_awaited else max(SHORTEST_ms, SHARE * self._took_ms)
         passed_ms = self._since.elapsed() if self._since.isValid() else pause_ms
         wait_ms = max(within_ms, pause_ms - passed_ms)
         if not self._timer.isActive() or wait_ms < self._timer.remainingTime():

@@ -166,7 +166,7 @@ class SpectrumView(QWidget):
 
     def _on_point(self, point: int) -> None:
         self._model.ask_detail(point)
-        self._redraw.soon(within_ms=DETAIL_ms)
+        self._redraw.soon(within_ms=DETAIL_ms, is_awaited=True)
 
     def _on_rows(self, points: list[int]) -> None:
         if self._cursor.point in points:
@@ -176,7 +176,7 @@ class SpectrumView(QWidget):
     def _on_detail(self, detail: Detail) -> None:
         self._detail = detail
         if detail.point == self._cursor.point:
-            self._redraw.soon()
+            self._redraw.soon(is_awaited=True)
 
     def _draw(self) -> None:
         point = self._cursor.point
@@ -190,6 +190,8 @@ class SpectrumView(QWidget):
         for pill in (self._state, self._verdict):
             pill.show()
         self._show_cross(self._cursor.energy_eV)
+        self.plot.settle()
+        self.residuals.settle()
 
     def _draw_nothing(self, point: int) -> None:
         for curve in (self._data, self._left_over, self._zero):

@@ -9,7 +9,7 @@ import pytest
 
 from acquisition.planning.point_table import AxisColumn, Point, PointKind
 from acquisition.storage.record import AttemptState
-from gui import run_rows
+from gui import row_counts
 from gui.run_rows import RowState
 from gui.shown_run import RunPhase
 
@@ -215,7 +215,7 @@ def test_the_finished_file_shows_what_the_journal_shows(opened, measured):
         model = opened(path)
         order = np.argsort(model.wavelength_nm(model.size - 1))
         return {
-            "counts": model.rows.counts[:, order].tolist(),
+            "counts": model.rows.counts.of(np.arange(model.size))[:, order].tolist(),
             "state": model.rows.state.tolist(),
             "frames": model.rows.frames.tolist(),
             "angle": model.rows.setpoint("angle_deg").tolist(),
@@ -375,11 +375,11 @@ def _break_configuration(folder: Path):
 def test_counts_beyond_the_limit_lie_in_a_file_and_are_the_same(
     opened, whole_run, made_up, monkeypatch
 ):
-    monkeypatch.setattr(run_rows, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(row_counts, "IN_MEMORY_BYTES", 1000)
 
     model = opened(whole_run)
 
-    assert isinstance(model.rows.counts, np.memmap)
+    assert model.rows.counts.is_on_disk
     assert model.counts(20).tolist() == made_up().counts(20)[0].tolist()
 
 

@@ -655,10 +655,10 @@ def test_one_cursor_is_seen_in_every_view(opened, model, cursor, shown, whole_ru
         drawn(view)
 
     assert "point 16" in spectrum.row_text
-    assert spectrum.plot._cross_x.value() == pytest.approx(2.392)
-    assert map_view.plot._cross_y.value() == 15.0
-    assert parameters.plot._cross_x.value() == pytest.approx(50.0)
-    assert strips.plot_of("temperature_K")._cross_x.value() == pytest.approx(150.0 / 60.0)
+    assert spectrum.plot.cross[0] == pytest.approx(2.392)
+    assert map_view.plot.cross[1] == 15.0
+    assert parameters.plot.cross[0] == pytest.approx(50.0)
+    assert strips.plot_of("temperature_K").cross[0] == pytest.approx(150.0 / 60.0)
 
 
 @pytest.mark.parametrize(
