@@ -70,7 +70,8 @@ class Curve:
         self._shown(self.x.size > 0)
 
     def clear(self) -> None:
-        self.show((), ())
+        if self.x.size:
+            self.show((), ())
 
     def set_visible(self, is_visible: bool) -> None:
         self.item.setVisible(is_visible)
@@ -79,8 +80,9 @@ class Curve:
 
     def set_role(self, role: Role | str) -> None:
         """Give it another colour."""
-        self._role = role
-        self.dress(self._theme)
+        if role != self._role:
+            self._role = role
+            self.dress(self._theme)
 
     def set_log(self, is_log: bool) -> None:
         """Draw for an axis of that kind; what is not positive has no place on a logarithmic one."""

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import QRectF, Qt
 from PyQt6.QtGui import QFont, QFontMetricsF
 
+from gui.colour_picture import ColourPicture
 from gui.theme import Theme
 
 __all__ = ["Image", "shortened", "without_prefix"]
 
 ROWS_LOOKED_AT = 64  # at once, for a first value
+NEW_LINES = 0.02  # part of the lines after which the colours' ends are worked out anew
 MOST_FOR_LEVELS = 100_003  # values looked at for the colours' ends; prime: no column is missed
 
 
@@ -58,13 +60,14 @@ class Image:
         self._x = self._y = (0.0, 1.0)
         self._title = f"{name} ({unit})" if unit else name
         self._font = QFont()
-        self.item: Any = pg.ImageItem()
+        self.item: Any = ColourPicture()
         plot_item.addItem(self.item)
         self.bar: Any = pg.ColorBarItem(
             colorMap=pg.colormap.get(colours), interactive=True, width=14
         )
         self.bar.setImageItem(self.item, insert_in=plot_item)
         self._is_levelled = True  # until the user drags the bar
+        self._old_lines = self._new_lines = 0  # before and since the levels were worked out
         self.bar.sigLevelsChanged.connect(self._on_levels)
         self.dress(theme)
 
@@ -74,15 +77,23 @@ class Image:
         x: tuple[float, float],
         y: tuple[float, float],
         levels: tuple[float, float] | None = None,
+        *,
+        changed: NDArray[np.intp] | None = None,
     ) -> None:
         """Show values between the outer edges x and y; NaN is left open.
 
         levels: colours' ends; else the 0.5 and 99.5 percentiles, until the user sets them.
+        changed: the only lines that differ from what was shown; None: all may.
         """
+        is_whole = changed is None or values.shape != self.values.shape
+        if is_whole or changed is None:
+            self.item.setImage(values, autoLevels=False)
+        else:
+            self.item.renew(values, changed)
+        if is_whole or (x, y) != (self._x, self._y):
+            self.item.setRect(QRectF(x[0], y[0], x[1] - x[0], y[1] - y[0]))
         self.values, self._x, self._y = values, x, y
-        self.item.setImage(values, autoLevels=False)
-        self.item.setRect(QRectF(x[0], y[0], x[1] - x[0], y[1] - y[0]))
-        if levels is None and self._is_levelled:
+        if levels is None and self._is_levelled and self._are_levels_due(is_whole, changed):
             levels = _levels(values)
         if levels is not None:
             self._set_levels(levels)
@@ -106,6 +117,7 @@ class Image:
     def restore_levels(self) -> None:
         """Let the colours' ends follow what is shown again, as before the user set them."""
         self._is_levelled = True
+        self._old_lines = 0
 
     def set_colours(self, colours: str) -> None:
         """Use another colour map, by its name in pyqtgraph."""
@@ -137,6 +149,15 @@ class Image:
         yield ["", *_middles(self._x, count_x)]
         for middle, row in zip(_middles(self._y, count_y), self.values, strict=True):
             yield [middle, *row.tolist()]
+
+    def _are_levels_due(self, is_whole: bool, changed: NDArray[np.intp] | None) -> bool:
+        """Return whether enough has changed since they were worked out."""
+        self._new_lines += 0 if changed is None else changed.size
+        if not is_whole and self._new_lines <= NEW_LINES * self._old_lines:
+            return False
+        middle = self.values[:, self.values.shape[1] // 2]
+        self._old_lines, self._new_lines = int(np.isfinite(middle).sum()), 0
+        return True
 
     def _set_levels(self, levels: tuple[float, float]) -> None:
         self.bar.blockSignals(True)
