@@ -106,8 +106,8 @@ def find_lines(spectrum: Array, lines: int, *, seen: Array | None = None) -> Can
     if lines == 1:
         return _strongest(every[strongest], widths[strongest])
     # Several lines are no wider than the one that covers them all.
-    narrow = list(zip(every, widths, strict=True))[: strongest + 1]
-    return max((_best_set(one, lines, s) for one, s in narrow), key=lambda found: found.gain)
+    narrow = widths[: strongest + 1]
+    return _best_of([_choices(one, lines, s) for one, s in zip(every, narrow, strict=False)], lines)
 
 
 def width_px(spectrum: Array) -> float:
@@ -156,12 +156,34 @@ def _strongest(projection: Array, sigma: float) -> Candidates:
     return _candidates(np.array([best]), height, float(height[0] * abs(height[0])), sigma)
 
 
-def _best_set(projection: Array, lines: int, sigma: float) -> Candidates:
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """Every choice of so many places for lines of one width, first axis lines or pairs of them."""
+
+    sigma: float
+    pixel: NDArray[np.intp]
+    projection: Array
+    overlap: Array
+
+
+def _choices(projection: Array, lines: int, sigma: float) -> _Choices:
     places = _places(projection, sigma, _MOST_PLACES[lines])
-    sets = places[_sets(places.size, lines)]
-    gain, height = (_gain_of_two if lines == 2 else _gain_of_three)(projection[sets], sets, sigma)
+    pixel = places.take(_sets(places.size, lines))
+    apart = [pixel[j] - pixel[i] for i, j in combinations(range(lines), 2)]
+    overlap = _overlaps(sigma).take(apart, mode="clip")
+    return _Choices(sigma, pixel, projection.take(pixel), overlap)
+
+
+def _best_of(widths: list[_Choices], lines: int) -> Candidates:
+    """Return the choice that gains most; all widths at once, since each is soon done."""
+    projection = np.concatenate([one.projection for one in widths], axis=1)
+    overlap = np.concatenate([one.overlap for one in widths], axis=1)
+    gain, height = (_gain_of_two if lines == 2 else _gain_of_three)(projection, overlap)
     best = int(np.argmax(gain))
-    return _candidates(sets[:, best], height[:, best], float(gain[best]), sigma)
+    pixel = np.concatenate([one.pixel for one in widths], axis=1)[:, best]
+    last = np.cumsum([one.pixel.shape[1] for one in widths])
+    sigma = widths[int(np.searchsorted(last, best, side="right"))].sigma
+    return _candidates(pixel, height[:, best], float(gain[best]), sigma)
 
 
 def _candidates(pixel: NDArray[np.intp], height: Array, gain: float, sigma: float) -> Candidates:
@@ -189,39 +211,28 @@ def _sets(places: int, lines: int) -> NDArray[np.intp]:
     return np.ascontiguousarray(chosen.reshape(-1, lines).T)
 
 
-# Gain of a least-squares fit of equal lines at each set of places, and their heights; a set with a
-# negative line loses. projection, sets: shape (lines, sets).
+# Gain of a least-squares fit of equal lines at each choice of places, and their heights; one with a
+# negative line loses. overlap: of lines 1 and 2, 1 and 3, 2 and 3.
 
 
-def _gain_of_two(projection: Array, sets: NDArray[np.intp], sigma: float) -> tuple[Array, Array]:
+def _gain_of_two(projection: Array, overlap: Array) -> tuple[Array, Array]:
     a, b = projection
-    rho = _overlap(sets[1] - sets[0], sigma)
-    height = np.stack([a - rho * b, b - rho * a]) / (1.0 + _RIDGE - rho**2)
+    (r,) = overlap
+    height = np.array([a - r * b, b - r * a]) / (1.0 + _RIDGE - r * r)
     return _where_positive(height, height[0] * a + height[1] * b), height
 
 
-def _gain_of_three(projection: Array, sets: NDArray[np.intp], sigma: float) -> tuple[Array, Array]:
+def _gain_of_three(projection: Array, overlap: Array) -> tuple[Array, Array]:
     a, b, c = projection
-    r, s, t = (_overlap(sets[j] - sets[i], sigma) for i, j in ((0, 1), (0, 2), (1, 2)))
-    determinant = 1.0 + _RIDGE + 2.0 * r * s * t - r**2 - s**2 - t**2
-    height = (
-        np.stack(
-            [
-                (1.0 - t**2) * a + (s * t - r) * b + (r * t - s) * c,
-                (s * t - r) * a + (1.0 - s**2) * b + (r * s - t) * c,
-                (r * t - s) * a + (r * s - t) * b + (1.0 - r**2) * c,
-            ]
-        )
-        / determinant
-    )
+    r, s, t = overlap
+    u, v, w = s * t - r, r * t - s, r * s - t
+    p, q, o = 1.0 - t * t, 1.0 - s * s, 1.0 - r * r
+    height = np.array([p * a + u * b + v * c, u * a + q * b + w * c, v * a + w * b + o * c])
+    height /= p + r * u + s * v + _RIDGE
     return _where_positive(height, height[0] * a + height[1] * b + height[2] * c), height
 
 
 _RIDGE = 1e-6  # two lines at nearly one place
-
-
-def _overlap(distance_px: NDArray[np.intp], sigma: float) -> Array:
-    return np.asarray(_overlaps(sigma).take(distance_px, mode="clip"))
 
 
 @lru_cache(maxsize=64)
@@ -231,7 +242,7 @@ def _overlaps(sigma: float) -> Array:
 
 
 def _where_positive(height: Array, gain: Array) -> Array:
-    return np.where((height > 0).all(axis=0), gain, -np.inf)
+    return np.where(height.min(axis=0) > 0, gain, -np.inf)
 
 
 def _usable(pixels: int) -> list[float]:

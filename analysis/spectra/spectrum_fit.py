@@ -99,45 +99,33 @@ def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> Spectrum
     """Fit a window of one spectrum with the number of lines asked for, or the likeliest."""
     numbers = (1, 2, 3) if model.lines == "auto" else (model.lines,)
     guess = Guess.of(found)
-    fits = [_climb(found, model, number, noise, guess)[0] for number in numbers]
-    if len(fits) == 1:
-        return _with_misfit(fits[0], found, model, noise, guess)
-    deviances = [fit.deviance for fit in fits]
-    gains = tuple(a - b for a, b in pairwise(deviances))
-    sound = [fit for fit in fits if fit.verdict in (Verdict.CONVERGED, Verdict.POOR_FIT)]
-    chosen = min(sound, key=lambda fit: _information(fit, noise)) if sound else fits[0]
-    return replace(_with_misfit(chosen, found, model, noise, guess), gains=gains)
+    climbs = [_climb(found, model, number, noise, guess) for number in numbers]
+    likeliest = sorted((c for c in climbs if c.has_arrived), key=lambda c: c.information(noise))
+    judged = ((climb, climb.judged(model, noise)) for climb in likeliest)
+    sound = next((pair for pair in judged if pair[1].verdict in _SOUND), None)
+    climb, fit = sound or (climbs[0], climbs[0].judged(model, noise))
+    gains = tuple(a.deviance - b.deviance for a, b in pairwise(climbs))
+    return replace(_with_misfit(climb, fit, model, noise, guess), gains=gains)
 
 
-def _information(fit: SpectrumFit, noise: DetectorNoise) -> float:
-    """Return Bayes' information criterion, and for each further line what a ripple could feign.
-
-    A response wrong by a share r lowers the deviance of a model that follows it by at most r^2 N.
-    """
-    areas = [value for name, value in zip(fit.names, fit.values, strict=True) if "area" in name]
-    feigned = noise.response_error**2 * noise.gain_e_per_count * float(np.sum(areas))
-    penalty = len(fit.names) * float(np.log(fit.pixels)) + (fit.lines - 1) * max(feigned, 0.0)
-    return fit.deviance + penalty
-
-
+_SOUND = (Verdict.CONVERGED, Verdict.POOR_FIT)
 _GROSS_MISFIT = 9.0  # chi2/dof above which photon weights would let the faintest pixels decide
 _PASSES_WITH_MISFIT = 2
 
 
 def _with_misfit(
-    fit: SpectrumFit, window: Window, model: FitModel, noise: DetectorNoise, guess: Guess
+    climb: _Climb, fit: SpectrumFit, model: FitModel, noise: DetectorNoise, guess: Guess
 ) -> SpectrumFit:
     """Return the fit, repeated with what the model misses as noise where that is gross."""
     if fit.chi2_per_dof < _GROSS_MISFIT or fit.verdict is Verdict.NO_SIGNAL:
         return fit
-    _, residual = _climb(window, model, fit.lines, noise, guess)
+    window, counts = climb.window, climb.window.counts
     for _ in range(_PASSES_WITH_MISFIT):
-        counts = window.counts
-        misfit2 = float((counts.good * residual**2).sum() / counts.good.sum())
+        misfit2 = float((counts.good * climb.residual**2).sum() / counts.good.sum())
         blurred = Counts(counts.electrons, counts.shift + misfit2, counts.good)
-        wider = Window(window.edges_eV, blurred)
-        fit, residual = _climb(wider, model, fit.lines, noise, guess)
-    return _as_poor(fit, residual, window, model, misfit_e=float(np.sqrt(misfit2)))
+        climb = _climb(Window(window.edges_eV, blurred), model, fit.lines, noise, guess)
+    fit = climb.judged(model, noise)
+    return _as_poor(fit, climb.residual, window, model, misfit_e=float(np.sqrt(misfit2)))
 
 
 def _as_poor(
@@ -158,39 +146,82 @@ def _as_poor(
     return replace(fit, verdict=Verdict.POOR_FIT, reason=_with_claim(reason, fit, model))
 
 
+@dataclass(frozen=True, slots=True)
+class _Climb:
+    """Where a number of lines got to in a window, not judged yet."""
+
+    window: Window
+    lines: int
+    table: LineTable
+    box: Box
+    optimum: Optimum
+
+    @property
+    def has_arrived(self) -> bool:
+        return bool(self.optimum.converged[0] and np.isfinite(self.optimum.deviance[0]))
+
+    @property
+    def deviance(self) -> float:
+        return float(self.optimum.deviance[0]) if self.has_arrived else np.nan
+
+    @property
+    def residual(self) -> Array:
+        """In electrons."""
+        return np.asarray(self.window.counts.electrons[0] - self.optimum.expected[0])
+
+    def information(self, noise: DetectorNoise) -> float:
+        """Return Bayes' information criterion, and for each further line what a ripple feigns.
+
+        A response wrong by a share r lowers the deviance of a model that follows it by at most
+        r^2 N.
+        """
+        names = self.table.names
+        light_e = float(self.optimum.parameters[0, _places_of(names, "area")].sum())
+        feigned = (self.lines - 1) * noise.response_error**2 * max(light_e, 0.0)
+        return self.deviance + len(names) * float(np.log(_pixels(self.window))) + feigned
+
+    def judged(self, model: FitModel, noise: DetectorNoise) -> SpectrumFit:
+        return _judged(
+            self.optimum,
+            self.box,
+            window=self.window,
+            model=model,
+            lines=self.lines,
+            noise=noise,
+        )
+
+
+def _pixels(window: Window) -> int:
+    return int(window.counts.good[0].sum())
+
+
 _STEPS_TO_DECIDE = 5
 
 
 def _climb(
     window: Window, model: FitModel, lines: int, noise: DetectorNoise, guess: Guess
-) -> tuple[SpectrumFit, Array]:
-    """Return the fit from the start that leads highest, and its residuals in electrons."""
+) -> _Climb:
+    """Climb from the start that leads highest."""
     table, starts = model.table(lines), guess.starts(window, model, lines)
     counts, box = window.counts, box_of(window, model, table, noise)
 
     def climbed(places: Array, most_steps: int) -> Optimum:
-        copies = [
-            np.repeat(of, len(places), axis=0)
-            for of in (counts.electrons, counts.shift, counts.good)
-        ]
+        copies = np.repeat(counts.electrons, len(places), axis=0)
         return fit_table(
             table,
             window.edges_eV,
-            Counts(copies[0], copies[1], copies[2]),
+            Counts(copies, counts.shift, counts.good),
             start=places,
             box=box,
             most_steps=most_steps,
         )
 
-    if len(starts) > 1:
-        first = climbed(starts, _STEPS_TO_DECIDE)
-        starts = first.parameters[[int(np.argmin(first.deviance))]]
-        optimum = climbed(starts, MOST_STEPS)
-        optimum = replace(optimum, evaluations=first.evaluations + optimum.evaluations)
-    else:
-        optimum = climbed(starts, MOST_STEPS)
-    fit = _judged(optimum, box, window=window, model=model, lines=lines, noise=noise)
-    return fit, counts.electrons[0] - optimum.expected[0]
+    if len(starts) == 1:
+        return _Climb(window, lines, table, box, climbed(starts, MOST_STEPS))
+    first = climbed(starts, _STEPS_TO_DECIDE)
+    optimum = climbed(first.parameters[[int(np.argmin(first.deviance))]], MOST_STEPS)
+    optimum = replace(optimum, evaluations=first.evaluations + optimum.evaluations)
+    return _Climb(window, lines, table, box, optimum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +256,10 @@ class Guess:
 def _one_divided(found: Candidates) -> Candidates:
     """Return the candidates with the brightest as two."""
     brightest = int(np.argmax(found.area))
+    others = np.arange(found.area.size) != brightest
     halves = found.pixel[brightest] + np.array([-0.4, 0.4]) * found.fwhm_px
-    pixel = np.concatenate([np.delete(found.pixel, brightest), halves])
-    area = np.concatenate([np.delete(found.area, brightest), [0.5 * found.area[brightest]] * 2])
+    pixel = np.concatenate([found.pixel[others], halves])
+    area = np.concatenate([found.area[others], [0.5 * found.area[brightest]] * 2])
     return Candidates(pixel, 0.8 * found.fwhm_px, area, found.gain)
 
 
@@ -238,18 +270,17 @@ def _in_order(
     window: Window, model: FitModel, lines: int, found: Candidates, floor: float
 ) -> Array:
     """Return start values in the order of the table, lines in rising energy."""
+    names, is_voigt = model.table(lines).names, model.shape == "voigt"
     energy = np.interp(found.pixel + 0.5, np.arange(window.edges_eV.size), window.edges_eV)
     width = found.fwhm_px * window.pixel_eV
-    is_voigt = model.shape == "voigt"
-    value = {
-        "width_eV": width * (_GAUSS_SHARE if is_voigt else 1.0),
-        "lorentz_width_eV": width * _LORENTZ_SHARE,
-        "background_0": floor,
-    }
-    for k, i in enumerate(np.argsort(energy), start=1):
-        value[f"energy_{k}_eV"] = float(energy[i])
-        value[f"area_{k}_counts"] = float(found.area[i])
-    return np.array([value.get(name, 0.0) for name in model.table(lines).names])
+    rising = np.argsort(energy)
+    start = np.zeros(len(names))
+    start[_places_of(names, "energy")] = energy[rising]
+    start[_places_of(names, "area")] = found.area[rising]
+    start[names.index("width_eV")] = width * (_GAUSS_SHARE if is_voigt else 1.0)
+    start[_places_of(names, "lorentz")] = width * _LORENTZ_SHARE
+    start[names.index("background_0")] = floor
+    return start
 
 
 def box_of(window: Window, model: FitModel, table: LineTable, noise: DetectorNoise) -> Box:
@@ -328,7 +359,7 @@ def _judged(
     fixed = box.lower[0] == box.upper[0]
     at_bound = ~fixed & ((place <= box.lower[0]) | (place >= box.upper[0]))
     covariance, condition = inverse_information(optimum.information[0], ~fixed)
-    pixels = int(window.counts.good[0].sum())
+    pixels = _pixels(window)
     chi2 = pearson_chi2(optimum.expected[0], window.counts, 0)
     dof = max(1, pixels - int((~fixed).sum()))
     scale = electrons_per_unit(table.names, noise)
