@@ -14,7 +14,7 @@ from acquisition.fits.fit_options import FileFitOptions
 from acquisition.storage.run_folder import FINAL_SUFFIX, LIVE
 from analysis.detector.corrections import cosmic_ray_mask
 from analysis.detector.detector_noise import DetectorNoise
-from analysis.detector.hits import spikes
+from analysis.detector.hits import lone_pixels
 from analysis.detector.noise_estimate import estimate_noise
 from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.line_table import LineTable
@@ -49,8 +49,7 @@ Window = tuple[float, float]
 
 FRAMES_COMPARED = 5  # neighbouring spectra that show what is a cosmic ray in one of them
 FEWEST_FRAMES = 3
-HIT_REACH_PX = 7  # so far a hit is compared with what is around it
-NARROWEST_FWHM_PX = 1.0  # of a line in a single spectrum: narrower no slit can be imaged
+HIT_REACH_PX = 2  # nothing is told beside a pixel without a count
 UNKNOWN_SHAPE = "; shape not known, splitting not claimed"
 
 
@@ -335,8 +334,7 @@ def _alone(read: MeasuredSpectra, noise: DetectorNoise) -> NDArray[np.bool_]:
     for one, counts in zip(hits, read.counts, strict=True):
         bad = ~(np.isfinite(counts) & (counts < noise.saturation_counts))
         light = noise.gain_e_per_count * (np.nan_to_num(counts) - noise.offset_counts)
-        shift = np.full(light.shape, noise.read_noise_e**2)
-        found = spikes(light, shift, narrowest_fwhm_px=NARROWEST_FWHM_PX)
+        found = lone_pixels(light, np.full(light.shape, noise.read_noise_e**2))
         one[:] = found & ~maximum_filter1d(bad, 2 * HIT_REACH_PX + 1)
     return hits
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, label
+from scipy.ndimage import find_objects, label, median_filter
 
 from analysis.detector.corrections import cosmic_ray_mask
 from analysis.detector.detector_noise import DetectorNoise
 
-__all__ = ["narrow_outliers", "spikes"]
+__all__ = ["lone_pixels", "narrow_outliers", "spikes"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -36,6 +36,31 @@ def spikes(electrons: Array, shift: Array, *, narrowest_fwhm_px: float) -> Mask:
     marked, _ = label(hit)
     real = np.unique(marked[suspect & hit])
     return np.asarray(np.isin(marked, real[real > 0]))
+
+
+# A Gaussian line of 1 pixel FWHM in the middle of a pixel puts 0.157 of what that pixel holds into
+# each neighbour; anywhere else, wider or with wings, the higher neighbour gets more.
+_LEAST_IN_NEIGHBOUR = 0.12
+_SIGMA_PER_MEDIAN = 1.4826  # of the absolute deviation
+_SURELY = 3.0  # sigma by which the neighbours must stay below
+
+
+def lone_pixels(electrons: Array, shift: Array) -> Mask:
+    """Mark the pixels that stand so alone that no line of 1 pixel FWHM or more can be there.
+
+    electrons: one spectrum, shape (pixels,); shift: its signal-free variance. Nothing else tells a
+    hit from a sharp line where there are no other spectra; hits of several pixels are not marked.
+    """
+    floor = median_filter(electrons, 15, mode="nearest")
+    above = electrons - floor
+    # The scatter around is what the noise is at least, whatever was said of the detector.
+    scatter = _SIGMA_PER_MEDIAN * median_filter(np.abs(above), 51, mode="nearest")
+    variance = np.maximum(np.maximum(floor, 0.0) + shift, scatter**2)
+    beside = np.full(electrons.size, np.inf)
+    beside[1:-1] = np.maximum(above[:-2], above[2:])
+    deviation = np.sqrt(np.maximum(beside, 0.0) + variance)
+    is_bright = above > _SPIKE * np.sqrt(variance)
+    return np.asarray(is_bright & (beside + _SURELY * deviation < _LEAST_IN_NEIGHBOUR * above))
 
 
 def narrow_outliers(residual_sigma: Array, *, clip: float = 6.0) -> Mask:

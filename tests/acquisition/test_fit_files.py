@@ -224,6 +224,50 @@ def test_cosmic_rays_in_one_of_several_spectra_are_masked_and_counted(tmp_path: 
     assert np.flatnonzero(np.isnan(fits[2].counts)).tolist() == [line + 150]
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_hit_in_a_single_spectrum_is_masked_and_said(tmp_path: Path, number: int) -> None:
+    spectra = [spectrum(30 + k) for k in range(number)]
+    at = int(np.argmin(np.abs(WAVELENGTH - 521.6)))  # in the flank of the line
+    spectra[0][at] += 30_000.0
+    file = written(tmp_path / "s.txt", WAVELENGTH, *spectra)
+
+    code, table, remarks = fit(file, "--window", "2.374:2.379")
+
+    assert code == 0
+    assert "1 pixels of 1 spectra masked as cosmic rays" in " ".join(remarks.split())
+    assert table[0]["verdict"] == "converged", table[0]["reason"]
+    assert float(table[0]["energy_1_eV"]) == pytest.approx(ENERGIES[0], abs=1e-5)
+
+
+def test_the_number_of_lines_of_a_whole_spectrum_is_found_and_each_group_named(
+    tmp_path: Path,
+) -> None:
+    at, width = 2.3880, 0.5e-3
+    lines = [(at, 2e4), (at + 1.5e-3, 1.2e4), (at + 0.75e-3 - 11e-3, 8e3)]  # X, X, T
+    rng = np.random.default_rng(40)
+    values = {"width_eV": width, "background_0": 20.0}
+    for k, (energy, area) in enumerate(sorted(lines), start=1):
+        values |= {f"energy_{k}_eV": energy, f"area_{k}_counts": area}
+    expected = expected_electrons(energy_edges_eV(WAVELENGTH), values, shape="gauss")
+    counts = rng.poisson(expected) + 600.0 + 5.0 * rng.standard_normal(expected.size)
+    file = written(tmp_path / "s.txt", WAVELENGTH, counts)
+    options = ("--model", "exciton+trion", "--lines", "auto")
+
+    code, (row,), _ = fit(file, *options)
+    fit(file, *options, "--out", tmp_path / "t.h5", "--plot", tmp_path / "plots")
+
+    assert code == 0
+    assert row["lines"] == "2"
+    assert float(row["energy_1_eV"]) == pytest.approx(at, abs=2e-5)
+    assert float(row["trion_binding_eV"]) == pytest.approx(11e-3, abs=5e-5)
+    assert row["labels"] == "X; T"
+    assert "T at 2.37775 eV: a single line 11.00 meV below X" in row["label_reasons"]
+    assert "a line that jumps" in row["reason"] or "shape not known" in row["reason"]
+    with h5py.File(tmp_path / "t.h5") as table:
+        assert table["fits/labels"].asstr()[0] == "X; T"
+    assert list((tmp_path / "plots").glob("*.png"))
+
+
 def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path) -> None:
     clipped = np.minimum(spectrum(9, area=4e5), 4000.0)
     file = written(tmp_path / "s.txt", WAVELENGTH, clipped)

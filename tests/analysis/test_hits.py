@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from analysis.detector.detector_noise import DetectorNoise
-from analysis.detector.hits import narrow_outliers, spikes
+from analysis.detector.hits import lone_pixels, narrow_outliers, spikes
 from analysis.estimation.verdict import Verdict
 from analysis.spectra.emitter import Emitter, Phonon, Presence
 from analysis.spectra.model_fit import ModelFitter
@@ -127,3 +128,47 @@ def test_a_window_off_the_axis_sights_nothing(make_rng: MakeRng) -> None:
 
     assert sight_single(residual, 2.30, (9e-3, 17e-3), 0.4e-3) is None
     assert sight_mirrored(residual, np.array([2.30, 2.301]), (9e-3, 17e-3), 0.4e-3) is None
+
+
+SIGMAS_PER_FWHM = float(np.sqrt(8.0 * np.log(2.0)))
+LINES = 3000
+
+
+def in_pixels(fwhm_px: float, centre: float, wing: float) -> Array:
+    """Return a line of unit area in 60 pixels: a Gaussian, and a share in Lorentzian wings."""
+    edges = np.arange(61) - 0.5
+    core = np.diff(ndtr((edges - centre) * SIGMAS_PER_FWHM / fwhm_px))
+    wings = np.diff(np.arctan(2.0 * (edges - centre) / fwhm_px) / np.pi)
+    return (1.0 - wing) * core + wing * wings
+
+
+def test_no_line_of_a_pixel_or_more_stands_alone_wherever_it_is(make_rng: MakeRng) -> None:
+    rng = make_rng("lone lines")
+    fwhm_px = np.where(rng.random(LINES) < 0.3, 1.0, rng.uniform(1.0, 4.0, LINES))
+    height = 10.0 ** rng.uniform(1.5, 6.0, LINES)
+    centre, wing = rng.uniform(29.0, 31.0, LINES), rng.uniform(0.0, 1.0, LINES) ** 2
+
+    marked = 0
+    for width, high, place, share in zip(fwhm_px, height, centre, wing, strict=True):
+        shape = in_pixels(width, place, share)
+        expected = high * shape / shape.max() + 10.0
+        electrons = rng.poisson(expected) + rng.normal(0.0, 4.0, 60)
+        marked += int(lone_pixels(electrons, np.full(60, 16.0))[25:36].sum())
+
+    assert marked == 0
+
+
+def test_a_pixel_alone_is_marked_on_the_dark_and_on_a_broad_line(make_rng: MakeRng) -> None:
+    rng = make_rng("lone pixel")
+    electrons = rng.poisson(line(60.0, 2000.0) + 5.0) + rng.normal(0.0, 4.0, 400)
+    electrons[[80, 195]] += (400.0, 4000.0)
+
+    marked = np.flatnonzero(lone_pixels(electrons, np.full(400, 16.0)))
+
+    assert list(marked) == [80, 195]
+
+
+def test_noise_that_nobody_told_is_no_hit(make_rng: MakeRng) -> None:
+    electrons = 2e6 + 12e3 * make_rng("told nothing").standard_normal(20_000)
+
+    assert not lone_pixels(electrons, np.ones(electrons.size)).any()
