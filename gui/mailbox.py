@@ -25,9 +25,9 @@ class Mailbox(QObject):
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
-        weakref.finalize(self, _close, self._bell, self._ear)
-        heard = QSocketNotifier(voidptr(self._ear.fileno()), QSocketNotifier.Type.Read, self)
-        heard.activated.connect(self._take)
+        self._heard = QSocketNotifier(voidptr(self._ear.fileno()), QSocketNotifier.Type.Read)
+        self._heard.activated.connect(self._take)
+        weakref.finalize(self._heard, _close, self._bell, self._ear)  # not while it listens
 
     def put(self, what: object) -> None:
         """Hand something over, from whatever thread."""
@@ -42,6 +42,6 @@ class Mailbox(QObject):
             self.came.emit(self._letters.get_nowait())
 
 
-def _close(*ends: socket.socket) -> None:
-    for end in ends:
-        end.close()
+def _close(bell: socket.socket, ear: socket.socket) -> None:
+    bell.close()
+    ear.close()
