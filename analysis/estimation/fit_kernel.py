@@ -883,6 +883,7 @@ def _gather(work: _Work, used: int, begin: int, end: int, score: Array, matrix: 
 
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
 _DISTANCE2_AT_STOP = 1e-4
+_CLOSE2, _LEAST_OF_PROMISED = 25.0, 0.25
 
 
 @_part
@@ -914,8 +915,9 @@ def _damped_step(
     matrix: Array,
     step: Array,
     work: _Work,
-) -> float:
-    """Write the damped step and return the squared distance to the optimum; NaN where lost."""
+) -> tuple[float, float]:
+    """Write the damped step and return the squared distance to the optimum, NaN where lost, and
+    how many times the largest step the undivided one would have been."""
     n = place.size
     scale, free, pull = work.scale[0], work.scale[1], work.scale[2]
     for p in range(n):
@@ -929,7 +931,7 @@ def _damped_step(
             matrix[p, q] = curvature[p, q] * free[p] * free[q] / (scale[p] * scale[q])
         matrix[p, p] = 1.0 + damping
     if not _decomposed(matrix):
-        return math.nan
+        return math.nan, 1.0
     for p in range(n):
         total = pull[p]
         for q in range(p):
@@ -952,7 +954,7 @@ def _damped_step(
             excess = max(excess, abs(step[p]) / largest)
     for p in range(n):
         step[p] /= excess
-    return distance2
+    return distance2, excess
 
 
 @_part
@@ -1023,7 +1025,7 @@ def climb(
         low, high = lower[s if lower.shape[0] > 1 else 0], upper[s if upper.shape[0] > 1 else 0]
         counts, place = electrons[s], out.parameters[s]
         here, deviance, chi2 = 0, math.inf, 0.0
-        damping, distance2, evaluations = 1e-2, math.inf, 0
+        damping, distance2, excess, evaluations = 1e-2, math.inf, 1.0, 0
         step[:] = 0.0
         converged = lost = False
         # The first evaluation, at the start, is taken whatever it is.
@@ -1036,7 +1038,9 @@ def climb(
                 information[there], curvature[there], work,
             )  # fmt: skip
             evaluations += 1
-            near = distance2 < _DISTANCE2_AT_STOP and damping < 1.0
+            near = distance2 < _DISTANCE2_AT_STOP and damping <= 1.0
+            gain, promised = deviance - new, distance2 / excess
+            overshoots = distance2 < _CLOSE2 and not gain > _LEAST_OF_PROMISED * promised
             if new <= deviance + (_DISTANCE2_AT_STOP if near else 0.0):
                 for p in range(parameters):
                     place[p] = trial[p]
@@ -1044,12 +1048,13 @@ def climb(
                 damping *= 0.1
             else:
                 damping *= 10.0
+            damping = max(damping, 1.0 if overshoots else 0.0)
             converged = near
             lost = not math.isfinite(deviance) or (damping > _MOST_DAMPING and not converged)
             damping = min(max(damping, _LEAST_DAMPING), _MOST_DAMPING)
             if converged or lost or evaluations > most_steps:
                 break
-            distance2 = _damped_step(
+            distance2, excess = _damped_step(
                 place, low, high, step_share, score[here], curvature[here], damping,
                 matrix, step, work,
             )  # fmt: skip

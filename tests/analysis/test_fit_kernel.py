@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.special import voigt_profile
 
 from analysis.estimation import fit_kernel, kernels
-from analysis.estimation.fisher_scoring import Box, Counts, StepCap
+from analysis.estimation.fisher_scoring import Box, Counts, StepCap, maximise_likelihood
 from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.kernels import FitCode
 from analysis.estimation.line_table import Line, LineTable, Shape
@@ -103,6 +103,28 @@ def measured(
     moved = np.where(energies, 0.08 * true["w"] * rng.normal(size=(spectra, at.size)), 0.0)
     start = at * np.where(energies, 1.0, rng.uniform(0.9, 1.1, (spectra, at.size))) + moved
     return Counts(electrons, np.full(shape, 16.0), good), start
+
+
+@pytest.mark.parametrize("bend", [1.6, 2.0, 2.4, 4.0])
+def test_noise_that_bends_the_likelihood_more_than_expected_does_not_make_the_climb_swing(
+    bend: float,
+) -> None:
+    # The second pixel, 2.5 sigma too bright, adds bend / 2 to the curvature of 1 that is expected.
+    def evaluate(place: Array) -> tuple[Array, Array]:
+        expected = np.concatenate([100.0 + 10.0 * place, 100.0 - bend * place**2], axis=1)
+        slope = np.concatenate([np.full_like(place, 10.0), -2.0 * bend * place], axis=1)
+        return expected, slope[:, None]
+
+    counts = Counts(np.array([[100.0, 125.0]]), np.full((1, 2), 1e-9), np.ones((1, 2)))
+    free = np.full((1, 1), np.inf)
+
+    optimum = maximise_likelihood(
+        evaluate, counts, start=np.ones((1, 1)), box=Box(-free, free, lambda place: free)
+    )
+
+    assert optimum.converged.all()
+    assert abs(optimum.parameters[0, 0]) < 0.02  # sigma
+    assert optimum.evaluations <= 15
 
 
 @pytest.mark.parametrize("shape", list(Shape))
