@@ -36,6 +36,7 @@ __all__ = [
     "HITS_BELOW_PX",
     "ModelFit",
     "ModelFitter",
+    "hardly_seen",
     "is_faint",
     "narrowest_fwhm_px",
 ]
@@ -385,6 +386,11 @@ class ModelFitter:
             instrument_eV=self.model.instrument_fwhm_eV(0, fit["energy_1_eV"]),
         )
         reason += "".join(f"; {name}: none beside the instrument's" for name in unresolved)
+        hidden = hardly_seen(fit)
+        if hidden and verdict is Verdict.CONVERGED:
+            verdict = Verdict.ILL_DETERMINED
+            faint = ", ".join(f"{name} ({z:.1f} sigma)" for name, z in hidden.items())
+            reason = f"hardly seen, so that its place is not known: {faint}; {reason}"
         return ModelFit(
             fit=replace(
                 fit,
@@ -446,6 +452,22 @@ def _sightings_in_words(stage: _Stage, seen: Mapping[str, float]) -> str:
     }
     absent = [f"no {name} ({z:.1f} sigma)" for name, z in seen.items() if name not in there]
     return "".join(f"; {words}" for words in absent)
+
+
+def hardly_seen(fit: SpectrumFit) -> dict[str, float]:
+    """Return the components with less light than it takes to know where they are, and its z.
+
+    Noise has a place of such light somewhere in the window in which a component is looked for.
+    """
+    found = {}
+    for binding in (n for n in fit.names if n.endswith("_binding_eV") and fit.error(n) > 0):
+        name = binding.removesuffix("_binding_eV")
+        areas = [i for i, n in enumerate(fit.names) if n.startswith(f"{name}_area")]
+        error = float(np.sqrt(fit.covariance[np.ix_(areas, areas)].sum()))
+        z = float(fit.values[areas].sum()) / error if error > 0 else np.inf
+        if z < LEAST_Z:
+            found[name] = z
+    return found
 
 
 FAINT_E = 50.0  # electrons in the highest pixel of the exciton, below which errors are not normal

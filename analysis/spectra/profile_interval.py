@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from analysis.spectra.model_bounds import box_of_model, electrons_per_unit
-from analysis.spectra.model_fit import ModelFit, ModelFitter
+from analysis.spectra.model_fit import ModelFit, ModelFitter, hardly_seen
 from analysis.spectra.spectrum_window import Window
 
 __all__ = ["Interval", "profile_interval", "profile_intervals"]
@@ -57,8 +57,9 @@ def profile_interval(
 ) -> Interval:
     """Return the interval of one parameter, in the unit of the fit.
 
-    whole: the spectrum that was fitted. Raises ValueError where there is no fit, and for a
-    parameter that it does not have or that is fixed.
+    whole: the spectrum that was fitted. Where a component is hardly seen, its binding is open to
+    both sides: it may be anywhere. Raises ValueError where there is no fit, and for a parameter
+    that it does not have or that is fixed.
     """
     if fit.place is None or name not in fit.fit.names or not fit.error(name) > 0:
         raise ValueError(
@@ -73,6 +74,8 @@ def profile_interval(
         return float(np.nan_to_num(other.fit.deviance, nan=np.inf)) - fit.fit.deviance - rise
 
     lowest, highest = _bounds(fitter, seen, fit, name)
+    if name.removesuffix("_binding_eV") in hardly_seen(fit.fit):
+        return Interval(lowest, highest, is_open_low=True, is_open_high=True)
     value, error = fit[name], fit.error(name)
     low, is_open_low = _end(excess, value, -error, max(lowest, value - _FARTHEST * error))
     high, is_open_high = _end(excess, value, error, min(highest, value + _FARTHEST * error))
