@@ -79,7 +79,8 @@ class PointFitter:
         self._config = sweep.fit
         self._noise = detector_noise(camera)
         self._reader = reader
-        self._points = reader.table().points
+        self._planned = 0  # how many points were looked through for backgrounds
+        self._background_points: tuple[int, ...] = ()
         self._axes = {k: c.value for k, c in reader.calibrations().items()}
         self._backgrounds: list[_Background] = []
 
@@ -98,7 +99,7 @@ class PointFitter:
     def prepared(self, key: int) -> Callable[[], FitRow]:
         """Read one attempt and return what fits it, in any thread."""
         stored = self._reader.attempt(key)
-        point = self._points[stored.attempt.point]
+        point = self._reader.point(stored.attempt.point)
         axis, background = self.wavelength_nm(stored), self.background(stored)
         profile = self.profile(point)
 
@@ -151,7 +152,7 @@ class PointFitter:
         dark counts at an exposure that was chosen later follow from two others.
         """
         self._learn_backgrounds()
-        point = self._points[stored.attempt.point]
+        point = self._reader.point(stored.attempt.point)
         match = _Match(stored.attempt.exposure_s, point.grating, point.centre_nm)
         for kind in (PointKind.BLOCKED, PointKind.DARK):
             earlier = [b for b in self._backgrounds if b.fits(kind, match) and b.key < stored.id]
@@ -164,10 +165,14 @@ class PointFitter:
         return None
 
     def _learn_backgrounds(self) -> None:
+        planned, _ = self._reader.extent()
+        if planned > self._planned:
+            self._background_points += self._reader.background_points(self._planned)
+            self._planned = planned
         known = {background.key for background in self._backgrounds}
-        for index, key in self._reader.accepted().items():
-            point = self._points[index]
-            if point.kind is not PointKind.SAMPLE and key not in known:
+        for index, key in self._reader.accepted_among(self._background_points).items():
+            if key not in known:
+                point = self._reader.point(index)
                 attempt = self._reader.attempt(key).attempt
                 match = _Match(attempt.exposure_s, point.grating, point.centre_nm)
                 counts = np.median(attempt.counts, axis=0)

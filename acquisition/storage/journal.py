@@ -20,7 +20,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from acquisition.planning.point_table import AxisColumn, Point, PointTable, point_to_row
+from acquisition.planning.point_table import (
+    AxisColumn,
+    Point,
+    PointTable,
+    point_from_row,
+    point_to_row,
+)
 from acquisition.storage.journal_columns import JournalColumns
 from acquisition.storage.journal_rows import (
     SCHEMA,
@@ -164,6 +170,18 @@ class JournalReader:
         """Return the axes of the run's array as they are now."""
         return PointTable.from_json(_table_json(self._meta_value("axes"), ())).axes
 
+    def point(self, index: int) -> Point:
+        """Return one planned point. Raises KeyError if there is none."""
+        row = self._one("SELECT setpoints FROM plan WHERE point=?", index)
+        if row is None:
+            raise KeyError(f"{self.folder}: no point {index}")
+        return point_from_row(json.loads(row[0]))
+
+    def background_points(self, first: int = 0) -> tuple[int, ...]:
+        """Return the planned points from `first` on that are not of the sample."""
+        query = "SELECT point FROM plan WHERE point>=? AND kind<>'sample' ORDER BY point"
+        return tuple(row[0] for row in self._all(query, first))
+
     @property
     def columns(self) -> JournalColumns:
         """Queries for many rows at once."""
@@ -188,6 +206,16 @@ class JournalReader:
     def accepted(self) -> dict[int, int]:
         """Return point -> id of the attempt that counts."""
         return dict(self._all("SELECT point,attempt FROM accepted ORDER BY point"))
+
+    def accepted_among(self, points: Sequence[int]) -> dict[int, int]:
+        """Return the same of these points only."""
+        found: dict[int, int] = {}
+        for first in range(0, len(points), 500):
+            some = points[first : first + 500]
+            places = ",".join("?" * len(some))
+            query = f"SELECT point,attempt FROM accepted WHERE point IN ({places})"  # noqa: S608
+            found |= dict(self._all(query, *some))
+        return found
 
     def checksums(self) -> dict[int, int]:
         """Return id -> crc32 of every attempt, oldest first."""
