@@ -73,5 +73,8 @@ def _in_window(one: FileFit) -> tuple[Array, Array, Array | None]:
     energy, counts = middle[inside], one.counts[inside]
     if not inside.size or not np.isfinite(one.fit.values).all():
         return energy, counts, None
-    expected, _ = one.table.evaluate(one.fit.values[None], edges[inside[0] : inside[-1] + 2])
-    return energy, counts, expected[0] + one.offset_counts
+    # As they were fitted, energy rising: a slope of the background would else have the other sign.
+    rising = np.sort(edges[inside[0] : inside[-1] + 2])
+    expected = one.table.evaluate(one.fit.values[None], rising)[0][0]
+    order = np.argsort(np.argsort(energy))
+    return energy, counts, expected[order] + one.offset_counts

@@ -15,7 +15,7 @@ from analysis.spectra.emitter import Emitter, Phonon, Presence
 from analysis.spectra.fit_model import FitModel
 from analysis.spectra.spectrum_model import SpectrumModel
 
-__all__ = ["fit_as_scheduled", "fit_model", "spectrum_model"]
+__all__ = ["fit_as_scheduled", "fit_model", "spectrum_model", "whole_model"]
 
 _NOTHING = (Verdict.NO_SIGNAL, Verdict.FAILED)
 _WIDTHS_AROUND = 7.0
@@ -76,6 +76,13 @@ def _around(fit: PointFit) -> tuple[float, float]:
 def fit_model(config: FitConfig, temperature_K: float | None) -> FitModel:
     """Return the exciton's lines that the sweep file schedules for this temperature."""
     return _simple(at_temperature(config.model, temperature_K))
+
+
+def whole_model(
+    config: FitConfig, temperature_K: float | None, profile: InstrumentProfile | None
+) -> SpectrumModel | None:
+    """Return the whole spectrum scheduled for this temperature, None for exciton lines alone."""
+    return spectrum_model(at_temperature(config.model, temperature_K), temperature_K, profile)
 
 
 def spectrum_model(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.spectra.components import COMPONENTS
 from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_model import Contents, SpectrumModel
 from analysis.spectra.spectrum_window import find_window, in_electrons
 
 __all__ = ["FitCurve", "fit_curve"]
@@ -22,8 +24,8 @@ class FitCurve:
     """Counts of one frame over the fitted pixels, in the order of the detector.
 
     expected: raw, on the background frame as it was measured, with its noise. The others stand on
-    the mean level of that frame, to be drawn. floor: all that is no line. lines: each line on the
-    floor. total: all of them.
+    the mean level of that frame, to be drawn. floor: all that is no line. lines: each exciton line
+    and then each further component on the floor. total: all of them.
     """
 
     pixels: slice
@@ -42,32 +44,39 @@ def fit_curve(
     background: ArrayLike | None,
     names: Sequence[str],
     values: ArrayLike,
+    whole: SpectrumModel | None = None,
 ) -> FitCurve | None:
     """Return the curve of a fit made with this model; None where there is nothing to draw.
 
     frames, background: as they were fitted; names, values: as they were found, areas and
-    backgrounds in counts per frame. Raises ValueError for an axis that is none.
+    backgrounds in counts per frame. whole: with which the spectrum was fitted, where that was more
+    than exciton lines or through an instrument profile. Raises ValueError for an axis that is none.
     """
     lines = sum(name.startswith("energy_") for name in names)
     order = sum(name.startswith("background_") for name in names) - 1
     if not lines or not np.isfinite(values).all():
         return None
-    table = replace(model, background_order=order).table(lines)
+    parts = _components(whole, lines, names)
+    table = (
+        replace(model, background_order=order).table(lines)
+        if whole is None
+        else replace(whole, lines=lines, background_order=order).table((Contents(lines, parts),))
+    )
     by_name = dict(zip(names, np.asarray(values, dtype=np.float64), strict=True))
     fitted = np.array([by_name[name] for name in table.names])
     counts = np.atleast_2d(np.asarray(frames, dtype=np.float64))
-    whole = in_electrons(wavelength_nm, counts, noise=noise, background=background)
-    window = find_window(whole, model)
+    spectrum = in_electrons(wavelength_nm, counts, noise=noise, background=background)
+    window = find_window(spectrum, model)
     if isinstance(window, str):
         return None
-    first = int(np.flatnonzero(whole.edges_eV == window.edges_eV[0])[0])
+    first = int(np.flatnonzero(spectrum.edges_eV == window.edges_eV[0])[0])
     pixels = slice(first, first + window.edges_eV.size - 1)
     below = (
         np.full(counts.shape[1], noise.offset_counts)
         if background is None
         else np.asarray(background, dtype=np.float64)
     )[pixels]
-    is_area = np.array([name.startswith("area_") for name in table.names])
+    is_light = np.array([n.endswith("_counts") or "coupling_" in n for n in table.names])
     is_odd = np.array([name in ("background_1", "background_3") for name in table.names])
     # a background is counted along the window as it was fitted, which may run the other way
     ways = [fitted, np.where(is_odd, -fitted, fitted)]
@@ -76,17 +85,41 @@ def fit_curve(
     nearest = int(np.argmin([np.nansum((measured - one) ** 2) for one in both]))
     level = float(np.nanmean(below))
 
-    def drawn(shown: NDArray[np.bool_]) -> Array:
-        only = np.where(is_area & ~shown, 0.0, ways[nearest])
+    def drawn(shown: Callable[[str], bool]) -> Array:
+        dark = is_light & ~np.array([shown(name) for name in table.names])
+        only = np.where(dark, 0.0, ways[nearest])
         return np.asarray(table.evaluate(only[None], window.edges_eV)[0][0] + level)
 
-    shown = [
-        np.array([name == f"area_{k}_counts" for name in table.names]) for k in range(1, lines + 1)
-    ]
+    floor = drawn(lambda _: False)
+    exciton = [drawn(f"area_{k}_counts".__eq__) for k in range(1, lines + 1)]
     return FitCurve(
         pixels=pixels,
         expected=both[nearest] + below,
         total=both[nearest] + level,
-        floor=drawn(np.zeros(is_area.size, bool)),
-        lines=tuple(drawn(one) for one in shown),
+        floor=floor,
+        lines=(*exciton, *(_of_component(part, drawn, floor) for part in parts)),
     )
+
+
+def _components(whole: SpectrumModel | None, lines: int, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the components of a model that a fit found, going by its parameters."""
+    if whole is None:
+        return ()
+    emitter = whole.emitters[0]
+    return tuple(
+        name
+        for name in emitter.components
+        if {n for row in COMPONENTS[name].rows(emitter, lines) for n in row.names} <= set(names)
+    )
+
+
+def _of_component(
+    name: str, drawn: Callable[[Callable[[str], bool]], Array], floor: Array
+) -> Array:
+    """Return the light of a component on the floor; replicas without what they copy."""
+    if not name.endswith("replicas"):
+        return drawn(lambda n: n.startswith(f"{name}_area_"))
+    area = "trion_area_" if name.startswith("trion") else "area_"
+    coupling = "trion_coupling_" if name.startswith("trion") else "coupling_"
+    copied = drawn(lambda n: n.startswith(area))
+    return drawn(lambda n: n.startswith((area, coupling))) - copied + floor

@@ -92,7 +92,7 @@ def fit_spectrum(
     found = find_window(whole, model)
     if isinstance(found, str):
         return without_values(model, Verdict.NO_SIGNAL, found, whole.limits_eV)
-    return fit_window(found, model, noise)
+    return fit_window(found.rising(), model, noise)
 
 
 def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> SpectrumFit:

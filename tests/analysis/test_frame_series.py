@@ -254,3 +254,53 @@ def test_one_frame_says_that_its_error_is_of_photons_alone() -> None:
     fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
 
     assert "one frame does not show how far the line wanders" in fit.reason
+
+
+SLOPE = 6.0  # electrons from the middle of the window to its upper end
+
+
+@pytest.mark.parametrize("frames", [1, 2, 6])
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_background_that_rises_with_energy_has_a_positive_slope(
+    frames: int, direction: int
+) -> None:
+    rng = np.random.default_rng(11)
+    middle = 0.5 * (EDGES[1:] + EDGES[:-1])
+    tilted = SLOPE * (middle - 2.392) / 6e-3 + 15.0
+    expected = lines(np.zeros(frames), np.full((frames, 1), 2e3), 0.4e-3, np.zeros(1)) + tilted
+    counts = measured(expected, rng)
+
+    fit = fit_frames(WAVELENGTH[::direction], counts[:, ::direction], model=WINDOW, noise=CCD)
+
+    assert fit["background_1"] == pytest.approx(SLOPE, abs=5 * fit.error("background_1"))
+
+
+def lorentz_lines(frames: int, area: float) -> Array:
+    """Return what a Lorentzian line of 2 meV and a pedestal beside it bring, (frames, pixels)."""
+    place = (EDGES - 2.392) / 1e-3
+    line = -np.diff(np.arctan(place) / np.pi)
+    pedestal = -np.diff(ndtr((place + 1.5) / 0.8))
+    return np.tile(5.0 + area * (line + 0.04 * pedestal), (frames, 1))
+
+
+def test_what_each_frame_hides_and_their_mean_shows_is_a_poor_fit() -> None:
+    rng = np.random.default_rng(12)
+    model = FitModel(lines=1, shape="lorentz", window_eV=(2.386, 2.398))
+    number = 20
+
+    fit = fit_frames(WAVELENGTH, measured(lorentz_lines(number, 1.3e4), rng), model=model, noise=CCD)
+
+    assert fit.chi2_per_dof < 1.2  # each frame by itself looks well
+    assert fit.verdict is Verdict.POOR_FIT
+    assert "the mean of the frames misses the fit" in fit.reason
+    assert fit.error("width_eV") > 1.2 * fit.photon_errors[fit.names.index("width_eV")]
+
+
+def test_the_mean_of_few_frames_is_tested_as_well() -> None:
+    rng = np.random.default_rng(13)
+    model = FitModel(lines=1, shape="lorentz", window_eV=(2.386, 2.398))
+
+    poor = fit_frames(WAVELENGTH, measured(lorentz_lines(3, 2e5), rng), model=model, noise=CCD)
+
+    assert poor.verdict is Verdict.POOR_FIT
+    assert poor.error("width_eV") > 1.3 * poor.photon_errors[poor.names.index("width_eV")]

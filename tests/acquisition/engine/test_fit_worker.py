@@ -329,3 +329,23 @@ def test_the_real_process_does_not_hear_the_terminals_ctrl_c(scripted):
     pid = worker._process._process.pid
 
     assert os.getpgid(pid) != os.getpgid(os.getpid())
+
+
+def test_what_fits_is_reported_once_even_when_the_worker_was_replaced(scripted) -> None:
+    worker = scripted(
+        f"""
+        say('{{"kernels": "compiled"}}')
+        say('{{"begin": ' + str(4 + len(sys.argv[1:])) + '}}')
+        if len(sys.argv) < 2:
+            sys.exit(1)
+        say({LINE!r}.replace('"attempt": 4', '"attempt": 5'))
+        time.sleep(60)
+        """
+    )
+    said: list[str] = []
+    worker.report = said.append
+
+    rows = collect(worker, 2)
+
+    assert [row.verdict for row in rows] == ["failed", "converged"]
+    assert said == ["live fits by compiled kernels"]
