@@ -36,6 +36,7 @@ from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Lev
 from acquisition.storage.run_meta import RunMeta
 from gui import theme
 from gui.cursor import Cursor
+from gui.garbage import GarbageHere
 from gui.run_model import RunModel
 from gui.views.map import MapView
 from gui.views.parameters import NO_LAW, ParametersView
@@ -67,6 +68,7 @@ def main() -> None:
     asked = parser.parse_args()
     app = QApplication(sys.argv[:1])
     theme.apply(app, theme.LIGHT)
+    GarbageHere(app)
     if asked.file is not None:
         _open_and_browse(asked.file)
         return

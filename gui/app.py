@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import QApplication
 from gui import theme
 from gui.engine_link import EngineLink
 from gui.engine_search import EngineSearch
+from gui.garbage import GarbageHere
 from gui.main_window import MainWindow
 from gui.wheel_guard import WheelGuard
 from gui.window_memory import WindowMemory, user_settings
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app.setApplicationName("cryoscan")
     app.setDesktopFileName("cryoscan")
     WheelGuard(app)
+    GarbageHere(app)
     window = open_window(
         app, user_settings(), station=station, file=file, starts_engine=not options.no_engine
     )

@@ -7,6 +7,7 @@ views what has changed. It never touches an instrument, and never waits except w
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from acquisition.storage.run_folder import JOURNAL
 from analysis.wavelength.units import energy_from_wavelength_eV
 from gui.engine_link import EngineLink
 from gui.journal_follower import JournalFollower
-from gui.mailbox import Mailbox
 from gui.run_rows import NOTHING, RunRows
 from gui.shown_run import Detail, RunHead, RunNews, RunPhase
 from gui.stream_log import StreamLog
@@ -58,6 +58,8 @@ class RunModel(QObject):
 
     trial: "FitCurve | None"
 
+    _heard = pyqtSignal(int, object)  # from the reading thread: number of the opening, what
+
     def __init__(self, link: EngineLink | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._opening = 0
@@ -65,8 +67,7 @@ class RunModel(QObject):
         self._file: _FileReader | None = None
         self._leaving: list[JournalFollower | _FileReader] = []  # told to end, not joined yet
         self._clear()
-        self._heard = Mailbox(self)  # from the reading thread: number of the opening, what
-        self._heard.came.connect(self._take)
+        self._heard.connect(self._take)
         if link is not None:
             link.committed.connect(lambda _: self.look())
             link.fitted.connect(lambda _: self.look())
@@ -237,11 +238,9 @@ class RunModel(QObject):
         self._follower = self._file = None
 
     def _hearing(self) -> Callable[[object], None]:
-        number, put = self._opening, self._heard.put
-        return lambda what: put((number, what))
+        return partial(self._heard.emit, self._opening)
 
-    def _take(self, heard: tuple[int, object]) -> None:
-        number, what = heard
+    def _take(self, number: int, what: object) -> None:
         if number != self._opening:
             return
         match what:

@@ -33,8 +33,11 @@ def settings(tmp_path: Path) -> QSettings:
 def _leaves_no_widgets_and_timers(qapp: QApplication) -> Iterator[None]:
     """Fail a test that leaves a window or a running timer behind; threads are checked for all."""
     windows = {id(widget) for widget in qapp.topLevelWidgets()}
+    gc.disable()  # a thread that collects takes apart what Qt paints with; see gui.garbage
 
     yield
+
+    gc.enable()
 
     for _ in range(3):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
