@@ -15,7 +15,7 @@ __all__ = ["MOST_POINTS", "ParameterPlot"]
 
 Array = NDArray[np.float64]
 
-MOST_POINTS = 4000  # drawn at once; all of them are exported, and zooming in shows them
+MOST_POINTS = 2000  # drawn at once, two to a dot; all are exported, and zooming in shows them
 _MARKS = (("disc", ""), ("triangle", " (doubtful)"), ("cross", " (rejected)"))
 
 
