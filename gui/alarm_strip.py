@@ -88,5 +88,6 @@ class AlarmStrips(QWidget):
 def summary(entry: Entry) -> str:
     """Return what, which device, what was done, what to do, in one line."""
     said = entry.said
-    what = f"{said.device}: {said.text}" if said.device else said.text
+    is_named = not said.device or f"{said.device}:" in said.text
+    what = said.text if is_named else f"{said.device}: {said.text}"
     return " — ".join(part for part in (what, said.done, said.advice) if part)

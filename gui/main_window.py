@@ -23,6 +23,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from acquisition.channel.event_words import said_of
 from acquisition.channel.messages import Answer, Hello, Mode, Said, Snapshot, Verb
 from acquisition.storage.record import Event, Level
 from gui import theme
@@ -206,8 +207,7 @@ class MainWindow(QMainWindow):
     def _on_events(self, events: list[Event]) -> None:
         """List what the journal of the engine's run says, also from before this window opened."""
         if self.follower.shows_run_of_engine:
-            past = (Said(e.level, e.text, e.utc, "said", e.code) for e in events)
-            self.log.recall(past)
+            self.log.recall(said_of(event) for event in events)
 
     def _show_notice(self, place: int) -> None:
         entry = self.log.entries[place]

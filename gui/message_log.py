@@ -7,6 +7,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from acquisition.channel.messages import Said
 from acquisition.storage.record import Level
+from gui.wording import homely
 
 __all__ = ["Entry", "MessageLog"]
 
@@ -81,6 +82,7 @@ class MessageLog(QObject):
         self.cleared.emit()
 
     def _take(self, said: Said, *, is_news: bool) -> None:
+        said = replace(said, text=homely(said.text))
         key = (said.level, said.code, said.device, said.text)
         place = self._places.get(key)
         if place is not None and said.utc - self._entries[place].said.utc <= JOINED_WITHIN_s:

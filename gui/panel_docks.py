@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from PyQt6.QtCore import QObject, Qt, QTimer
+from PyQt6.QtCore import QObject, QSize, Qt, QTimer
 from PyQt6.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea, QWidget
 
 from gui.background_imports import BackgroundImports
@@ -16,7 +16,8 @@ __all__ = ["Panel", "PanelDocks", "Perspective", "Place"]
 
 
 LOOK_ms = 20
-SMALLEST_px = 80
+SETTLE_ms = 150
+SMALLEST_px, USUAL_px = 80, 200
 
 
 class Perspective(Enum):
@@ -98,7 +99,12 @@ class PanelDocks(QObject):
         self._sizing = QTimer(window)  # sizes hold only once the docks are laid out
         self._sizing.setSingleShot(True)
         self._sizing.timeout.connect(self._size)
+        self._settling = QTimer(window)  # and once more: on a busy machine they are laid out later
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(SETTLE_ms)
+        self._settling.timeout.connect(self._size)
         self._wanted: list[str] = []
+        self._latest: QDockWidget | None = None  # that had the keyboard
         self.built: dict[str, QWidget] = {}
         self.panels = {panel.key: panel for panel in panels}
         self.docks = {key: self._dock(panel) for key, panel in self.panels.items()}
@@ -115,6 +121,7 @@ class PanelDocks(QObject):
     def reveal(self, key: str) -> None:
         """Bring a panel to the front and give it the keyboard."""
         dock = self.docks[key]
+        self._latest = dock
         dock.show()
         dock.raise_()
         self.need(key).setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -130,9 +137,11 @@ class PanelDocks(QObject):
             dock.close()
 
     def _focused(self) -> QDockWidget | None:
-        focus = QApplication.focusWidget()
+        focus = QApplication.focusWidget() or self._window.focusWidget()
         docks = self.docks.values()
-        return next((d for d in docks if focus is not None and d.isAncestorOf(focus)), None)
+        found = next((d for d in docks if focus is not None and d.isAncestorOf(focus)), None)
+        self._latest = found or self._latest
+        return self._latest
 
     def arrange(self, perspective: Perspective) -> None:
         """Put every panel where it stands in this perspective."""
@@ -158,10 +167,12 @@ class PanelDocks(QObject):
                 docks[0].raise_()
         self._columns = columns
         self._sizing.start()
+        self._settling.start()
 
     def leave(self) -> None:
         """Build nothing more: the window closes."""
-        self._waiting.stop()
+        for timer in (self._waiting, self._sizing, self._settling):
+            timer.stop()
         for dock in self.docks.values():
             dock.visibilityChanged.disconnect()
 
@@ -198,7 +209,7 @@ class PanelDocks(QObject):
         dock.setObjectName(panel.key)
         dock.setAccessibleName(panel.title)
         dock.setTitleBarWidget(DockTitle(dock))
-        dock.setWidget(_awaited())
+        dock.setWidget(_Frame())
         dock.visibilityChanged.connect(lambda seen: self._want(panel.key) if seen else None)
         self._window.addDockWidget(_AREA, dock)
         dock.hide()
@@ -228,30 +239,30 @@ class PanelDocks(QObject):
         if key in self.built:
             return
         self.built[key] = self._build(self.panels[key])
-        dock = self.docks[key]
-        awaited = dock.widget()
-        dock.setWidget(_scrolled(self.built[key]))
-        if awaited is not None:
-            awaited.deleteLater()
+        frame = self.docks[key].widget()
+        assert isinstance(frame, _Frame)  # noqa: S101 - made with the dock
+        frame.setWidget(self.built[key])
 
 
-def _awaited() -> QWidget:
-    """Return what stands in a dock until its panel is loaded."""
-    label = QLabel("loading…")
-    label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-    label.setForegroundRole(label.palette().ColorRole.PlaceholderText)
-    return label
+class _Frame(QScrollArea):
+    """Where a panel scrolls if its dock is small; "loading…" until it is there.
 
+    Its size is the dock's alone: a panel that comes, or comes to the front, moves no other.
+    """
 
-def _scrolled(panel: QWidget) -> QScrollArea:
-    """Return a frame in which the panel scrolls where its dock is small: no window has to grow."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setMinimumSize(SMALLEST_px, SMALLEST_px)
-    area.setWidget(panel)
-    return area
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setMinimumSize(SMALLEST_px, SMALLEST_px)
+        awaited = QLabel("loading…")
+        awaited.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        awaited.setForegroundRole(awaited.palette().ColorRole.PlaceholderText)
+        self.setWidget(awaited)
+
+    def sizeHint(self) -> QSize:
+        return QSize(USUAL_px, USUAL_px)
 
 
 _AREA = Qt.DockWidgetArea.LeftDockWidgetArea  # without a centre, one area is the whole window

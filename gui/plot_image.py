@@ -112,7 +112,9 @@ class Image:
 
     def fit_title(self) -> None:
         """Write the title, shortened where the bar is."""
-        self.bar.setLabel("left", shortened(self._title, self._font, self.bar.vb.height()))
+        axis = self.bar.getAxis("left")
+        axis.setLabel(shortened(self._title, self._font, self.bar.vb.height()))
+        axis.resizeEvent()  # puts it in the middle again
 
     def restore_levels(self) -> None:
         """Let the colours' ends follow what is shown again, as before the user set them."""

@@ -458,6 +458,7 @@ class Plot(QWidget):
         written = shortened(self._titles[side], self.font(), length_px)
         if written != axis.labelText:
             axis.setLabel(written)
+            axis.resizeEvent()  # puts it in the middle again
         if side == "bottom" and self._hides_x:
             axis.showLabel(False)
 

@@ -44,16 +44,26 @@ class Tone(QObject):
         super().__init__(parent)
         self._rate_per_s = 0.0
         self._phase = 0.0
+        self._trouble = ""  # of the output, when it was opened last
         self._sink: Any = None
         self._pipe: Any = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._feed)
 
     @property
+    def why_beeps(self) -> str:
+        """Return why there is no tone; "" if there is one."""
+        if QAudioSink is None:
+            return "Qt's sound can't be loaded (on Debian it needs libpulse0)"
+        if QMediaDevices.defaultAudioOutput().isNull():
+            return "this computer has no audio output"
+        return self._trouble
+
+    @property
     def how(self) -> str:
         """Return in words what is heard."""
-        if QAudioSink is None:
-            return "beeps of the system, the faster the more light: Qt's sound is not installed"
+        if why := self.why_beeps:
+            return f"beeps of the system, the faster the more light: {why}"
         return "a tone that rises by an octave for each factor of ten"
 
     @property
@@ -71,11 +81,11 @@ class Tone(QObject):
             if self._sink is not None:
                 self._sink.stop()
             self._sink = self._pipe = None
-        elif QAudioSink is not None and not QMediaDevices.defaultAudioOutput().isNull():
+            return
+        self._trouble = ""
+        if not self.why_beeps:
             self._open()
-            self._timer.start(FEED_ms)
-        else:
-            self._timer.start(tick_ms(self._rate_per_s))
+        self._timer.start(tick_ms(self._rate_per_s) if self._pipe is None else FEED_ms)
 
     def _open(self) -> None:
         form = QAudioFormat()
@@ -86,6 +96,9 @@ class Tone(QObject):
         self._sink.setVolume(VOLUME)
         self._sink.setBufferSize(4 * SAMPLE_Hz * FEED_ms // 1000)
         self._pipe = self._sink.start()
+        if self._pipe is None:
+            self._trouble = f"the audio output can't be opened ({self._sink.error().name})"
+            self._sink = None
 
     def _feed(self) -> None:
         if self._sink is None:

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from math import isfinite, log10
+from pathlib import Path
 
 from acquisition.configuration.quantity import key_of
 
-__all__ = ["DASH", "ago", "at_time", "plain_name", "span", "value_text"]
+__all__ = ["DASH", "ago", "at_time", "homely", "plain_name", "span", "value_text"]
 
 DASH = "–"
 # to the last place that such an instrument resolves, always as many: nothing jumps while it changes
@@ -71,6 +72,12 @@ def span(seconds: float) -> str:
     if minutes:
         return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
     return f"{rest} s"
+
+
+def homely(text: str) -> str:
+    """Return a text in which the user's home folder is ~: shorter, and whose it is matters not."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
 
 
 def plain_name(channel: str) -> str:

@@ -264,7 +264,7 @@ class BiasCore:
         """Return why the sample should be brought to zero, or nothing. NaN is a fault."""
         leakage_A = self.leakage_A(terminals, now)
         if not abs(leakage_A) <= self.rules.current_trip_A:
-            return f"leakage {leakage_A:.3g} A is above {self.rules.current_trip_A:.3g} A"
+            return f"leakage {_nA(leakage_A)} is above {_nA(self.rules.current_trip_A)}"
         if terminals.over_voltage:
             return "the supply reports over-voltage"
         if self._unconfirmed is None and self._disagrees(terminals):
@@ -298,3 +298,7 @@ class BiasCore:
         if is_seen or now - self._stepped_s > BLIND_AT_ZERO_S:
             return SwitchOff(self.trip_reason or "asked to be safe")
         return None
+
+
+def _nA(current_A: float) -> str:
+    return f"{1e9 * current_A:.3g} nA"

@@ -541,7 +541,13 @@ class Engine:
             hold_temperature=any(mover.quantity == "temperature" for mover in self._moving),
             heater_off=heater_off,
         )
-        self._log.event(_LEVELS[reason], "finished", f"{reason.value}: {text}", reason=reason.value)
+        self._log.event(
+            _LEVELS[reason],
+            "finished",
+            f"{reason.value}: {text}",
+            reason=reason.value,
+            safety=safe.safety.value,
+        )
         is_safe = safe.safety is Safety.CONFIRMED
         self._log.event(Level.INFO if is_safe else Level.ERROR, "safe state", str(safe))
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.channel.event_words import said_of
 from acquisition.channel.messages import (
     Axis,
     Committed,
@@ -12,7 +13,6 @@ from acquisition.channel.messages import (
     FrameArrived,
     FrameSource,
     Message,
-    Said,
 )
 from acquisition.planning.point_table import Point
 from acquisition.running.engine import Follower
@@ -72,7 +72,7 @@ class RunBroadcast:
 
     def on_event(self, event: Event) -> None:
         """Pass an event of the run on; its details stay in the journal."""
-        self._publish(Said(event.level, event.text, event.utc, code=event.code), None)
+        self._publish(said_of(event), None)
 
     def on_fits(self, rows: Sequence[FitRow]) -> None:
         """Pass finished fits on."""

@@ -283,7 +283,8 @@ class Bench:
                 largest_voltage_V=self._largest_by_hand_V(),
             )
         except (DeviceError, LookupError, ValueError, OSError) as error:
-            self._trouble = f"{type(error).__name__}: {error}"
+            is_plain = isinstance(error, DeviceError)
+            self._trouble = str(error) if is_plain else f"{type(error).__name__}: {error}"
             self._say(
                 Level.ERROR,
                 str(error),

@@ -3,18 +3,23 @@
     python docs/figures/gallery.py [--only NAME] [docs/images/gallery]
 
 The engine is the real one in its own process, with the simulated station of the examples at a
-faster pace. States that would need an accident (an interlock, a safe state that was not confirmed)
-are told to the window as the engine would tell them.
+faster pace. Accidents happen really: a sample that leaks trips the interlock, and the process that
+serves the instruments is killed in the middle of a run.
 """
 
 import argparse
 import os
+import re
+import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import fields, replace
+from contextlib import suppress
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -25,21 +30,24 @@ from PyQt6.QtGui import QColor, QImage
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
-from acquisition.channel.engine_status import FinishReason, Safety
-from acquisition.channel.messages import Mode, Said, Verb
+from acquisition.channel.messages import Mode, Verb
 from acquisition.channel.watcher_link import WatcherLink
-from acquisition.storage.record import Level
 from gui import theme
 from gui.app import open_window
 from gui.main_window import MainWindow
 from gui.panel_docks import Perspective
+from gui.shortcut_sheet import ShortcutSheet
 from gui.widgets.overlay import Overlay
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL, LARGE = (1366, 768), (3840, 2160)
 PACE = 8.0
 ALSO_LARGE = ("align_live", "sweep_planned", "run_measuring", "browse")
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
+LEAKS = """
+[simulation.truth.bias]
+leakage_cold_ohm = 1e9
+"""
 POSITIONER = """
 [positioner]
 model = "attocube.anc300"
@@ -60,6 +68,7 @@ class Gallery:
         settings = QSettings(str(lab / "window.ini"), QSettings.Format.IniFormat)
         station = lab / "station_simulated.toml"
         self.window: MainWindow = open_window(app, settings, station=station, starts_engine=False)
+        self.complete: Path | None = None  # the run that was measured to its end
         self.front: tuple[str, ...] = ()  # panels that shall lie before the others of their place
         self.window.resize(*SMALL)
 
@@ -235,48 +244,120 @@ def _running(gallery: Gallery) -> None:
     window.bound.by_name["resume"].trigger()
     gallery.until(lambda: not window.situation.is_running, "the end of the run")
     gallery.spin(2.0)
+    gallery.complete = window.model.path
     gallery.picture("run_finished")
 
 
 def _accidents(gallery: Gallery) -> None:
-    """Tell the window of accidents as the engine would; the engine itself is well."""
-    window, latest = gallery.window, gallery.window.link.latest
-    assert latest is not None  # noqa: S101
-    assert latest.status is not None  # noqa: S101
-    status = replace(
-        latest.status,
-        finish=FinishReason.INTERLOCK,
-        finish_text="leakage 63 nA above 50 nA",
-        safety=Safety.NOT_CONFIRMED,
-    )
-    unsafe = replace(latest, status=status, unacknowledged=Safety.NOT_CONFIRMED)
-    said = Said(
-        Level.ERROR,
-        "leakage 63 nA above 50 nA, three readings in a row",
-        latest.utc,
-        code="interlock",
-        device="bias",
-        done="bias to 0 V and off; the read-back did not come, safe state NOT confirmed",
-        advice="look at the supply's display before anything else",
-    )
-    late = Said(Level.WARNING, "reply came late", latest.utc, device="cryostat", done="asked again")
-    window.link.pretend([unsafe, said, *(replace(late, utc=latest.utc + n) for n in range(7))])
-    gallery.picture("interlock_not_confirmed")
-    window.alarms.seen_button.click()
-    trouble = "cryostat: no answer within 0.5 s"
-    window.link.pretend([replace(latest, mode=Mode.DISCONNECTED, trouble=trouble, moves=())])
-    gallery.picture("instruments_off")
-    window.search.watch()
-    gallery.until(lambda: window.link.latest is not None, "the real state")
+    """Measure a sample that leaks; then pull the plug of the shutter in the middle of a run."""
+    window, lab = gallery.window, gallery.lab
+    good = lab / "station_simulated.toml"
+    gallery.ask(Verb.QUIT)
+    gallery.until(lambda: window.link.latest is None, "the engine's end")
+    bad, served = lab / "station_leaking.toml", lab / "station_served.toml"
+    bad.write_text(good.read_text(encoding="utf-8") + LEAKS, encoding="utf-8")
+    way = ("--write", served, "--scale", str(PACE), "--transport", "elliptec=tcp")
+    instruments = _cryoscan("simulate", bad, *way)
+    try:
+        gallery.until(served.exists, "served instruments")
+        cable = _Cable.into(served, "shutter")
+        _meet(gallery, served)
+        window.show_perspective(Perspective.SWEEP)
+        _start(gallery)
+        gallery.until(lambda: gallery.state == "INTERLOCK", "the interlock")
+        gallery.spin(2.0)
+        gallery.picture("interlock")
+        window.alarms.seen_button.click()
+        _start(gallery)
+        gallery.until(lambda: gallery.state == "RUNNING", "an exposure")
+        cable.cut()
+        gallery.until(lambda: window.situation.must_acknowledge, "a safe state not confirmed")
+        gallery.until(lambda: gallery.state == "INSTRUMENTS OFF", "a refused connection")
+        gallery.picture("safe_state_not_confirmed")
+        window.bound.by_name["acknowledge"].trigger()
+        while window.alarms.waiting:
+            window.alarms.seen_button.click()
+        gallery.until(lambda: not window.situation.must_acknowledge, "the acknowledgement")
+        gallery.picture("instruments_off")
+        gallery.ask(Verb.QUIT)
+        gallery.until(lambda: window.link.latest is None, "the engine's end")
+    finally:
+        instruments.kill()
+        instruments.wait()
+    _meet(gallery, good)
+
+
+class _Cable:
+    """A TCP line through this process, that can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._ends: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        Thread(target=self._serve, daemon=True).start()
+
+    @classmethod
+    def into(cls, station: Path, section: str) -> "_Cable":
+        """Lead the line of an instrument of a served station through a cable."""
+        text = station.read_text(encoding="utf-8")
+        found = re.search(rf'\[{section}\][^\[]*?address = "tcp://127.0.0.1:(\d+)"', text)
+        assert found is not None  # noqa: S101
+        cable = cls(int(found[1]))
+        station.write_text(text.replace(f":{found[1]}", f":{cable.port}"), encoding="utf-8")
+        return cable
+
+    def cut(self) -> None:
+        for end in (self._listening, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listening.accept()
+                there = socket.create_connection(("127.0.0.1", self._port))
+                self._ends += [here, there]
+                for one, other in ((here, there), (there, here)):
+                    Thread(target=_pump, args=(one, other), daemon=True).start()
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(4096):
+            other.sendall(data)
+    other.close()
+
+
+def _meet(gallery: Gallery, station: Path) -> None:
+    """Let the window start the engine of a station, and wait for its instruments."""
+    gallery.window.choose_station(station)
+    gallery.window.search.watch(start_missing=True)
+    link = gallery.window.link
+    gallery.until(lambda: link.latest is not None, "the engine")
+    gallery.until(lambda: link.latest is not None and link.latest.mode is Mode.ALIGNING, "lines")
     gallery.spin(1.0)
+
+
+def _start(gallery: Gallery) -> None:
+    editor = gallery.window.docks.need("sweep")
+    gallery.until(lambda: editor.why_not_start() == "", "a sweep to start")  # type: ignore[attr-defined]
+    gallery.window.bound.by_name["start"].trigger()
+    gallery.until(lambda: gallery.window.situation.is_running, "the run")
+
+
+def _cryoscan(*arguments: object) -> "subprocess.Popen[bytes]":
+    program = "from acquisition.cli import main; main()"
+    command = [sys.executable, "-P", "-c", program, *map(str, arguments)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdout=quiet, stderr=quiet)  # noqa: S603 - our own program
 
 
 def _browsing(gallery: Gallery) -> None:
     window = gallery.window
-    latest = window.link.latest
-    assert latest is not None  # noqa: S101
-    if window.model.path is not None:
-        window.open(window.model.path)
+    if gallery.complete is not None:
+        window.open(gallery.complete)
     window.show_perspective(Perspective.BROWSE)
     gallery.spin(10.0)
     window.follower.go(window.model.size // 2)
@@ -286,12 +367,13 @@ def _browsing(gallery: Gallery) -> None:
 def _keyboard(gallery: Gallery) -> None:
     window = gallery.window
     window.bound.by_name["palette"].trigger()
-    QTest.keyClicks(QApplication.focusWidget() or window, "st")
+    QTest.keyClicks(window.palette_.focusProxy() or window.palette_, "st")
     gallery.picture("palette")
     window.palette_.dismiss()
     window.bound.by_name["shortcuts"].trigger()
     gallery.picture("shortcuts")
-    QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Escape)
+    for sheet in window.findChildren(ShortcutSheet):
+        QTest.keyClick(sheet, Qt.Key.Key_Escape)
 
 
 def _others(gallery: Gallery) -> None:
@@ -309,6 +391,16 @@ def _others(gallery: Gallery) -> None:
     gallery.spin(0.5)
     window.bound.by_name["take_command"].trigger()
     gallery.spin(0.5)
+
+
+def move_in(home: Path) -> Path:
+    """Return the folder lab of a user who lives there: pictures show ~/lab, whoever takes them."""
+    os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # compiled kernels
+    os.environ["HOME"] = str(home)
+    os.environ["CRYOSCAN_RUNTIME"] = str(home / "runtime")
+    lab = home / "lab"
+    lab.mkdir()
+    return lab
 
 
 def laboratory(folder: Path) -> Path:
@@ -332,8 +424,8 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     app = QApplication([sys.argv[0]])
     with tempfile.TemporaryDirectory() as name:
-        os.environ["CRYOSCAN_RUNTIME"] = str(Path(name) / "runtime")
-        gallery = Gallery(app, options.folder, laboratory(Path(name)), options.only)
+        lab = move_in(Path(name))
+        gallery = Gallery(app, options.folder, laboratory(lab), options.only)
         try:
             take_all(gallery)
         except TimeoutError as error:

@@ -262,6 +262,16 @@ def browse(walk: Walk) -> None:
     walk.picture("browsing", wait_s=2.0)
 
 
+def move_in(home: Path) -> Path:
+    """Return the folder lab of a user who lives there: pictures show ~/lab, whoever takes them."""
+    os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # compiled kernels
+    os.environ["HOME"] = str(home)
+    os.environ["CRYOSCAN_RUNTIME"] = str(home / "runtime")
+    lab = home / "lab"
+    lab.mkdir()
+    return lab
+
+
 def laboratory(folder: Path) -> Path:
     """Return a station file: the example with a positioner, at a quicker pace."""
     text = (EXAMPLES / "station_simulated.toml").read_text(encoding="utf-8")
@@ -294,8 +304,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     app = QApplication([sys.argv[0]])
     with tempfile.TemporaryDirectory() as name:
-        lab = Path(name)
-        os.environ["CRYOSCAN_RUNTIME"] = str(lab / "runtime")
+        lab = move_in(Path(name))
         station = laboratory(lab)
         process = engine_for(station)
         settings = QSettings(str(lab / "window.ini"), QSettings.Format.IniFormat)

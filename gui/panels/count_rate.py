@@ -101,7 +101,7 @@ class CountRatePanel(QWidget):
         column.addWidget(halves, 1)
 
     def _listen(self) -> None:
-        self.tone.toggled.connect(lambda is_on: self.sound.switch(is_on=is_on))
+        self.tone.toggled.connect(self._on_tone)
         self.whole.clicked.connect(lambda _c: self._frames.set_window(None))
         for edit in (self.low, self.high):
             edit.applied.connect(lambda _value: self._apply_window())
@@ -109,6 +109,11 @@ class CountRatePanel(QWidget):
         self._frames.spectrum_came.connect(self._on_spectrum)
         self._frames.window_changed.connect(self._show_window)
         self._silence.changed.connect(self._on_silence)
+
+    def _on_tone(self, is_on: bool) -> None:
+        self.sound.switch(is_on=is_on)
+        self.tone.setToolTip(self.sound.how)
+        self.note.say(f"You hear {self.sound.how}" if is_on and self.sound.why_beeps else "")
 
     def _apply_window(self) -> None:
         self.note.say("")
@@ -125,8 +130,10 @@ class CountRatePanel(QWidget):
         _, rate = self._frames.rates[-1]
         self.number.show_value(rate)
         self.sound.follow(rate)
-        nothing = not isfinite(rate)
-        self.note.say("no pixel lies in this window" if nothing else "", Tone.CAUTION)
+        if not isfinite(rate):
+            self.note.say("no pixel lies in this window", Tone.CAUTION)
+        elif self.note.tone is Tone.CAUTION:
+            self.note.say("")
         self._redraw.soon()
 
     def _on_silence(self, seconds: float) -> None:

@@ -31,6 +31,7 @@ from gui.views.row_look import DASH
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.file_question import ask_folder, ask_open
 from gui.widgets.note import Note
+from gui.wording import homely
 
 __all__ = ["HistoryPanel"]
 
@@ -103,7 +104,7 @@ class HistoryPanel(QWidget):
     def look_into(self, root: Path) -> None:
         """List the runs of this folder."""
         self._root = root
-        self.where.setText(str(root))
+        self.where.setText(homely(str(root)))
         self.look()
 
     def look(self) -> None:

@@ -60,6 +60,8 @@ class MessagePanel(QWidget):
         self.level.setCurrentIndex(1)
         self.level.currentIndexChanged.connect(self._on_level)
         self.words = QLineEdit()
+        self.level.setAccessibleName("least level that is listed")
+        self.words.setAccessibleName("words to find")
         self.words.setPlaceholderText("find in messages")
         self.words.setClearButtonEnabled(True)
         self.words.textChanged.connect(self._filter.set_words)

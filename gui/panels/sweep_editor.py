@@ -36,6 +36,7 @@ from gui.widgets.compact_button import CompactButton
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.question import Question
+from gui.wording import homely
 
 __all__ = ["SweepEditor"]
 
@@ -280,7 +281,7 @@ class SweepEditor(QWidget):
         except OSError as error:
             self.note.say(f"not saved: {error}", Tone.BAD)
             return False
-        self.note.say(f"saved {path}", Tone.GOOD)
+        self.note.say(f"saved {homely(str(path))}", Tone.GOOD)
         self._show()
         return True
 
@@ -345,7 +346,7 @@ class SweepEditor(QWidget):
         self._show_start()
 
     def _show_file(self) -> None:
-        name = str(self.draft.path) if self.draft.path else "new sweep"
+        name = homely(str(self.draft.path)) if self.draft.path else "new sweep"
         self.file.setText(f"{name} (not saved)" if self.draft.is_changed else name)
         undo, redo = self.draft.undo_change, self.draft.redo_change
         for button, change, words in (

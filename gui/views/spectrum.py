@@ -45,7 +45,8 @@ DETAIL_ms = 20  # the fit of a row is mostly here by then: one drawing for both
 class SpectrumView(QWidget):
     """The spectrum at the cursor, in counts of one frame: the mean where there are several.
 
-    The stored fit is drawn, not fitted again; a trial of the fit panel goes before it.
+    The stored fit is drawn, not fitted again; a trial of the fit panel goes before it. The arrows
+    step from point to point, with Shift from pixel to pixel.
     """
 
     title = "Spectrum"
@@ -286,10 +287,26 @@ class SpectrumView(QWidget):
         name = f"spectrum_{self._cursor.point + 1}.csv"
         ask_save(self, "Save spectrum", name, ("CSV (*.csv)",), self.save_spectrum)
 
+    def _step_energy(self, step: int) -> None:
+        """Lead the cursor's energy to the next pixel on that side of the plot."""
+        x = self._data.x
+        if not x.size:
+            return
+        here = self._unit.of_eV(self._cursor.energy_eV)
+        along = np.sort(x)
+        if np.isfinite(here):
+            pixel = int(np.argmin(np.abs(along - here))) + step
+        else:
+            pixel = along.size // 2
+        at = along[min(max(pixel, 0), along.size - 1)]
+        self._cursor.set_energy(self._unit.to_eV(float(at)))
+
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         assert event is not None  # noqa: S101 - Qt's stubs allow None, Qt does not
         step = (event.key() == Qt.Key.Key_Right) - (event.key() == Qt.Key.Key_Left)
-        if step and self._model.size:
+        if step and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._step_energy(step)
+        elif step and self._model.size:
             self._cursor.set_point(min(max(self._cursor.point + step, 0), self._model.size - 1))
         else:
             super().keyPressEvent(event)

@@ -1,10 +1,11 @@
 """The colours: readable, told apart, and put on by one call."""
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
+import pyqtgraph as pg
 import pytest
-from PyQt6.QtGui import QPalette
+from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import QWidget
 
 from gui import theme
@@ -57,6 +58,29 @@ def test_lines_beside_each_other_are_told_apart_without_red_or_green_cones(shown
 
 
 @BOTH
+@pytest.mark.parametrize("kind", ["protan", "deutan", "tritan"])
+def test_lines_of_one_plot_differ_for_everybody(shown, kind):
+    """Also where a cone is missing, and where it is the third one; 12 is seen at a glance."""
+    sights = (
+        [shown.line(role) for role in (Role.DATA, Role.FIT, Role.REFERENCE, Role.PEAK_HOLD)],
+        [shown.line(role) for role in (Role.DATA, Role.FIT, Role.REFERENCE, Role.COMPONENT)],
+        list(shown.series),
+    )
+    for lines in sights:
+        for first, second in combinations(lines, 2):
+            apart = math.dist(_lab(*_machado(first, kind)), _lab(*_machado(second, kind)))
+            assert apart > 12.0, (kind, first, second)
+
+
+@pytest.mark.parametrize("kind", ["protan", "deutan", "tritan"])
+def test_the_colours_of_maps_rise_in_lightness_for_everybody(kind):
+    table = pg.colormap.get("viridis").getLookupTable(nPts=64)
+    lightness = [_lab(*_machado(QColor(*rgb[:3]).name(), kind))[0] for rgb in table.tolist()]
+    assert all(low < high for low, high in pairwise(lightness))
+    assert lightness[-1] - lightness[0] > 60.0
+
+
+@BOTH
 def test_one_call_dresses_every_widget_and_each_knows_its_theme(qtbot, qapp, shown):
     widget = QWidget()
     qtbot.addWidget(widget)
@@ -82,6 +106,34 @@ def _seen(colour, kind):
         return mixed, mixed, 0.00401 * r - 0.00401 * g + b
     mixed = 0.29275 * r + 0.70725 * g
     return mixed, mixed, -0.02234 * r + 0.02234 * g + b
+
+
+# severity 1.0; source: G. Machado, M. Oliveira, L. Fernandes, IEEE Trans. Vis. Comput. Graph. 15,
+# 1291 (2009), table 1
+_MACHADO = {
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
+}
+
+
+def _machado(colour, kind):
+    """Return linear r, g, b as somebody without one kind of cone sees them."""
+    rgb = [_linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5)]
+    rows = _MACHADO[kind]
+    return [min(max(sum(a * c for a, c in zip(row, rgb, strict=True)), 0.0), 1.0) for row in rows]
 
 
 def _linear(channel):

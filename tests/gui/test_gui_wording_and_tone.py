@@ -1,6 +1,8 @@
 """Numbers and times in words, and the pitch that stands for a count rate."""
 
 from math import inf, nan
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from gui import tone
 from gui.tone import Tone, pitch_Hz, tick_ms
-from gui.wording import ago, plain_name, span, value_text
+from gui.wording import ago, homely, plain_name, span, value_text
 
 
 @pytest.mark.parametrize(
@@ -112,3 +114,50 @@ def test_without_the_sound_library_the_system_beeps(
     qtbot.waitUntil(lambda: len(beeps) > 1)
     sound.switch(is_on=False)
     assert not sound.is_on
+
+
+class _MuteSink:
+    """An output that the system won't open."""
+
+    def __init__(self, *_: object) -> None:
+        self.is_stopped = False
+
+    def start(self) -> None:
+        return None
+
+    def error(self) -> SimpleNamespace:
+        return SimpleNamespace(name="OpenError")
+
+    def __getattr__(self, _name: str) -> object:
+        return lambda *_: None
+
+
+@pytest.mark.parametrize(
+    ("is_null", "why"), [(True, "no audio output"), (False, "can't be opened (OpenError)")]
+)
+def test_an_output_that_fails_is_named_and_the_system_beeps(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, is_null: bool, why: str
+) -> None:
+    beeps: list[int] = []
+    output = SimpleNamespace(isNull=lambda: is_null)
+    devices = SimpleNamespace(defaultAudioOutput=lambda: output)
+    monkeypatch.setattr(tone, "QAudioSink", _MuteSink)
+    monkeypatch.setattr(tone, "QMediaDevices", devices, raising=False)
+    monkeypatch.setattr(tone, "QAudioFormat", MagicMock(), raising=False)
+    monkeypatch.setattr(QApplication, "beep", lambda: beeps.append(1))
+    parent = QObject()
+    sound = Tone(parent)
+    sound.follow(1e6)
+
+    sound.switch(is_on=True)
+
+    assert why in sound.how
+    qtbot.waitUntil(lambda: len(beeps) > 1)
+    sound.switch(is_on=False)
+
+
+def test_the_home_folder_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/lena")
+    assert homely("final file: /home/lena/runs/a.nxs") == "final file: ~/runs/a.nxs"
+    monkeypatch.setenv("HOME", "/")
+    assert homely("/runs/a.nxs") == "/runs/a.nxs"

@@ -248,7 +248,7 @@ def test_a_leakage_is_seen_during_a_ramp():
     core.confirm(0.2)
     core.advance(at(1.0, 1e-7 + 6e-8), 0.3)
 
-    assert core.trip_reason == "leakage 6e-08 A is above 5e-08 A"
+    assert core.trip_reason == "leakage 60 nA is above 50 nA"
 
 
 def test_silence_of_the_engine_ramps_to_zero():

@@ -62,6 +62,21 @@ def test_the_spectrum_shows_counts_over_energy_or_wavelength(
     assert "field -30 kV/cm" in spectrum.row_text
 
 
+def test_shift_and_an_arrow_lead_the_energy_from_pixel_to_pixel(
+    opened, spectrum, cursor, whole_run, qtbot
+):
+    opened(whole_run)
+    cursor.set_point(7)
+    drawn(spectrum)
+    energies = np.sort(spectrum._data.x)
+    cursor.set_energy(energies[10])
+
+    qtbot.keyClick(spectrum, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+
+    assert cursor.energy_eV == pytest.approx(energies[11], rel=1e-12)
+    assert cursor.point == 7
+
+
 def test_several_frames_are_shown_as_their_mean(opened, spectrum, cursor, made_up, tmp_path):
     made = made_up(points=3, frames=4)
     opened(made.write(tmp_path / "run"))

@@ -9,11 +9,15 @@ from PyQt6 import sip
 from PyQt6.QtCore import QCoreApplication, QEvent, QObject, QPoint, QPointF, Qt
 from PyQt6.QtGui import QKeySequence, QWheelEvent
 from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
     QApplication,
     QComboBox,
     QFileDialog,
+    QHeaderView,
     QLineEdit,
     QMainWindow,
+    QMenu,
     QPlainTextEdit,
     QSpinBox,
     QTableView,
@@ -28,6 +32,7 @@ from gui import theme
 from gui.engine_link import Connection
 from gui.main_window import PANELS
 from gui.panel_docks import Perspective
+from gui.plots import Plot
 from gui.wheel_guard import WheelGuard
 from gui.window_memory import WindowMemory
 
@@ -214,6 +219,83 @@ def test_a_panel_is_not_built_before_it_is_seen(qtbot, window):
     window.show_perspective(Perspective.BROWSE)
 
     qtbot.waitUntil(lambda: window.docks.widget("map") is not None, timeout=20_000)
+
+
+def test_every_control_is_reached_by_the_tab_key(whole_window):
+    """But those that Qt and pyqtgraph build into others, which have another key."""
+    kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView, QPlainTextEdit, Plot)
+    controls = []
+    for panel in PANELS:
+        controls += [
+            control
+            for control in whole_window.docks.need(panel.key).findChildren(QWidget)
+            if isinstance(control, kinds) and not _is_built_in(control)
+        ]
+
+    assert len(controls) > 150
+    assert [one for one in controls if not one.focusPolicy() & Qt.FocusPolicy.TabFocus] == []
+
+
+def _is_built_in(control):
+    above = control.parent()
+    if isinstance(control, QHeaderView) or isinstance(
+        above, QComboBox | QLineEdit | QTableView
+    ):  # lists, clear buttons, corners
+        return True
+    while above is not None:
+        if isinstance(above, QMenu):
+            return True
+        above = above.parent()
+    return False
+
+
+def test_a_panel_that_comes_to_the_front_leaves_the_others_their_room(qtbot, qapp, whole_window):
+    whole_window.show_perspective(Perspective.SWEEP)
+    docks = whole_window.docks.docks
+    shares = {"sweep": 0.28, "spectrum": 0.42, "parameters": 0.30}
+
+    def is_shared():
+        return all(
+            abs(docks[key].width() / whole_window.width() - share) < 0.03
+            for key, share in shares.items()
+        )
+
+    qtbot.waitUntil(is_shared, timeout=20_000)
+    for key in ("queue", "polar", "runs", "strips"):
+        docks[key].raise_()
+        whole_window.docks.need(key)
+        qapp.processEvents()
+        assert is_shared(), key
+
+
+def test_titles_of_panels_grow_with_the_text(qapp, whole_window):
+    title = whole_window.docks.docks["log"].titleBarWidget()
+    small_px = title.label.sizeHint().height()
+    try:
+        for _ in range(8):
+            whole_window.scale_text(1.1)
+        qapp.processEvents()
+        assert title.label.sizeHint().height() > 1.7 * small_px
+        assert title.label.text() == "Log"
+    finally:
+        theme.set_text_scale(qapp, 1.0)
+
+
+@pytest.mark.qt_log_ignore("does not support raise")  # the platform of the tests can't
+def test_the_panel_with_the_keyboard_floats_and_closes_by_name(qtbot, qapp, whole_window):
+    whole_window.docks.reveal("log")
+    dock = whole_window.docks.docks["log"]
+    log = whole_window.docks.need("log")
+    qtbot.waitUntil(lambda: whole_window.focusWidget() is log, timeout=5000)
+
+    whole_window.bound.by_name["float_panel"].trigger()
+    assert dock.isFloating()
+    log.setFocus()
+    whole_window.bound.by_name["float_panel"].trigger()
+    assert not dock.isFloating()
+    log.setFocus()
+    whole_window.bound.by_name["close_panel"].trigger()
+    assert dock.isHidden()
 
 
 def test_every_panel_can_be_built_and_has_its_title(whole_window):
