@@ -15,7 +15,8 @@ _BESIDE_px = 2  # a line is exposed with this much to both sides
 class PlotCanvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # it has no types
     """A step of the cursor paints its lines over a picture of the plot: nothing is drawn anew.
 
-    The picture is taken when the cursor first moves over a plot that has not changed since.
+    The picture is taken when the cursor moves for a second time over a plot that has not changed:
+    a plot that changes with every step, as while a run is followed, would never use it.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class PlotCanvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # it has no ty
         self._lines: list[QLineF] = []  # as they were painted last
         self._stepped = QRegion()  # where nothing but the cursor asks to be painted
         self._still: QPixmap | None = None
+        self._was_step = False
 
     def show_cross(self, x: float | None, y: float | None) -> None:
         """Move the cursor to x and y of the view; what is None or no number is not drawn."""
@@ -46,7 +48,8 @@ class PlotCanvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]  # it has no ty
         assert event is not None  # noqa: S101 - Qt's stubs allow None, Qt does not
         is_step = event.region().subtracted(self._stepped).isEmpty()
         self._stepped = QRegion()
-        if is_step:
+        is_second, self._was_step = self._was_step and is_step, is_step
+        if is_second:
             self._still = self._still or self._taken()
         else:
             self._still = None

@@ -119,7 +119,7 @@ class Image:
     def restore_levels(self) -> None:
         """Let the colours' ends follow what is shown again, as before the user set them."""
         self._is_levelled = True
-        self._old_lines = 0
+        self._old_lines = -1
 
     def set_colours(self, colours: str) -> None:
         """Use another colour map, by its name in pyqtgraph."""

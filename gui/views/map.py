@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,8 @@ class MapView(QWidget):
         self._unit = SpectralUnit.EV
         self._is_log = False
         self._image: MapImage | None = None
+        self._logarithms: NDArray[np.floating[Any]] = np.empty((0, 0))
+        self._is_other = True  # the colours stand for something else than before
         self._changed: list[int] = []
         self.plot = _MapPlot(model, self)
         self.plot.offer_log(False)
@@ -76,6 +79,7 @@ class MapView(QWidget):
         self._log.setChecked(is_log)
         self.picture.set_title("log10 counts" if is_log else "counts per frame")
         self.picture.restore_levels()
+        self._is_other = True
         self._redraw.now()
 
     # --- inside
@@ -153,30 +157,45 @@ class MapView(QWidget):
             self.plot.invite("The map grows with each point" if model.is_open else NO_RUN)
             self.picture.show(np.full((1, 1), np.nan, np.float32), (0.0, 1.0), (0.0, 1.0))
             return
-        self._bring_up_to_date()
+        changed = self._bring_up_to_date()
         image = self._image
         assert image is not None  # noqa: S101 - just made
         self.plot.show_rows(image.order)
         self.plot.set_x_axis(self._unit.label, self._unit.value)
         self.plot.set_y_axis(*self._choice.axis_title)
-        values = image.values
-        if self._is_log:
-            values = np.log10(np.maximum(values, 1.0))
-        self.picture.show(values, image.x, image.y)
+        self.picture.show(self._heights(image, changed), image.x, image.y, changed=changed)
         self._mark(image)
         self._show_cross()
 
-    def _bring_up_to_date(self) -> None:
-        """Draw the next of the rows that have changed, as many as can be drawn at once."""
-        rows, image = self._model.rows, self._image
+    def _heights(
+        self, image: MapImage, changed: NDArray[np.intp] | None
+    ) -> NDArray[np.floating[Any]]:
+        """Return what the colours stand for."""
+        if not self._is_log:
+            return image.values
+        lines = slice(None) if changed is None else changed
+        if changed is None:
+            self._logarithms = np.empty_like(image.values)
+        self._logarithms[lines] = np.log10(np.maximum(image.values[lines], 1.0))
+        return self._logarithms
+
+    def _bring_up_to_date(self) -> NDArray[np.intp] | None:
+        """Draw the next of the rows that have changed, as many as can be drawn at once.
+
+        Returns the lines that have changed; None: all of the picture may have.
+        """
+        rows, image, is_same = self._model.rows, self._image, not self._is_other
         new_axes = set(np.unique(rows.axis[self._changed]).tolist()) if self._changed else set()
         if image is None or not image.is_for(self._model) or not new_axes <= image.axes:
             image = self._image = MapImage(self._model, self._order(), self._unit)
             self._changed = image.order[rows.state[image.order] > 0].tolist()
-        image.add(self._changed[: image.rows_at_once])
+            is_same = False
+        lines = image.add(self._changed[: image.rows_at_once])
         self._changed = self._changed[image.rows_at_once :]
         if self._changed:
             self._redraw.soon()
+        self._is_other = False
+        return lines if is_same else None
 
     def _mark(self, image: MapImage) -> None:
         state = self._model.rows.state[image.order]

@@ -62,8 +62,11 @@ class MapImage:
         """How many rows can be added between two frames of the screen."""
         return max(1, _VALUES_AT_ONCE // self._model.rows.plan.pixels)
 
-    def add(self, points: Iterable[int]) -> None:
-        """Draw these rows; one that was drawn before is taken out with all of its line first."""
+    def add(self, points: Iterable[int]) -> NDArray[np.intp]:
+        """Draw these rows, and return the lines that have changed.
+
+        One that was drawn before is taken out with all of its line first.
+        """
         chosen = np.unique(np.fromiter(points, np.intp))
         chosen = chosen[(self._line_of[chosen] >= 0) & (self._model.rows.state[chosen] > 0)]
         if (again := chosen[self._is_added[chosen]]).size:
@@ -76,6 +79,7 @@ class MapImage:
                 self._add(piece[self._model.rows.axis[piece] == axis], axis)
         lines = np.unique(self._line_of[chosen])
         self.values[lines] = self._sum[lines] / self._rows[lines, None]
+        return lines
 
     def position(self, point: int) -> float:
         """Return how high a row lies, NaN where it is not in the picture."""

@@ -13,6 +13,7 @@ from acquisition.channel.engine_status import Safety
 from acquisition.channel.messages import ChannelReading, Mode, Snapshot
 from acquisition.storage.record import AttemptState
 from gui import theme
+from gui.colour_picture import ColourPicture
 from gui.run_rows import RowState
 from gui.views.axis_choice import AS_MEASURED
 from gui.views.map import MapView
@@ -248,6 +249,36 @@ def test_what_is_not_measured_is_left_open_and_fills_up(
 
     filled = np.isfinite(drawn(map_view).picture.values).any(axis=1).nonzero()[0]
     assert filled.tolist() == [3, 4, 10]
+    journal.close()
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+def test_a_row_that_comes_is_one_line_of_the_picture_and_the_rest_stays_as_it_was(
+    opened, map_view, model, made_up, tmp_path, qtbot, monkeypatch, is_log
+):
+    made = made_up()
+    journal = made.begin(tmp_path / "run")
+    made.measure(journal, range(5))
+    opened(tmp_path / "run")
+    map_view.set_log(is_log)
+    drawn(map_view)
+    renewed = []
+    renew = ColourPicture.renew
+    monkeypatch.setattr(
+        ColourPicture,
+        "renew",
+        lambda self, v, lines: renewed.append(lines) or renew(self, v, lines),
+    )
+
+    made.measure(journal, [12])
+    model.look()
+    qtbot.waitUntil(lambda: model.holds(12), timeout=LONGEST_ms)
+    shown_values = drawn(map_view).picture.values.copy()
+
+    assert [12] in [lines.tolist() for lines in renewed]
+    assert all(set(lines.tolist()) <= {12} for lines in renewed)
+    map_view.set_log(is_log)  # draws all of it
+    np.testing.assert_array_equal(map_view.picture.values, shown_values)
     journal.close()
 
 
