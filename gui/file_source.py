@@ -1,7 +1,7 @@
 """A file opened whole: a finished run (.nxs), or spectra of other programs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,8 @@ __all__ = ["OpenedFile", "open_file"]
 
 Array = NDArray[np.float64]
 
+_VALUES_AT_ONCE = 500_000
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
@@ -39,6 +41,23 @@ class OpenedFile:
     head: RunHead
     news: RunNews
     run: "_FinishedRun | None" = None
+
+    def pieces(self) -> Iterator[RunNews]:
+        """Yield the news, in pieces that the window can take between two frames of the screen."""
+        assert self.news.rows is not None  # noqa: S101 - a file is rows
+        yield RunNews(axes=self.news.axes)
+        pixels = self.news.rows.counts.shape[1]
+        for batch in self.news.rows.pieces(max(1, _VALUES_AT_ONCE // pixels)):
+            yield RunNews(rows=batch)
+        yield replace(self.news, rows=None, axes={})
+
+    def told(self) -> "OpenedFile":
+        """Return what is needed for details, without what stands in the file."""
+        if self.run is None:
+            return self
+        file = self.run.file
+        run = replace(self.run, file=replace(file, spectra=file.spectra[:0].copy()))
+        return OpenedFile(self.head, RunNews(), run)
 
     def detail(self, point: int) -> Detail | None:
         """Return what lies behind a row, None where it holds nothing."""

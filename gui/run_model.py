@@ -332,7 +332,9 @@ class _FileReader:
         try:
             opened = open_file(self._path)
             self._hear(opened.head)
-            self._hear(opened.news)
+            for piece in opened.pieces():
+                self._hear(piece)
+            opened = opened.told()
             self._answer(opened)
         except (OSError, ValueError, LookupError) as error:
             text = str(error)

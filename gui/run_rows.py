@@ -4,8 +4,8 @@ A row shows the attempt that counts; before there is one, the latest that did no
 not measured is NaN, never zero: `state` says which rows hold counts at all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 
 import numpy as np
@@ -81,6 +81,15 @@ class RowBatch:
     axis: NDArray[np.int64]
     readings: Array
     flags: tuple[tuple[str, ...], ...]
+
+    def pieces(self, rows: int) -> Iterator["RowBatch"]:
+        """Yield the same in batches of so many rows; nothing is copied."""
+        for first in range(0, len(self.point), rows):
+            some = slice(first, first + rows)
+            yield RowBatch(**{name: getattr(self, name)[some] for name in _COLUMNS})
+
+
+_COLUMNS = tuple(one.name for one in fields(RowBatch))
 
 
 @dataclass(slots=True)

@@ -88,24 +88,29 @@ def _fits(group: h5py.Group) -> list[RecordedFit]:
     names = [_text(name) for name in rows["values"].attrs["columns"]]
     values, errors, covariance = (rows[name][...] for name in ("values", "errors", "covariance"))
     verdicts, reasons = (_texts(rows[name]) for name in ("verdict", "reason"))
-    version = _text(group["program"].attrs["version"])
+    model, version = _text(group["model"][()]), _text(group["program"].attrs["version"])
+    attempts, points, chi2 = (
+        rows[name][:].tolist() for name in ("attempt", "point", "chi2_per_dof")
+    )
+    # a parameter without an error is none of this row's model
+    is_own = np.isfinite(values)
+    every = tuple(names)
     fits = []
-    for i, (attempt, point) in enumerate(zip(rows["attempt"][:], rows["point"][:], strict=True)):
-        # a parameter without an error is none of this row's model
-        own = np.flatnonzero(np.isfinite(values[i]))
+    for i, (attempt, point) in enumerate(zip(attempts, points, strict=True)):
+        own = slice(None) if is_own[i].all() else np.flatnonzero(is_own[i])
         fits.append(
             RecordedFit(
-                point=int(point),
-                attempt=int(attempt),
-                model=_text(group["model"][()]),
+                point=point,
+                attempt=attempt,
+                model=model,
                 version=version,
                 verdict=verdicts[i],
                 reason=reasons[i],
-                names=tuple(names[k] for k in own),
+                names=every if isinstance(own, slice) else tuple(names[k] for k in own),
                 values=values[i][own],
                 errors=errors[i][own],
-                covariance=covariance[i][np.ix_(own, own)],
-                chi2_per_dof=float(rows["chi2_per_dof"][i]),
+                covariance=covariance[i][own][:, own],
+                chi2_per_dof=chi2[i],
             )
         )
     return fits

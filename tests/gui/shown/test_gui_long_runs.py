@@ -12,7 +12,7 @@ from PyQt6.QtGui import QPixmap
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_columns import FitColumns
 from acquisition.storage.record import AttemptState
-from gui import journal_follower, row_counts
+from gui import file_source, journal_follower, row_counts
 from gui.journal_follower import JournalFollower
 from gui.journal_reading import JournalReading
 from gui.plots import Plot
@@ -21,7 +21,7 @@ from gui.row_fits import RowFits
 from gui.theme import Role
 from gui.views.map import MapView
 from gui.views.map_image import MapImage
-from gui.views.parameters import ParametersView
+from gui.views.parameters import NO_LAW, ParametersView
 from gui.views.spectral_unit import SpectralUnit
 from gui.views.spectrum import SpectrumView
 from gui.views.strips import StripsView
@@ -127,6 +127,26 @@ def test_a_disk_too_full_for_the_counts_is_told(model, whole_run, monkeypatch, q
 
     assert str(whole_run) in failed.args[0]
     assert "No space left" in failed.args[0]
+
+
+def test_a_file_comes_in_pieces_and_is_kept_once(opened, measured, monkeypatch, qtbot):
+    whole = opened(measured.final).rows
+    rows, pixels = whole.counts.shape
+    counts = whole.counts.of(np.arange(rows)).tolist()
+    monkeypatch.setattr(file_source, "_VALUES_AT_ONCE", 3 * pixels)
+
+    source = file_source.open_file(measured.final)
+    pieces = [piece.rows.point.tolist() for piece in source.pieces() if piece.rows is not None]
+    model = opened(measured.final)
+    with qtbot.waitSignal(model.detail_came, timeout=LONGEST_ms) as came:
+        model.ask_detail(rows - 1)
+
+    assert [len(piece) for piece in pieces] == [3] * (rows // 3) + [rows % 3] * (rows % 3 > 0)
+    assert sorted(point for piece in pieces for point in piece) == list(range(rows))
+    assert model.rows.counts.of(np.arange(rows)).tolist() == counts
+    assert model.rows.state.tolist() == whole.state.tolist()
+    assert came.args[0].frames.sum(axis=0).tolist() == counts[-1]
+    assert source.told().run.file.spectra.size == 0
 
 
 # --- keeping
@@ -262,9 +282,12 @@ def _drawings(monkeypatch, kind):
     """Count how often items of this kind are painted."""
     painted = []
     paint = kind.paint
-    monkeypatch.setattr(
-        kind, "paint", lambda self, *rest: (painted.append(self), paint(self, *rest))
-    )
+
+    def noting(self, *rest):
+        painted.append(self)
+        paint(self, *rest)
+
+    monkeypatch.setattr(kind, "paint", noting)
     return painted
 
 
@@ -291,10 +314,9 @@ def test_what_is_drawn_between_two_steps_is_seen(plot):
 
     curve = plot.curve("fit", Role.FIT)
     curve.show([0.0, 49.0], [-1.0, 1.0])
-    plot.show_cross(30.0)
-    _painted(plot)
-    plot.show_cross(20.0)
-    with_both = _painted(plot)
+    for x in (30.0, 25.0, 20.0):
+        plot.show_cross(x)
+        with_both = _painted(plot)
 
     assert with_both != without
     plot._graphics.viewport().update()
@@ -326,13 +348,15 @@ def test_steps_of_the_cursor_paint_no_map_no_points_and_no_strips_anew(
     ]
     spectrum = shown(SpectrumView(model, cursor))
     opened(made.write(tmp_path / "run"))
+    views[1].set_law(NO_LAW)  # which else comes when it is ready
     cursor.set_point(5)
     qtbot.waitUntil(lambda: not any(view._redraw.is_due for view in views), timeout=LONGEST_ms)
     for view in (*views, spectrum):
         _painted(view)
-    cursor.set_point(6)  # takes the picture of each plot
-    for view in (*views, spectrum):
-        _painted(view)
+    for point in (6, 8):  # with which the picture of each plot is taken
+        cursor.set_point(point)
+        for view in (*views, spectrum):
+            _painted(view)
 
     kinds = (pg.ImageItem, pg.ErrorBarItem, pg.ScatterPlotItem)
     drawn = [_drawings(monkeypatch, kind) for kind in kinds]
