@@ -95,12 +95,13 @@ class Optimum:
 class Slope:
     """The likelihood about one place, for each spectrum.
 
-    curvature: what the next step divides by. It is the Fisher matrix where the model fits; where
-    it does not, pixels far above the model bend the likelihood more than expected on average, and
-    steps by the Fisher matrix alone would overshoot without end.
+    curvature: what the next step divides by. It is the Fisher matrix where the model fits, or is
+    about to; where it does not, pixels far above the model bend the likelihood more than expected
+    on average, and steps by the Fisher matrix alone would overshoot without end.
     """
 
     deviance: Array
+    chi2: Array
     score: Array
     information: Array
     curvature: Array
@@ -109,18 +110,23 @@ class Slope:
         """Return this with the spectra marked taken from the other."""
         return Slope(
             np.where(where, other.deviance, self.deviance),
+            np.where(where, other.chi2, self.chi2),
             np.where(where[:, None], other.score, self.score),
             np.where(where[:, None, None], other.information, self.information),
             np.where(where[:, None, None], other.curvature, self.curvature),
         )
 
 
-_CHI2_PER_PIXEL_OF_A_MISFIT = 2.0
+# Chi2 per pixel of a misfit, and what a step leaves of it; of a poor start it leaves less.
+_CHI2_PER_PIXEL_OF_A_MISFIT, _REST_OF_A_MISFIT = 2.0, 0.5
 
 
-def slope_at(counts: Counts, expected: Array, jacobian: Array) -> Slope:
+def slope_at(
+    counts: Counts, expected: Array, jacobian: Array, *, last_chi2: Array | float = 0.0
+) -> Slope:
     """Return deviance, score and matrices of each spectrum.
 
+    last_chi2: where the step to this place began; 0 for no step, infinite for a start.
     Below zero light the variance stays that of the dark pixel, and the deviance continues as the
     parabola of the same slope: a model may dip there on its way, and a mean of 0 stays unbiased.
     """
@@ -136,7 +142,8 @@ def slope_at(counts: Counts, expected: Array, jacobian: Array) -> Slope:
     transposed = jacobian.transpose(0, 2, 1)
     information = (jacobian * weight[:, None, :]) @ transposed
     chi2 = (residual * (counts.electrons - expected)).sum(axis=1)
-    misfit = chi2 > _CHI2_PER_PIXEL_OF_A_MISFIT * counts.good.sum(axis=1)
+    limit = _CHI2_PER_PIXEL_OF_A_MISFIT * counts.good.sum(axis=1)
+    misfit = chi2 > np.maximum(limit, _REST_OF_A_MISFIT * np.asarray(last_chi2))
     curvature = information
     if misfit.any():
         observed_weight = weight * np.maximum(1.0, observed / variance)
@@ -145,7 +152,8 @@ def slope_at(counts: Counts, expected: Array, jacobian: Array) -> Slope:
             (jacobian * observed_weight[:, None, :]) @ transposed,
             information,
         )
-    return Slope(np.where(np.isfinite(deviance), deviance, np.inf), score, information, curvature)
+    deviance = np.where(np.isfinite(deviance), deviance, np.inf)
+    return Slope(deviance, chi2, score, information, curvature)
 
 
 # A trial step may leave the numbers' range; its deviance is then infinite and it is not taken.
@@ -160,7 +168,7 @@ def maximise_likelihood(
     """
     place = np.clip(start, box.lower, box.upper)
     expected, jacobian = evaluate(place)
-    here = slope_at(counts, expected, jacobian)
+    here = slope_at(counts, expected, jacobian, last_chi2=np.inf)
     damping = np.full(len(place), 1e-3)
     converged = np.zeros(len(place), dtype=np.bool_)
     lost = ~np.isfinite(here.deviance)
@@ -171,7 +179,7 @@ def maximise_likelihood(
         step, distance2, excess = _step(here, place=place, box=box, damping=damping)
         trial = np.clip(place + step, box.lower, box.upper)
         new_expected, jacobian = evaluate(trial)
-        there = slope_at(counts, new_expected, jacobian)
+        there = slope_at(counts, new_expected, jacobian, last_chi2=here.chi2)
         evaluations += 1
         near = (distance2 < _DISTANCE2_AT_STOP) & (damping <= 1.0) & ~lost
         better = there.deviance <= here.deviance + np.where(near, _DISTANCE2_AT_STOP, 0.0)

@@ -560,9 +560,9 @@ def _voigt(
 class _Work(NamedTuple):
     """Scratch of one thread.
 
-    seen, gains, ranges: of the parts. jacobian: (parameters, pixels), in each block of pixels only
-    the used parameters, in their order there. pixel: variance, its logarithm, weighted residual,
-    weight, scratch.
+    seen, gains, ranges: of the parts. jacobian: (parameters, pixels); in each block of pixels only
+    the rows of used parameters hold. pixel: variance, its logarithm, weighted residual, weight,
+    scratch.
     """
 
     seen: Array
@@ -572,22 +572,29 @@ class _Work(NamedTuple):
     scratch: Array
     jacobian: Array
     pixel: Array
-    local: Indices
+    is_used: Indices
     used: Indices
     scale: Array
 
 
+_APART = 24  # more numbers than pixels in a row: rows 4096 bytes apart crowd each other out
+
+
 @_allocating
-def _work(lines: LineArrays, parameters: int, pixels: int) -> _Work:
-    parts = lines.row.size
+def _work(lines: LineArrays, powers: Array, parameters: int) -> _Work:
+    parts, pixels = lines.row.size, powers.shape[1]
+    jacobian = np.zeros((parameters, pixels + _APART))
+    for k in range(powers.shape[0]):
+        for i in range(pixels):
+            jacobian[lines.first_background + k, i] = powers[k, i]
     return _Work(
         np.zeros((parts, 4)),
         np.zeros((parts, lines.active.shape[1], _BASES)),
         np.zeros((parts, 2), dtype=np.int64),
         np.zeros((_BASES, _BLOCK)),
         np.zeros((12, _BLOCK + 1)),
-        np.zeros((parameters, pixels)),
-        np.zeros((5, pixels)),
+        jacobian,
+        np.zeros((5, pixels + _APART)),
         np.zeros(parameters, dtype=np.int64),
         np.zeros(parameters, dtype=np.int64),
         np.zeros((3, parameters)),
@@ -613,7 +620,7 @@ def _add_line(
         mu[i] += area * one[i]
     row = lines.row[part]
     for k in range(lines.active_count[row]):
-        derivative = work.jacobian[work.local[lines.active[row, k]], first : first + n]
+        derivative = work.jacobian[lines.active[row, k], first : first + n]
         for base in range(_BASES):
             gain = work.gains[part, k, base]
             if gain != 0.0:
@@ -681,7 +688,7 @@ def _exp(values: Array, scratch: Array) -> None:
         values[i] *= power[i]
 
 
-_CHI2_PER_PIXEL_OF_A_MISFIT = 2.0
+_CHI2_PER_PIXEL_OF_A_MISFIT, _REST_OF_A_MISFIT = 2.0, 0.5
 
 
 @_part
@@ -693,6 +700,7 @@ def _slope(
     electrons: Array,
     shift: Array,
     good: Array,
+    last_chi2: float,
     expected: Array,
     score: Array,
     information: Array,
@@ -709,37 +717,21 @@ def _slope(
     widest = max(widest, abs(edges[1] - edges[0]), abs(edges[pixels] - edges[pixels - 1]))
     _set_parts(lines, theta, work.seen, work.gains)
     _set_ranges(lines, work.seen, edges, direction, work.ranges)
-    for p in range(score.size):
-        score[p] = 0.0
-    _clear(information)
-    deviance, chi2, limit = 0.0, 0.0, 0.0
+    _set_background(lines, theta, powers, expected)
     end = 0
     while end < pixels:
         begin, end = end, _block_end(work.ranges, end, pixels)
-        used = _use(lines, begin, end, work)
-        mu = expected[begin:end]
-        _set_background(lines, theta, powers, begin, used, mu, work)
+        _clear_lines(lines, begin, end, work)
         for part in range(work.ranges.shape[0]):
             low, high = max(work.ranges[part, 0], begin), min(work.ranges[part, 1], end)
             if low < high:
                 axis = edges[low : high + 1]
                 _add_line(lines, part, axis, widest, low, expected[low:high], work)
-        kept = good[begin:end]
-        block = _weigh(mu, electrons[begin:end], shift[begin:end], kept, begin, work.pixel)
-        deviance += block[0]
-        chi2 += block[1]
-        limit += _CHI2_PER_PIXEL_OF_A_MISFIT * block[2]
-        _gather(work, used, begin, end, score, information)
-    _fill(information)
-    if chi2 > limit:
-        _clear(curvature)
-        end = 0
-        while end < pixels:
-            begin, end = end, _block_end(work.ranges, end, pixels)
-            used = _use(lines, begin, end, work)
-            _weigh_misfit(electrons[begin:end], shift[begin:end], begin, work.pixel)
-            _gather(work, used, begin, end, work.scale[0], curvature)
-        _fill(curvature)
+    deviance, chi2, kept = _weigh(expected, electrons, shift, good, work.pixel)
+    _gather(lines, pixels, work, score, information)
+    if chi2 > max(_CHI2_PER_PIXEL_OF_A_MISFIT * kept, _REST_OF_A_MISFIT * last_chi2):
+        _weigh_misfit(electrons, shift, work.pixel)
+        _gather(lines, pixels, work, work.scale[0], curvature)
     else:
         _copy(information, curvature)
     return (deviance if math.isfinite(deviance) else math.inf), chi2
@@ -771,23 +763,14 @@ def _fill(matrix: Array) -> None:
 
 
 @_part
-def _set_background(
-    lines: LineArrays, theta: Array, powers: Array, begin: int, used: int, mu: Array, work: _Work
-) -> None:
-    """Begin the block with the background alone."""
-    end = begin + mu.size
-    for a in range(used):
-        derivative = work.jacobian[a, begin:end]
-        for i in range(mu.size):
-            derivative[i] = 0.0
+def _set_background(lines: LineArrays, theta: Array, powers: Array, mu: Array) -> None:
+    """Begin the counts with the background alone."""
     for i in range(mu.size):
         mu[i] = 0.0
     for k in range(powers.shape[0]):
-        p = lines.first_background + k
-        power, derivative = powers[k, begin:end], work.jacobian[work.local[p], begin:end]
+        height, power = theta[lines.first_background + k], powers[k]
         for i in range(mu.size):
-            mu[i] += theta[p] * power[i]
-            derivative[i] = power[i]
+            mu[i] += height * power[i]
 
 
 @_part
@@ -806,39 +789,48 @@ def _block_end(ranges: Indices, begin: int, pixels: int) -> int:
 
 @_part
 def _use(lines: LineArrays, begin: int, end: int, work: _Work) -> int:
-    """Number the parameters that matter in this block; return how many."""
-    work.local[:] = -1
-    count = 0
+    """List the parameters that matter in this block; return how many."""
+    is_used, count = work.is_used, 0
+    for p in range(is_used.size):
+        is_used[p] = p >= lines.first_background
     for part in range(work.ranges.shape[0]):
         if work.ranges[part, 0] < end and work.ranges[part, 1] > begin:
             row = lines.row[part]
             for k in range(lines.active_count[row]):
-                work.local[lines.active[row, k]] = 0
-    for p in range(work.local.size):
-        if work.local[p] == 0 or p >= lines.first_background:
-            work.local[p] = count
+                is_used[lines.active[row, k]] = 1
+    for p in range(is_used.size):
+        if is_used[p]:
             work.used[count] = p
             count += 1
     return count
 
 
 @_part
+def _clear_lines(lines: LineArrays, begin: int, end: int, work: _Work) -> None:
+    """Begin the block's derivatives; those of the background never change."""
+    for a in range(_use(lines, begin, end, work)):
+        if work.used[a] < lines.first_background:
+            derivative = work.jacobian[work.used[a], begin:end]
+            for i in range(derivative.size):
+                derivative[i] = 0.0
+
+
+@_part
 def _weigh(
-    mu: Array, electrons: Array, shift: Array, good: Array, begin: int, pixel: Array
+    mu: Array, electrons: Array, shift: Array, good: Array, pixel: Array
 ) -> tuple[float, float, float]:
     """Write weights and weighted residuals; return deviance, chi2 and number of good pixels."""
-    n, end = mu.size, begin + mu.size
-    variance, logarithm, residual = pixel[0, begin:end], pixel[1, begin:end], pixel[2, begin:end]
-    weight, scratch = pixel[3, begin:end], pixel[4, begin:end]
+    n = mu.size
+    variance, logarithm, residual = pixel[0, :n], pixel[1, :n], pixel[2, :n]
+    weight, scratch = pixel[3, :n], pixel[4, :n]
     deviance, chi2, pixels, negative = 0.0, 0.0, 0.0, 0.0
     for i in range(n):
         variance[i] = max(mu[i], 0.0) + shift[i]
+        negative += 1.0 if mu[i] < 0.0 else 0.0
     _log(variance, logarithm, scratch)
     for i in range(n):
         weight[i] = good[i] / variance[i]
         pixels += good[i]
-    for i in range(n):
-        negative += 1.0 if mu[i] < 0.0 else 0.0
     for i in range(n):
         miss = electrons[i] - mu[i]
         residual[i] = weight[i] * miss
@@ -853,32 +845,40 @@ def _weigh(
 
 
 @_part
-def _weigh_misfit(electrons: Array, shift: Array, begin: int, pixel: Array) -> None:
+def _weigh_misfit(electrons: Array, shift: Array, pixel: Array) -> None:
     """Replace the weights by those that the counts have, where they are above expectation."""
-    end = begin + electrons.size
-    variance, weight = pixel[0, begin:end], pixel[3, begin:end]
-    for i in range(electrons.size):
+    n = electrons.size
+    variance, weight = pixel[0, :n], pixel[3, :n]
+    for i in range(n):
         weight[i] *= max(1.0, (electrons[i] + shift[i]) / variance[i])
 
 
 @_part
-def _gather(work: _Work, used: int, begin: int, end: int, score: Array, matrix: Array) -> None:
-    """Add the block's derivatives to the score and to the lower half of the matrix."""
-    residual, weight = work.pixel[2, begin:end], work.pixel[3, begin:end]
-    weighted = work.pixel[4, begin:end]
-    for a in range(used):
-        derivative = work.jacobian[a, begin:end]
-        total = 0.0
-        for i in range(weight.size):
-            weighted[i] = derivative[i] * weight[i]
-            total += derivative[i] * residual[i]
-        score[work.used[a]] += total
-        for b in range(a + 1):
-            other = work.jacobian[b, begin:end]
+def _gather(lines: LineArrays, pixels: int, work: _Work, score: Array, matrix: Array) -> None:
+    """Write the score and the matrix that derivatives, residuals and weights make."""
+    for p in range(score.size):
+        score[p] = 0.0
+    _clear(matrix)
+    end = 0
+    while end < pixels:
+        begin, end = end, _block_end(work.ranges, end, pixels)
+        used = work.used[: _use(lines, begin, end, work)]
+        residual, weight = work.pixel[2, begin:end], work.pixel[3, begin:end]
+        weighted = work.pixel[4, begin:end]
+        for a in range(used.size):
+            derivative = work.jacobian[used[a], begin:end]
             total = 0.0
             for i in range(weight.size):
-                total += weighted[i] * other[i]
-            matrix[work.used[a], work.used[b]] += total
+                weighted[i] = derivative[i] * weight[i]
+                total += derivative[i] * residual[i]
+            score[used[a]] += total
+            for b in range(a + 1):
+                other = work.jacobian[used[b], begin:end]
+                total = 0.0
+                for i in range(weight.size):
+                    total += weighted[i] * other[i]
+                matrix[used[a], used[b]] += total
+    _fill(matrix)
 
 
 _LEAST_DAMPING, _MOST_DAMPING = 1e-8, 1e8
@@ -1006,12 +1006,12 @@ def climb(
 ) -> None:
     """Climb from out.parameters to the optimum of each spectrum.
 
-    edges, shift, good, lower, upper: one row for all spectra or one for each. step_share: see
+    edges, electrons, shift, good, lower, upper: one row for all or one for each. step_share: see
     fisher_scoring.StepCap.
     """
-    spectra, pixels = electrons.shape
-    parameters = out.parameters.shape[1]
-    work = _work(lines, parameters, electrons.shape[1])
+    spectra, parameters = out.parameters.shape
+    pixels = electrons.shape[1]
+    work = _work(lines, powers, parameters)
     expected = np.zeros((2, pixels))
     score = np.zeros((2, parameters))
     information = np.zeros((2, parameters, parameters))
@@ -1023,8 +1023,9 @@ def climb(
         dark = shift[s if shift.shape[0] > 1 else 0]
         kept = good[s if good.shape[0] > 1 else 0]
         low, high = lower[s if lower.shape[0] > 1 else 0], upper[s if upper.shape[0] > 1 else 0]
-        counts, place = electrons[s], out.parameters[s]
-        here, deviance, chi2 = 0, math.inf, 0.0
+        counts = electrons[s if electrons.shape[0] > 1 else 0]
+        place = out.parameters[s]
+        here, deviance, chi2 = 0, math.inf, math.inf
         damping, distance2, excess, evaluations = 1e-2, math.inf, 1.0, 0
         step[:] = 0.0
         converged = lost = False
@@ -1034,8 +1035,8 @@ def climb(
                 trial[p] = min(max(place[p] + step[p], low[p]), high[p])
             there = 1 - here
             new, new_chi2 = _slope(
-                lines, trial, axis, powers, counts, dark, kept, expected[there], score[there],
-                information[there], curvature[there], work,
+                lines, trial, axis, powers, counts, dark, kept, chi2, expected[there],
+                score[there], information[there], curvature[there], work,
             )  # fmt: skip
             evaluations += 1
             near = distance2 < _DISTANCE2_AT_STOP and damping <= 1.0
@@ -1084,7 +1085,7 @@ def slopes(
 ) -> None:
     """Write the likelihood about out.parameters of each spectrum, as slope_at returns it."""
     spectra, parameters = out.parameters.shape
-    work = _work(lines, parameters, electrons.shape[1])
+    work = _work(lines, powers, parameters)
     for s in range(spectra):
         out.deviance[s], out.chi2[s] = _slope(
             lines,
@@ -1094,6 +1095,7 @@ def slopes(
             electrons[s],
             shift[s],
             good[s],
+            0.0,
             out.expected[s],
             out.score[s],
             out.information[s],

@@ -47,9 +47,10 @@ def fit_table(
     box: Box,
     most_steps: int = MOST_STEPS,
 ) -> Optimum:
-    """Climb from start to the optimum of each spectrum; see maximise_likelihood.
+    """Climb from each start to the optimum of its spectrum; see maximise_likelihood.
 
-    edges_eV: shape (pixels + 1,), or (spectra, pixels + 1). start: (spectra, parameters).
+    start: shape (starts, parameters). counts: of one spectrum for each start, or of one for all.
+    edges_eV: (pixels + 1,), or (starts, pixels + 1).
     """
     counts = _finite(counts)
     if code_in_use() is FitCode.NUMPY or not isinstance(box.largest_step, StepCap):
@@ -110,7 +111,7 @@ def _slopes_compiled(
         curvature,
         out,
     )
-    return Slope(out.deviance, out.score, out.information, curvature), out.expected
+    return Slope(out.deviance, out.chi2, out.score, out.information, curvature), out.expected
 
 
 def _climbed(
@@ -128,9 +129,10 @@ def _climbed(
 
     plain = fit_kernel.plain
     assert isinstance(box.largest_step, StepCap)  # noqa: S101 - who calls has looked
-    spectra, pixels = counts.electrons.shape
+    starts, parameters = start.shape
+    pixels = counts.electrons.shape[1]
     out = fit_kernel.Climbed.of(
-        spectra, start.shape[1], pixels, expected=not covariance, covariance=covariance
+        starts, parameters, pixels, expected=not covariance, covariance=covariance
     )
     out.parameters[:] = start
     fit_kernel.climb(

@@ -206,14 +206,8 @@ def _climb(
     counts, box = window.counts, box_of(window, model, table, noise)
 
     def climbed(places: Array, most_steps: int) -> Optimum:
-        copies = np.repeat(counts.electrons, len(places), axis=0)
         return fit_table(
-            table,
-            window.edges_eV,
-            Counts(copies, counts.shift, counts.good),
-            start=places,
-            box=box,
-            most_steps=most_steps,
+            table, window.edges_eV, counts, start=places, box=box, most_steps=most_steps
         )
 
     if len(starts) == 1:
