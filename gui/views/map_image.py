@@ -130,10 +130,18 @@ class MapImage:
             middle = 0.5 * (edges[1:] + edges[:-1])
             if place is None:
                 place = np.arange(float(self._model.rows.plan.pixels))
-            rising = np.argsort(place)
+            rising = _rising(place)
             between = 0.5 * (place[rising][1:] + place[rising][:-1])
-            pixel = rising[np.searchsorted(between, middle)]
+            pixel = np.arange(place.size)[rising][np.searchsorted(between, middle)]
             step = np.abs(np.diff(place)).max(initial=1e-300)
             outside = (middle < place.min() - step) | (middle > place.max() + step)
             self._columns[axis] = np.where(outside, -1, pixel)
         return self._columns[axis]
+
+
+def _rising(place: Array) -> slice | NDArray[np.intp]:
+    """Return how to bring an axis into rising order, most often without sorting."""
+    steps = np.diff(place)
+    if (steps >= 0).all():
+        return slice(None)
+    return slice(None, None, -1) if (steps <= 0).all() else np.argsort(place)

@@ -66,6 +66,8 @@ class SpectrumView(QWidget):
         self._lines: list[Curve] = []
         self._left_over = self.residuals.curve("data - fit", Role.RESIDUAL)
         self._zero = self.residuals.curve("zero", Role.REFERENCE)
+        for long in (self._data, self._left_over):  # a million pixels, of which peaks are kept
+            long.item.setDownsampling(auto=True, method="peak")
         self.residuals.invite("no fit of this spectrum")
         self._row = ElidedLabel("No run is open")
         self._state, self._verdict = StatusPill(), StatusPill()
