@@ -1,7 +1,7 @@
 """The panels as docks, and where they stand in each perspective until the user moves them."""
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -16,7 +16,8 @@ __all__ = ["Panel", "PanelDocks", "Perspective", "Place"]
 
 
 LOOK_ms = 20
-SETTLE_ms = 150
+SETTLE_ms, SETTLE_LOOKS = 100, 20
+ABOUT = 0.03  # of the window: what a column may differ from its share
 SMALLEST_px, USUAL_px = 80, 200
 
 
@@ -99,10 +100,10 @@ class PanelDocks(QObject):
         self._sizing = QTimer(window)  # sizes hold only once the docks are laid out
         self._sizing.setSingleShot(True)
         self._sizing.timeout.connect(self._size)
-        self._settling = QTimer(window)  # and once more: on a busy machine they are laid out later
-        self._settling.setSingleShot(True)
+        self._settling = QTimer(window)  # for a while: tabs that come to the front undo them
         self._settling.setInterval(SETTLE_ms)
-        self._settling.timeout.connect(self._size)
+        self._settling.timeout.connect(self._settle)
+        self._looks_left = 0
         self._wanted: list[str] = []
         self._latest: QDockWidget | None = None  # that had the keyboard
         self.built: dict[str, QWidget] = {}
@@ -167,6 +168,7 @@ class PanelDocks(QObject):
                 docks[0].raise_()
         self._columns = columns
         self._sizing.start()
+        self._looks_left = SETTLE_LOOKS
         self._settling.start()
 
     def leave(self) -> None:
@@ -199,10 +201,23 @@ class PanelDocks(QObject):
         ):
             columns = self._columns
             stood = [(columns[place], share) for place, share in shares if columns[place]]
-            sized = [(docks[0], int(length * share)) for docks, share in stood]
+            sized = [(_front(docks), int(length * share)) for docks, share in stood]
             if sized:
                 firsts, sizes = zip(*sized, strict=True)
                 self._window.resizeDocks(list(firsts), list(sizes), orientation)
+
+    def _settle(self) -> None:
+        """Size them again where they are not: Qt lays them out when it finds the time."""
+        self._looks_left -= 1
+        width = self._window.width()
+        columns = [(self._columns.get(place), share) for place, share in _WIDTHS]
+        if any(
+            docks and abs(_front(docks).width() - width * share) > ABOUT * width
+            for docks, share in columns
+        ):
+            self._size()
+        if not self._looks_left:
+            self._settling.stop()
 
     def _dock(self, panel: Panel) -> QDockWidget:
         dock = QDockWidget(panel.title, self._window)
@@ -242,6 +257,11 @@ class PanelDocks(QObject):
         frame = self.docks[key].widget()
         assert isinstance(frame, _Frame)  # noqa: S101 - made with the dock
         frame.setWidget(self.built[key])
+
+
+def _front(docks: Sequence[QDockWidget]) -> QDockWidget:
+    """Return which of the tabs in one place is seen."""
+    return next((dock for dock in docks if not dock.visibleRegion().isEmpty()), docks[0])
 
 
 class _Frame(QScrollArea):

@@ -6,7 +6,10 @@ from acquisition.channel.messages import ChannelReading
 from drivers.clock import Clock, ScaledClock
 from drivers.roles import Reading
 
-__all__ = ["channel_readings", "seconds_since"]
+__all__ = ["AT_POINT", "channel_readings", "seconds_since"]
+
+AT_POINT = "at the latest point"
+"""The text of a reading that is taken with each point only."""
 
 
 def channel_readings(latest: Mapping[str, Reading], clock: Clock) -> tuple[ChannelReading, ...]:

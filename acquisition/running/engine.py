@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from acquisition.channel.channel_readings import AT_POINT
 from acquisition.channel.commands import Command, Verb
 from acquisition.channel.engine_status import (
     TRANSITIONS,
@@ -575,7 +576,10 @@ _LEVELS = {
 
 
 def _as_read(readings: Mapping[str, float], time_s: float) -> dict[str, Reading]:
-    return {c: Reading(value, READING_UNITS.get(c, ""), time_s) for c, value in readings.items()}
+    return {
+        c: Reading(value, READING_UNITS.get(c, ""), time_s, note=AT_POINT)
+        for c, value in readings.items()
+    }
 
 
 def _setpoint(quantity: str, point: Point) -> float | None:

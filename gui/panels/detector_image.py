@@ -121,7 +121,6 @@ class DetectorImagePanel(QWidget):
             TextWidth(edit, least="100", most="10000")
         self.plot.offer_log(False)
         self.profile.offer_log(False)
-        self.profile.put_tools_beside()
         self.profile.view.setYLink(self.plot.view)
         line = QHBoxLayout()
         for widget in (

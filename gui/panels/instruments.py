@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from acquisition.channel.channel_readings import AT_POINT
 from acquisition.channel.messages import Answer, ChannelReading, Hello, Mode, Snapshot, Verb
 from gui.engine_link import EngineLink
 from gui.hands_off import hands_off
@@ -26,14 +27,15 @@ from gui.wording import DASH, ago, at_time, plain_name, span, value_text
 
 __all__ = ["InstrumentsPanel"]
 
-EARLIER_s = 30.0
 GOOD = Look("ok", Shape.TICK, Tone.GOOD)
 MISSING = Look("no reading", Shape.CROSS, Tone.BAD)
 NOTHING = Look("none", Shape.RING, Tone.NEUTRAL)  # the instrument is well and has no value
 STALE = Look("old", Shape.WARNING, Tone.CAUTION)
-EARLIER = Look("earlier", Shape.RING, Tone.NEUTRAL)  # read with each point only
+EARLIER = Look("latest point", Shape.TICK, Tone.NEUTRAL)  # read with each point only
 LOST = Look("unknown", Shape.RING, Tone.NEUTRAL)
 AWAITED = Look("awaited", Shape.RING, Tone.NEUTRAL)
+NOT_HOMED = Look("not homed", Shape.RING, Tone.NEUTRAL)
+SHUTTER = ("is_open", "shutter_open")  # 1 where light passes
 
 
 class InstrumentsPanel(QWidget):
@@ -97,7 +99,8 @@ class InstrumentsPanel(QWidget):
         if self.moves:
             column.addWidget(_heading("Moves"))
         column.addLayout(moves)
-        column.addWidget(_heading("Readings"))
+        if self.readings:
+            column.addWidget(_heading("Readings"))
         column.addLayout(readings)
         column.addStretch(1)
         self._scroll.setWidget(page)
@@ -164,7 +167,8 @@ class _ReadingRow:
         self._unit = unit
         self._age_s: float | None = None
         self._read_utc: float | None = None
-        name = plain_name(channel)
+        self._is_shutter = channel in SHUTTER
+        name = "laser shutter" if self._is_shutter else plain_name(channel)
         self.value = QLabel(DASH)
         self.value.setAccessibleName(name)
         self.age = QLabel("")
@@ -186,9 +190,14 @@ class _ReadingRow:
         self._read_utc = reading.utc
         age_s = max(0.0, now_utc - reading.utc)
         text = value_text(reading.value, reading.unit or self._unit)
-        why = "" if reading.text == "ok" else reading.text
-        sound = EARLIER if age_s > EARLIER_s else GOOD
+        if self._is_shutter and reading.value is not None:
+            text = "open" if reading.value else "closed"
+        is_of_point = reading.text == AT_POINT
+        why = "" if is_of_point or reading.text == "ok" else reading.text
+        sound = EARLIER if is_of_point else GOOD
         look = sound if text != DASH else MISSING if why else NOTHING
+        if why.startswith(NOT_HOMED.text):
+            look, why = NOT_HOMED, ""
         self._show(text, look, age_s, why)
 
     def show_lost(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import QEvent, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -81,6 +81,13 @@ class SweepForm(QWidget):
             self._columns, self._per_line = places
             if self._shape is not None:
                 self.show_document(self._document)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Rows are as high as the text was when they were made: make them anew."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange and self._shape is not None:
+            self._shape = None
+            self.show_document(self._document)
 
     def show_troubles(self, troubles: Mapping[Place, Sequence[str]]) -> None:
         """Show each trouble at its field or heading."""

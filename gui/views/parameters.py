@@ -138,6 +138,7 @@ class ParametersView(QWidget):
             box.setAccessibleName(name)
             box.setToolTip(name)
             box.setSizeAdjustPolicy(ChoiceBox.SizeAdjustPolicy.AdjustToContents)
+        self._what.setEnabled(False)
         above = QHBoxLayout()
         for box in (self._what, self._choice, self._law):
             above.addWidget(box)
@@ -224,6 +225,7 @@ class ParametersView(QWidget):
             self._what.addItems([one.title for one in found])
             chosen = self._what.findText(self._chosen)
             self._what.setCurrentIndex(chosen if chosen >= 0 else self._likeliest())
+            self._what.setEnabled(bool(found))
             self._offer_laws()
         else:
             self._observables = found
