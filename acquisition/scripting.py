@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from acquisition.cli import in_process
 from acquisition.planning.check import CheckResult, check
 from acquisition.running.doors import Ended, Watcher, go_on, start
 from acquisition.running.run import RunOptions
+from acquisition.simulated_laboratory import in_process
 
 __all__ = ["check_sweep", "resume_run", "start_run"]
 

@@ -23,10 +23,10 @@ from acquisition.channel.messages import (
     Said,
     Verb,
 )
-from acquisition.cli import _simulated_setup
 from acquisition.configuration.config import load, load_station
 from acquisition.configuration.sweep_file import NanocrystalConfig, SampleConfig
 from acquisition.instruments.open_station import open_station
+from acquisition.simulated_laboratory import simulated_setup
 from acquisition.storage.record import Level
 from drivers.addresses import OPENERS
 from drivers.clock import VirtualClock
@@ -106,7 +106,7 @@ def open_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         text = (EXAMPLES / "station_simulated.toml").read_text() + further
         (tmp_path / "station.toml").write_text(text)
         config = load_station(tmp_path / "station.toml")
-        clock, setup, published = VirtualClock(), _simulated_setup(config), []
+        clock, setup, published = VirtualClock(), simulated_setup(config), []
         before(setup)
         openers = {
             **OPENERS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from acquisition.cli import app, in_process
+from acquisition.cli import app
 from acquisition.configuration.config import load_station
 from acquisition.configuration.sweep_file import SampleConfig
 from acquisition.instruments.devices_health import Latency, examine
@@ -17,6 +17,7 @@ from acquisition.instruments.devices_list import who_answers
 from acquisition.instruments.devices_talk import Console, open_console
 from acquisition.instruments.laboratory import open_laboratory
 from acquisition.instruments.open_station import open_instrument, open_station
+from acquisition.simulated_laboratory import in_process
 from drivers.clock import VirtualClock
 from drivers.errors import LinkClosed, StateError
 from drivers.link import Framing, Link

@@ -24,9 +24,9 @@ from acquisition.channel.messages import (
     Verb,
 )
 from acquisition.channel.watcher_link import LinkLost, WatcherLink
-from acquisition.cli import in_process
 from acquisition.running.run import RunOptions, create_run
 from acquisition.safety.safe_state import SafeReport
+from acquisition.simulated_laboratory import in_process
 from acquisition.storage.journal import JournalReader
 from acquisition.workbench.engine_process import EngineProcess, open_engine
 from drivers.clock import RealClock

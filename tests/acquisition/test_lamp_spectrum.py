@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from acquisition.cli import _simulated_setup, app
+from acquisition.cli import app
 from acquisition.configuration.config import load_station
 from acquisition.instruments.lamp_spectrum import LampSpectrum, measure_lamp, open_lamp_bench
+from acquisition.simulated_laboratory import simulated_setup
 from analysis.lamp.lamp_axis import calibrate_axis
 from analysis.lamp.lamp_lines import LineList
 from analysis.readers.read_any import read_any
@@ -48,7 +49,7 @@ class Bench:
         path = folder / "station.toml"
         path.write_text(EXAMPLE.read_text(encoding="utf-8") + LAMP, encoding="utf-8")
         self.config = load_station(path)
-        self.clock, self.setup = VirtualClock(), _simulated_setup(self.config)
+        self.clock, self.setup = VirtualClock(), simulated_setup(self.config)
         self.clock.on_advance.append(self.setup.world.advance)
         sim = {"sim": lambda address, framing, _: self.setup.link(address[6:], self.clock, framing)}
         self.connections = Connections(self.clock, sim)

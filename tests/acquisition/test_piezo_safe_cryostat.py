@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.cli import in_process
 from acquisition.configuration.config import load_station
 from acquisition.configuration.sweep_file import SampleConfig
 from acquisition.instruments.laboratory import open_laboratory
 from acquisition.instruments.open_station import open_station
 from acquisition.instruments.piezo_safe_cryostat import PiezoSafeCryostat
+from acquisition.simulated_laboratory import in_process
 from drivers.errors import DeviceError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "station_simulated.toml"

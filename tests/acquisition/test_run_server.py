@@ -23,13 +23,13 @@ from acquisition.channel.messages import (
     Verb,
 )
 from acquisition.channel.watcher_link import WatcherLink
-from acquisition.cli import in_process
 from acquisition.configuration.config import load
 from acquisition.instruments.laboratory import open_laboratory
 from acquisition.planning.expand import expand
 from acquisition.running.doors import Watcher, start
 from acquisition.running.run import Run, RunOptions, create_run
 from acquisition.running.run_server import served
+from acquisition.simulated_laboratory import in_process
 from acquisition.storage.journal import JournalReader
 from drivers.clock import RealClock, VirtualClock
 

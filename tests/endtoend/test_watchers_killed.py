@@ -154,9 +154,9 @@ def test_the_engine_does_not_notice_watchers_that_are_killed_or_stopped(
 def test_a_killed_engine_is_lost_at_once_forgotten_and_its_run_goes_on_elsewhere(
     engine, found, common_sweep, tmp_path
 ) -> None:
-    from acquisition.cli import in_process
     from acquisition.running.doors import Watcher, go_on
     from acquisition.running.run import RunOptions
+    from acquisition.simulated_laboratory import in_process
 
     window = Window(found)
     window.begin(common_sweep + AXES.format(points=120), tmp_path)

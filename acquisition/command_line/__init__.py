@@ -1,0 +1,1 @@
+"""The commands of `cryoscan`, a file for what belongs together."""
