@@ -171,17 +171,28 @@ class Run:
         try:
             outcome = self._run_engine(journal, station, segment, followers, broadcast, worker)
             if worker is not None:
-                at, said = (segment.run_time.now(), self._clock.utc()), list[Event]()
-                worker.report = lambda text: said.append(_of_fits(at, text))
-                rows = worker.finish(self._options.fit_wait_s)
-                _store_last_fits(journal, rows, said)
-                if broadcast is not None:
-                    broadcast.on_fits(rows)
+                self._take_last_fits(journal, segment, worker, broadcast)
         finally:
             if worker is not None:
                 worker.close()
             live_view.close()
         return outcome
+
+    def _take_last_fits(
+        self,
+        journal: Journal,
+        segment: Segment,
+        worker: "FitWorker",
+        broadcast: RunBroadcast | None,
+    ) -> None:
+        at, said = (segment.run_time.now(), self._clock.utc()), list[Event]()
+        worker.report = lambda text: said.append(_of_fits(at, text))
+        rows = worker.finish(self._options.fit_wait_s)
+        _store_last_fits(journal, rows, said)
+        if broadcast is not None:
+            broadcast.on_fits(rows)
+            for event in said:
+                broadcast.on_event(event)
 
     def _broadcast(self, journal: Journal) -> RunBroadcast | None:
         if self._publish is None:
