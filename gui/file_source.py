@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from acquisition.configuration.config import Configuration
 from acquisition.configuration.config_error import ConfigError
+from acquisition.configuration.lamp_profiles import profile_at
 from acquisition.fits.point_fitter import detector_noise, fit_model
+from acquisition.fits.zone_fit import whole_model
 from acquisition.planning.point_table import AxisColumn, PointKind, PointTable
 from acquisition.storage.journal_columns import FitColumns
 from acquisition.storage.record import Event, Level, StreamBatch
@@ -150,15 +152,18 @@ class _FinishedRun:
         fit = self.fits.get(attempt)
         if fit is None or self.configuration is None or self.configuration.sweep.fit is None:
             return None
-        temperature_K = self.table.points[point].temperature_K
+        row, config = self.table.points[point], self.configuration.sweep.fit
+        profile = profile_at(self.meta.lamp_profiles, row.grating, row.centre_nm)
         return fit_curve(
             self.wavelength_nm(point),
             frames,
-            model=fit_model(self.configuration.sweep.fit, temperature_K),
+            model=fit_model(config, row.temperature_K),
             noise=detector_noise(self.configuration.station.camera),
             background=background,
             names=fit.names,
             values=fit.values,
+            whole=whole_model(config, row.temperature_K, profile),
+            reason=fit.reason,
         )
 
 

@@ -218,6 +218,7 @@ class JournalReading:
     ) -> "FitCurve | None":
         # imported here: rows are shown before all of the analysis is loaded
         from acquisition.fits.point_fitter import detector_noise, fit_model  # noqa: PLC0415
+        from acquisition.fits.zone_fit import whole_model  # noqa: PLC0415
         from analysis.spectra.fit_curve import fit_curve  # noqa: PLC0415
 
         fits = self._reader.fits_of([stored.id])
@@ -234,6 +235,8 @@ class JournalReading:
             background=background,
             names=fits[-1].names,
             values=fits[-1].values,
+            whole=whole_model(config, temperature_K, fitter.profile(stored)),
+            reason=fits[-1].reason,
         )
 
     def _fitter_or_none(self) -> "PointFitter | None":

@@ -24,6 +24,7 @@ from gui.plot_axis import Axis
 from gui.plot_canvas import PlotCanvas
 from gui.plot_curve import Curve
 from gui.plot_image import Image, shortened, without_prefix
+from gui.plot_words import PlotWords
 from gui.theme import Role, text_scale, theme_of
 from gui.widgets.file_question import ask_save
 from gui.widgets.invitation import Invitation
@@ -64,6 +65,7 @@ class Plot(QWidget):
         self._name = name
         self._curves: list[Curve] = []
         self._images: list[Image] = []
+        self._words: list[PlotWords] = []
         self._is_log = False
         self._is_auto = True
         self._is_empty = True
@@ -123,6 +125,12 @@ class Plot(QWidget):
         curve.set_scale(text_scale(self))
         self._curves.append(curve)
         return curve
+
+    def words(self) -> PlotWords:
+        """Add words that stand at places."""
+        words = PlotWords(self.item, theme=theme_of(self), font=self.font(), is_log=self._is_log)
+        self._words.append(words)
+        return words
 
     def image(self, name: str, colours: str = "viridis", unit: str = "") -> Image:
         """Add a map of colours with its bar."""
@@ -190,6 +198,8 @@ class Plot(QWidget):
         self.item.getAxis("left").setLogMode(is_log)
         for curve in self._curves:
             curve.set_log(is_log)
+        for words in self._words:
+            words.set_log(is_log)
         self.view.enableAutoRange(y=True)
         self.log_changed.emit(is_log)
 
@@ -481,6 +491,8 @@ class Plot(QWidget):
         for curve in self._curves:
             curve.dress(theme)
             curve.set_scale(text_scale(self))
+        for words in self._words:
+            words.dress(theme, self.font())
         for image in self._images:
             image.dress(theme, self.font())
 

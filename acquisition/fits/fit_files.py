@@ -200,6 +200,7 @@ def _opened(
     lamp: Calibration | None,
     tell: Tell,
 ) -> SpectraToFit:
+    _insist_on_counts(read)
     vacuum_nm = _in_vacuum(read, options, tell) if lamp is None else _of_lamp(read, lamp.axis)
     noise = estimate_noise(
         read.counts,
@@ -214,6 +215,16 @@ def _opened(
     labels = tuple(read.labels[i] for i in chosen)
     profile = None if lamp is None else lamp.profile
     return SpectraToFit(str(path), labels, vacuum_nm, counts[chosen], noise, profile)
+
+
+MOST_COUNTS = 1e15  # of any detector, frames added up
+
+
+def _insist_on_counts(read: MeasuredSpectra) -> None:
+    """Raise ValueError for numbers that no detector delivers and whose squares are no numbers."""
+    largest = float(np.nanmax(np.abs(read.counts), initial=0.0, where=np.isfinite(read.counts)))
+    if largest > MOST_COUNTS:
+        raise ValueError(f"{read.source}: counts up to {largest:.3g}: no detector's, at most 1e15")
 
 
 def measured_file(path: Path) -> Path:

@@ -12,7 +12,7 @@ from acquisition.configuration.lamp_profiles import profile_at
 from acquisition.configuration.station_file import CameraConfig
 from acquisition.configuration.sweep_file import FitConfig, FitZone, SweepConfig
 from acquisition.fits.zone_fit import fit_as_scheduled, fit_model
-from acquisition.planning.point_table import Point, PointKind
+from acquisition.planning.point_table import PointKind
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_rows import StoredAttempt
 from acquisition.storage.record import FitRow
@@ -101,7 +101,7 @@ class PointFitter:
         stored = self._reader.attempt(key)
         point = self._reader.point(stored.attempt.point)
         axis, background = self.wavelength_nm(stored), self.background(stored)
-        profile = self.profile(point)
+        profile = self.profile(stored)
 
         def fit() -> FitRow:
             found = fit_as_scheduled(
@@ -141,8 +141,9 @@ class PointFitter:
             self._axes = {k: c.value for k, c in self._reader.calibrations().items()}
         return self._axes[calibration]
 
-    def profile(self, point: Point) -> InstrumentProfile | None:
-        """Return what a lamp said of the instrument at the setting of this point."""
+    def profile(self, stored: StoredAttempt) -> InstrumentProfile | None:
+        """Return what a lamp said of the instrument at the setting of this attempt."""
+        point = self._reader.point(stored.attempt.point)
         return profile_at(self._lamp_profiles, point.grating, point.centre_nm)
 
     def background(self, stored: StoredAttempt) -> NDArray[np.float64] | None:

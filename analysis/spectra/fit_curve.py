@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.detector.detector_noise import DetectorNoise
 from analysis.spectra.components import COMPONENTS
+from analysis.spectra.fit_labels import labels_in
 from analysis.spectra.fit_model import FitModel
 from analysis.spectra.spectrum_model import Contents, SpectrumModel
 from analysis.spectra.spectrum_window import find_window, in_electrons
@@ -25,7 +26,8 @@ class FitCurve:
 
     expected: raw, on the background frame as it was measured, with its noise. The others stand on
     the mean level of that frame, to be drawn. floor: all that is no line. lines: each exciton line
-    and then each further component on the floor. total: all of them.
+    and then each further component on the floor. total: all of them. labels: of what was found,
+    with the energies in eV where they belong.
     """
 
     pixels: slice
@@ -33,6 +35,7 @@ class FitCurve:
     total: Array
     floor: Array
     lines: tuple[Array, ...]
+    labels: tuple[tuple[str, float], ...] = ()
 
 
 def fit_curve(
@@ -45,12 +48,14 @@ def fit_curve(
     names: Sequence[str],
     values: ArrayLike,
     whole: SpectrumModel | None = None,
+    reason: str = "",
 ) -> FitCurve | None:
     """Return the curve of a fit made with this model; None where there is nothing to draw.
 
     frames, background: as they were fitted; names, values: as they were found, areas and
     backgrounds in counts per frame. whole: with which the spectrum was fitted, where that was more
-    than exciton lines or through an instrument profile. Raises ValueError for an axis that is none.
+    than exciton lines or through an instrument profile. reason: of the
+    fit, in which the labels stand. Raises ValueError for an axis that is none.
     """
     lines = sum(name.startswith("energy_") for name in names)
     order = sum(name.startswith("background_") for name in names) - 1
@@ -98,6 +103,7 @@ def fit_curve(
         total=both[nearest] + level,
         floor=floor,
         lines=(*exciton, *(_of_component(part, drawn, floor) for part in parts)),
+        labels=labels_in(reason),
     )
 
 

@@ -6,7 +6,8 @@ fitted as a trion and labelled unassigned, with both rivals named.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "Observed",
     "in_words",
     "label_fit",
+    "labels_in",
     "names_in_words",
     "rules_of",
 ]
@@ -61,7 +63,8 @@ def label_fit(
     if fit.place is None:
         return ()
     groups = {name: _with(group, (observed or {}).get(name)) for name, group in _groups(fit, model)}
-    named = [*groups.items(), *(("left over", group) for group in _left_over(fit))]
+    left = _left_over(fit, groups.values(), model)
+    named = [*groups.items(), *(("left over", group) for group in left)]
     labels = label_groups([group for _, group in named], rules_of(model))
     return tuple(
         LabelledGroup(name, group, label)
@@ -74,6 +77,14 @@ def in_words(found: Sequence[LabelledGroup]) -> str:
     return "; ".join(
         f"{one.label.name} at {one.group.centre_eV:.5f} eV: {one.label.reason}" for one in found
     )
+
+
+_SAID = re.compile(r"(?:^|; )(\S+) at (\d+\.\d{5}) eV: ")
+
+
+def labels_in(reason: str) -> tuple[tuple[str, float], ...]:
+    """Return the labels that in_words has put into a reason, with their energies in eV."""
+    return tuple((name, float(energy)) for name, energy in _SAID.findall(reason))
 
 
 def names_in_words(found: Sequence[LabelledGroup]) -> str:
@@ -143,9 +154,16 @@ def _is_seen(fit: ModelFit, name: str) -> bool:
     return name in fit.fit.names and fit[name] > _LEAST_SIGMA * fit.error(name) > 0
 
 
-def _left_over(fit: ModelFit) -> list[LineGroup]:
-    """Return lines that stand out of the residual, the most significant first."""
+_OWN_WIDTHS = 1.5  # FWHM around a line: what is left there is its shape, not another line
+
+
+def _left_over(fit: ModelFit, groups: Iterable[LineGroup], model: SpectrumModel) -> list[LineGroup]:
+    """Return lines that stand out of the residual beside the groups', the strongest first."""
     residual = fit.residual_sigma.copy()
+    own = sum(fit[name] for name in ("width_eV", "lorentz_width_eV") if name in fit.fit.names)
+    wide = float(np.hypot(own, model.instrument_fwhm_eV(0, fit["energy_1_eV"])))
+    for place in np.concatenate([group.energy_eV for group in groups]):
+        residual[np.abs(fit.middle_eV - place) < _OWN_WIDTHS * wide] = 0.0
     found: list[LineGroup] = []
     pixel_eV = float(np.ptp(fit.middle_eV)) / (fit.middle_eV.size - 1)
     for _ in range(_MOST_LEFT_OVER):

@@ -64,6 +64,7 @@ class SpectrumView(QWidget):
         self._floor = self.plot.curve("background", Role.REFERENCE)
         self._fit = self.plot.curve("fit", Role.FIT)
         self._lines: list[Curve] = []
+        self.labels = self.plot.words()
         self._left_over = self.residuals.curve("data - fit", Role.RESIDUAL)
         self._zero = self.residuals.curve("zero", Role.REFERENCE)
         for long in (self._data, self._left_over):  # a million pixels, of which peaks are kept
@@ -241,6 +242,7 @@ class SpectrumView(QWidget):
         if curve is None or curve.pixels.stop > x.size:
             for drawn in (*self._lines, self._fit, self._floor, self._left_over, self._zero):
                 drawn.clear()
+            self.labels.show(())
             return
         inside = x[curve.pixels]
         self._fit.show(inside, curve.total)
@@ -250,6 +252,11 @@ class SpectrumView(QWidget):
                 line.show(inside, curve.lines[i])
             else:
                 line.clear()
+        places = [
+            ("?" if word == "unassigned" else word, self._unit.of_eV(energy))
+            for word, energy in curve.labels
+        ]
+        self.labels.show([(word, x, _top(inside, curve.total, x)) for word, x in places])
         self._left_over.show(inside, counts[curve.pixels] - curve.expected)
         self._zero.show([inside[0], inside[-1]], [0.0, 0.0])
 
@@ -312,3 +319,14 @@ class SpectrumView(QWidget):
             self._cursor.set_point(min(max(self._cursor.point + step, 0), self._model.size - 1))
         else:
             super().keyPressEvent(event)
+
+
+_NEAR_px = 12  # lines of one label stand so near
+
+
+def _top(x: Array, y: Array, place: float) -> float:
+    """Return how high the curve is around a place, NaN off its ends."""
+    if not x.size or not x.min() <= place <= x.max():
+        return float("nan")
+    nearest = int(np.argmin(np.abs(x - place)))
+    return float(np.max(y[max(0, nearest - _NEAR_px) : nearest + _NEAR_px + 1]))

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.instrument_profile import InstrumentProfile
+from analysis.estimation.line_table import Shape
+from analysis.spectra.emitter import Emitter, Phonon, Presence
 from analysis.spectra.fit_curve import fit_curve
 from analysis.spectra.fit_model import FitModel
+from analysis.spectra.spectrum_model import SpectrumModel
 
 HC = 1239.8419843320026  # eV nm, exact in the SI of 2019
 NOISE = DetectorNoise(gain_e_per_count=1.3, read_noise_e=3.0, offset_counts=100.0)
@@ -147,3 +151,80 @@ def test_an_axis_that_is_none_is_refused(measured):
             names=NAMES,
             values=VALUES,
         )
+
+
+def through(edges, energy, area, share):
+    """Return a line through a core of 0.5 meV and a tail, 1 meV wide and 0.6 meV lower."""
+    own = VALUES[1]
+    total = np.zeros(edges.size - 1)
+    for part, offset, wide in ((1.0 - share, 0.0, 5e-4), (share, -6e-4, 1e-3)):
+        width = np.hypot(own, wide)
+        below = [
+            0.5 * erf((e - energy - offset) * SIGMAS_PER_FWHM / width / sqrt(2.0)) for e in edges
+        ]
+        total += part * area * np.abs(np.diff(below))
+    return total
+
+
+def test_a_whole_spectrum_is_drawn_with_its_components_through_the_profile():
+    share, trion, below = 0.2, 1200.0, 8e-3
+    profile = InstrumentProfile(
+        np.array([2.39]),
+        np.array([[1.0 - share, share]]),
+        np.array([[0.0, -6e-4]]),
+        np.array([[5e-4, 1e-3]]),
+        np.zeros((1, 2)),
+    )
+    emitter = Emitter(
+        {"trion": Presence.IF_SEEN, "replicas": Presence.ALWAYS},
+        (Phonon(3.5e-3),),
+        shape=Shape.PROFILE,
+    )
+    whole = SpectrumModel((emitter,), window_eV=(2.378, 2.400), profile=profile)
+    names = ("energy_1_eV", "width_eV", "area_1_counts", "coupling_1", "trion_binding_eV",
+             "trion_width_eV", "trion_area_counts", "background_0")  # fmt: skip
+    values = [2.3905, VALUES[1], 4000.0, 0.1, below, VALUES[1], trion, 20.0]
+    wavelength = np.linspace(515.0, 522.0, 512)
+    edges = edges_eV(wavelength)
+    exciton, single, copy = (
+        through(edges, energy, area, share)
+        for energy, area in ((2.3905, 4000.0), (2.3905 - below, trion), (2.387, 400.0))
+    )
+    reason = "chi2/dof 1; X at 2.39050 eV: the strongest; T at 2.38250 eV: a single line"
+
+    curve = fit_curve(
+        wavelength,
+        (120.0 + exciton + single + copy)[None],
+        model=FitModel(window_eV=(2.378, 2.400)),
+        noise=NOISE,
+        background=None,
+        names=names,
+        values=values,
+        whole=whole,
+        reason=reason,
+    )
+
+    for seen, expected in zip(curve.lines, (exciton, single, copy), strict=True):
+        np.testing.assert_allclose(seen - curve.floor, expected[curve.pixels], atol=4e-3)
+    together = (exciton + single + copy)[curve.pixels]
+    np.testing.assert_allclose(curve.total - curve.floor, together, atol=1e-2)
+    assert curve.labels == (("X", 2.3905), ("T", 2.3825))
+
+
+def test_a_component_that_was_not_found_is_not_drawn():
+    whole = SpectrumModel((Emitter({"trion": Presence.IF_SEEN}),), window_eV=(2.378, 2.400))
+    wavelength = np.linspace(515.0, 522.0, 512)
+
+    curve = fit_curve(
+        wavelength,
+        120.0 + line(edges_eV(wavelength), 2.3905, 4000.0)[None],
+        model=FitModel(window_eV=(2.378, 2.400)),
+        noise=NOISE,
+        background=None,
+        names=("energy_1_eV", "width_eV", "area_1_counts", "background_0"),
+        values=[2.3905, VALUES[1], 4000.0, 20.0],
+        whole=whole,
+    )
+
+    assert len(curve.lines) == 1
+    assert curve.labels == ()

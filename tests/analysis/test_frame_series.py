@@ -288,7 +288,9 @@ def test_what_each_frame_hides_and_their_mean_shows_is_a_poor_fit() -> None:
     model = FitModel(lines=1, shape="lorentz", window_eV=(2.386, 2.398))
     number = 20
 
-    fit = fit_frames(WAVELENGTH, measured(lorentz_lines(number, 1.3e4), rng), model=model, noise=CCD)
+    fit = fit_frames(
+        WAVELENGTH, measured(lorentz_lines(number, 1.3e4), rng), model=model, noise=CCD
+    )
 
     assert fit.chi2_per_dof < 1.2  # each frame by itself looks well
     assert fit.verdict is Verdict.POOR_FIT

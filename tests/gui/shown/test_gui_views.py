@@ -12,6 +12,7 @@ from PyQt6.QtTest import QTest
 from acquisition.channel.engine_status import Safety
 from acquisition.channel.messages import ChannelReading, Mode, Snapshot
 from acquisition.storage.record import AttemptState
+from analysis.spectra.fit_curve import FitCurve
 from gui import theme
 from gui.colour_picture import ColourPicture
 from gui.run_rows import RowState
@@ -772,3 +773,27 @@ def test_a_foreign_spectrum_is_shown_in_every_view(opened, model, cursor, shown,
     assert views[0]._data.x.size == 1024
     assert views[1].order.size == 20
     assert RowState(model.rows.state[4]) is RowState.GOOD
+
+
+def test_what_was_found_is_named_above_its_place_in_either_unit(
+    opened, spectrum, model, cursor, made_up, tmp_path
+):
+    opened(made_up(points=3).write(tmp_path / "run"))
+    cursor.set_point(1)
+    energy = HC / model.wavelength_nm(1)
+    size = energy.size
+    top = np.exp(-(((energy - 2.390) / 5e-4) ** 2))
+    labels = (("X", 2.390), ("unassigned", 2.385))
+    nothing = np.zeros(size)
+
+    model.show_trial(FitCurve(slice(0, size), nothing, top, nothing, (top,), labels))
+    drawn(spectrum)
+    named = spectrum.labels.shown
+    spectrum.set_unit(SpectralUnit.NM)
+    in_nm = drawn(spectrum).labels.shown
+    model.show_trial(None)
+
+    assert [word for word, _, _ in named] == ["X", "?"]
+    assert named[0][1:] == pytest.approx((2.390, top.max()))
+    assert in_nm[0][1] == pytest.approx(HC / 2.390)
+    assert drawn(spectrum).labels.shown == ()
