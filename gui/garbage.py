@@ -16,8 +16,8 @@ LOOK_ms = 500
 class GarbageHere(QObject):
     """Collects now and then, as Python itself would, until it is ended.
 
-    What is there at the first thorough collection is left out of later ones, which would take a
-    tenth of a second else: modules, and the window itself.
+    What is there when the first thorough collection is due is left out of it and of later ones,
+    which would take a tenth of a second else: modules, and the window itself.
     """
 
     def __init__(self, parent: QObject) -> None:
@@ -39,7 +39,9 @@ class GarbageHere(QObject):
         if not due[0]:
             return
         generation = 2 if all(due) else 1 if due[1] else 0
-        gc.collect(generation)
         if generation == 2 and not self._is_settled:
             self._is_settled = True
+            gc.collect(1)
             gc.freeze()
+        else:
+            gc.collect(generation)

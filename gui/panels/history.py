@@ -192,7 +192,8 @@ class HistoryPanel(QWidget):
     def _on_opened(self) -> None:
         folder = self._model.path
         self.said.say("; ".join(self._model.head.notes) if self._model.head else "")
-        if self._root is None and folder is not None and self._model.has_journal:
+        is_run = folder is not None and self._model.has_journal
+        if self._root is None and folder is not None and is_run and len(folder.parents) > 2:
             self.look_into(folder.parents[2])  # year, day, run
         self._mark_shown()
 
