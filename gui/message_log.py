@@ -1,9 +1,10 @@
 """What was said, in order; what repeats is counted instead of shown again."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from acquisition.channel.messages import Said
 from acquisition.storage.record import Level
@@ -12,6 +13,7 @@ from gui.wording import homely
 __all__ = ["Entry", "MessageLog"]
 
 LONGEST = 5000
+AT_ONCE = 500  # taken between two frames of the screen; of a burst of thousands, the rest follows
 JOINED_WITHIN_s = 600.0
 
 
@@ -61,6 +63,10 @@ class MessageLog(QObject):
         super().__init__(parent)
         self._entries: list[Entry] = []
         self._places: dict[tuple[Level, str, str, str], int] = {}
+        self._waiting: deque[tuple[Said, bool]] = deque()  # and whether it is news
+        self._next = QTimer(self)
+        self._next.setSingleShot(True)
+        self._next.timeout.connect(self._take_some)
 
     @property
     def entries(self) -> list[Entry]:
@@ -68,18 +74,28 @@ class MessageLog(QObject):
 
     def take(self, said: Iterable[Said]) -> None:
         """Add messages as they come."""
-        for one in said:
-            self._take(one, is_news=True)
+        self._waiting.extend((one, True) for one in said)
+        self._take_some()
 
     def recall(self, said: Iterable[Said]) -> None:
         """Add messages of the past: they are listed, and block nothing."""
-        for one in said:
-            self._take(one, is_news=False)
+        self._waiting.extend((one, False) for one in said)
+        self._take_some()
 
     def clear(self) -> None:
+        self._waiting.clear()
         self._entries.clear()
         self._places.clear()
         self.cleared.emit()
+
+    def _take_some(self) -> None:
+        if self._next.isActive():
+            return  # in their order
+        for _ in range(min(AT_ONCE, len(self._waiting))):
+            said, is_news = self._waiting.popleft()
+            self._take(said, is_news=is_news)
+        if self._waiting:
+            self._next.start(0)
 
     def _take(self, said: Said, *, is_news: bool) -> None:
         said = replace(said, text=homely(said.text))

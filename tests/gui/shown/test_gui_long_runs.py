@@ -9,12 +9,14 @@ import pytest
 from PyQt6.QtCore import QCoreApplication
 from PyQt6.QtGui import QPixmap
 
+from acquisition.channel.messages import Said
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_columns import FitColumns
-from acquisition.storage.record import AttemptState
-from gui import file_source, journal_follower, row_counts
+from acquisition.storage.record import AttemptState, Level
+from gui import file_source, journal_follower, message_log, row_counts
 from gui.journal_follower import JournalFollower
 from gui.journal_reading import JournalReading
+from gui.message_log import MessageLog
 from gui.plots import Plot
 from gui.row_counts import RowCounts
 from gui.row_fits import RowFits
@@ -446,3 +448,23 @@ def test_states_are_told_for_columns_as_for_single_attempts(made_up, tmp_path):
     assert journal.last_code("segment", "finished") == "segment"
     assert journal.last_code("finished") is None
     journal.close()
+
+
+def test_a_burst_of_messages_is_taken_in_pieces_and_in_order(qtbot):
+    log = MessageLog()
+    said = [
+        Said(level=Level.ERROR if i == 2600 else Level.INFO, text=f"word {i}", utc=1e9 + i)
+        for i in range(2700)
+    ]
+    blocked = []
+    log.blocked.connect(blocked.append)
+
+    log.take(said[:2650])
+    assert len(log.entries) == message_log.AT_ONCE
+    log.take(said[2650:])
+    assert len(log.entries) == message_log.AT_ONCE  # none overtakes those that wait
+    qtbot.waitUntil(lambda: len(log.entries) == len(said), timeout=LONGEST_ms)
+
+    assert [entry.said.text for entry in log.entries] == [one.text for one in said]
+    assert [entry.said.text for entry in blocked] == ["word 2600"]
+    log.deleteLater()
