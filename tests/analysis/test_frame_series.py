@@ -1,5 +1,9 @@
 """Single frames of a point: scatter beside photon noise, and frames that do not belong."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +15,9 @@ from analysis.series.frame_series import PointFit, effective_number, fit_frames
 from analysis.spectra.fit_model import FitModel
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import wavelength_from_energy_nm
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 Array = NDArray[np.float64]
 
@@ -42,13 +49,16 @@ def diffusion(rng: np.random.Generator, frames: int, sigma: float, memory_frames
     return sigma * np.array(walk)
 
 
-def test_acceptance_19_the_error_of_a_diffusing_line_comes_from_the_scatter_of_its_frames() -> None:
-    rng = np.random.default_rng(19)
+@pytest.mark.usefixtures("compiled_if_ready")
+def test_acceptance_19_the_error_of_a_diffusing_line_comes_from_the_scatter_of_its_frames(
+    make_rng: MakeRng,
+) -> None:
+    rng = make_rng("acceptance 19 frames")
     memory, frames = 4.0, 100
     keep = np.exp(-1.0 / memory)
     n_eff = frames * (1.0 - keep) / (1.0 + keep)
     reported, seen, photon, registered = [], [], [], []
-    for _ in range(20):
+    for _ in range(45):
         shift = diffusion(rng, frames, 0.2e-3, memory)
         counts = measured(lines(shift, np.full((frames, 1), 2e3), 0.4e-3, np.zeros(1)), rng)
         fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
@@ -61,8 +71,9 @@ def test_acceptance_19_the_error_of_a_diffusing_line_comes_from_the_scatter_of_i
     assert np.median(registered) == pytest.approx(0.4e-3, rel=0.02)
     plain_sum = np.hypot(0.4e-3, 0.2e-3 * np.sqrt(8.0 * np.log(2.0)))
     assert np.median(registered) < 0.75 * plain_sum
-    assert np.median(reported) == pytest.approx(0.2e-3 / np.sqrt(n_eff), rel=0.3)
-    assert np.abs(np.array(seen) / reported).max() < 4.0
+    assert np.mean(reported) == pytest.approx(0.2e-3 / np.sqrt(n_eff), rel=0.3)
+    # With 12 independent places, the reported error scatters by a third: pulls have wide tails.
+    assert np.std(np.array(seen) / reported) == pytest.approx(1.1, abs=0.7)
     assert np.median(photon) < 0.1 * np.median(reported)
 
 

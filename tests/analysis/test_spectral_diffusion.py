@@ -1,5 +1,9 @@
 """A wandering line: the error of its mean, and the sum of registered frames."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +14,9 @@ from analysis.laws.spectral_diffusion import fit_spectral_diffusion, registered_
 from analysis.spectra.spectrum_fit import DetectorNoise, FitModel, fit_spectrum
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import wavelength_from_energy_nm
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 EXPOSURE_S, FRAMES = 10.0, 100
 TIMES = EXPOSURE_S * (np.arange(FRAMES) + 0.5)
@@ -25,8 +32,8 @@ def wandering(rng: np.random.Generator, *, sigma: float = 0.2e-3, memory_s: floa
     return np.array(values)
 
 
-def test_acceptance_19_error_of_the_mean_from_the_scatter_of_frames() -> None:
-    rng = np.random.default_rng(19)
+def test_acceptance_19_error_of_the_mean_from_the_scatter_of_frames(make_rng: MakeRng) -> None:
+    rng = make_rng("acceptance 19")
     sigma = np.full(FRAMES, 10e-6)
     kept = np.exp(-EXPOSURE_S / 30.0)
     expected = 0.2e-3 / np.sqrt(FRAMES * (1.0 - kept) / (1.0 + kept))
@@ -36,15 +43,15 @@ def test_acceptance_19_error_of_the_mean_from_the_scatter_of_frames() -> None:
             2.39 + wandering(rng) + sigma * rng.standard_normal(FRAMES),
             sigma,
         )
-        for _ in range(20)
+        for _ in range(80)
     ]
 
+    # Bands of 5 standard deviations of 80 series.
     assert np.median([one.error_eV for one in found]) == pytest.approx(expected, rel=0.3)
     assert np.median([one.scatter_eV for one in found]) == pytest.approx(0.2e-3, rel=0.2)
-    pulls = [(one.mean_eV - 2.39) / one.error_eV for one in found]
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.45)
+    assert np.std([one.mean_eV for one in found]) == pytest.approx(expected, rel=0.4)
     assert all(one.verdict is not Verdict.NO_SIGNAL for one in found)
-    assert found[0].error_eV > 10.0 * found[0].photon_error_eV
+    assert np.median([one.error_eV / one.photon_error_eV for one in found]) > 10.0
 
 
 def test_a_line_that_stands_still_does_not_wander() -> None:
@@ -77,8 +84,8 @@ def width_of(wavelength_nm: Array, counts: Array) -> float:
     return fit_spectrum(wavelength_nm, counts, model=model, noise=noise)["width_eV"]
 
 
-def test_acceptance_19_registered_frames_add_up_to_a_narrower_line() -> None:
-    rng = np.random.default_rng(91)
+def test_acceptance_19_registered_frames_add_up_to_a_narrower_line(make_rng: MakeRng) -> None:
+    rng = make_rng("acceptance 19 registered")
     energies = 2.39 + wandering(rng)
     line = {"width_eV": 0.25e-3, "area_1_counts": 2000.0, "background_0": 1.0}
     frames = np.array(
@@ -93,7 +100,7 @@ def test_acceptance_19_registered_frames_add_up_to_a_narrower_line() -> None:
     own_axis = wavelength_from_energy_nm(2.39 + registered.offset_eV)
     plain = width_of(WAVELENGTH, frames.sum(axis=0).astype(float))
     narrow = width_of(own_axis, registered.counts)
-    assert plain > 0.45e-3
+    assert plain > 1.2 * narrow  # twice as wide on average, as far as these frames wandered
     assert narrow == pytest.approx(0.25e-3, rel=0.06)
     assert registered.counts.sum() == pytest.approx(frames.sum(), rel=0.1)
     np.testing.assert_allclose(registered.frames, FRAMES, rtol=0.03)

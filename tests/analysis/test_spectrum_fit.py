@@ -1,11 +1,14 @@
 """The fit of one spectrum: statistics against the Cramer-Rao bound, scipy, and bad input."""
 
+from __future__ import annotations
+
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.optimize import curve_fit
 
 from analysis.estimation.cramer_rao import bound_of_lines, expected_electrons
@@ -13,6 +16,9 @@ from analysis.estimation.verdict import Verdict
 from analysis.spectra.spectrum_fit import DetectorNoise, FitModel, SpectrumFit, fit_spectrum
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import wavelength_from_energy_nm
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 Array = NDArray[np.float64]
 ShapeName = Literal["gauss", "lorentz"]
@@ -46,30 +52,43 @@ def two_lines(photons: float, separation_in_widths: float) -> dict[str, float]:
     return lines | {"energy_2_eV": 2.35 + half, "area_2_counts": 0.5 * photons}
 
 
+CHANCE = 1e-6  # that a check fails though what it asks for is met
+
+
+@pytest.mark.usefixtures("compiled_if_ready")
+@pytest.mark.parametrize("spectra", [500, pytest.param(5000, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize(
     ("shape", "bound_ueV", "seen_ueV", "within_ueV"),
     [("gauss", 4.78, 4.9, 0.4), ("lorentz", 7.72, 7.9, 0.6)],
 )
 def test_acceptance_6_a_line_of_ten_thousand_photons_is_placed_at_the_bound(
-    shape: ShapeName, bound_ueV: float, seen_ueV: float, within_ueV: float
+    shape: ShapeName,
+    bound_ueV: float,
+    seen_ueV: float,
+    within_ueV: float,
+    spectra: int,
+    make_rng: MakeRng,
 ) -> None:
-    wavelength_nm, rng = axis(0.05, 400), np.random.default_rng(6)
+    wavelength_nm, rng = axis(0.05, 400), make_rng("acceptance 6", shape, spectra)
     expected = expected_electrons(energy_edges_eV(wavelength_nm), one_line(1e4), shape=shape)
     model = FitModel(lines=1, shape=shape, background_order=1, span_eV=18e-3)
 
     fits = [
         fit_spectrum(wavelength_nm, measured(expected, rng), model=model, noise=CCD)
-        for _ in range(500)
+        for _ in range(spectra)
     ]
 
     miss_ueV = 1e6 * np.array([fit["energy_1_eV"] - 2.35 for fit in fits])
     error_ueV = 1e6 * np.array([fit.error("energy_1_eV") for fit in fits])
-    assert abs(miss_ueV.mean()) < 0.7
-    assert miss_ueV.std() == pytest.approx(seen_ueV, abs=within_ueV)
-    assert (miss_ueV / error_ueV).std() == pytest.approx(1.0, abs=0.08)
+    # Of 5000 what is asked for, of 500 within their own 5 standard deviations.
+    mean, spread = 5.0 * seen_ueV / np.sqrt(spectra), 5.0 / np.sqrt(2 * spectra)
+    assert abs(miss_ueV.mean()) < max(0.7, mean)
+    assert miss_ueV.std() == pytest.approx(seen_ueV, abs=max(within_ueV, seen_ueV * spread))
+    assert (miss_ueV / error_ueV).std() == pytest.approx(1.0, abs=max(0.08, spread))
     assert np.median(error_ueV) == pytest.approx(bound_ueV, rel=0.02)
     # 1 in 1600 fits scatters beyond the limit of chi2 by itself.
-    assert sum(fit.verdict is Verdict.CONVERGED for fit in fits) >= 497
+    others = sum(fit.verdict is not Verdict.CONVERGED for fit in fits)
+    assert others <= stats.binom.isf(CHANCE, spectra, 1.0 / 1600.0)
 
 
 @pytest.mark.parametrize(
@@ -151,21 +170,26 @@ def test_acceptance_3_a_broad_line_needs_no_jacobian_since_counts_are_fitted() -
     assert abs(1e3 * moved) == pytest.approx(0.55, abs=0.03)
 
 
+@pytest.mark.usefixtures("compiled_if_ready")
+@pytest.mark.parametrize("spectra", [150, pytest.param(2000, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize(("separation", "lines"), [(0.0, 1), (0.3, 1), (0.8, 2)])
 def test_acceptance_8_as_many_lines_as_the_light_can_tell_apart(
-    separation: float, lines: int
+    separation: float, lines: int, spectra: int, make_rng: MakeRng
 ) -> None:
-    wavelength_nm, rng = axis(0.05, 200), np.random.default_rng(8)
+    wavelength_nm, rng = axis(0.05, 200), make_rng("acceptance 8", separation, spectra)
     edges = energy_edges_eV(wavelength_nm)
     expected = expected_electrons(edges, two_lines(1e4, separation), shape="gauss")
     model = FitModel(lines="auto", window_eV=(2.34, 2.36))
 
     fits = [
         fit_spectrum(wavelength_nm, measured(expected, rng), model=model, noise=CCD)
-        for _ in range(40)
+        for _ in range(spectra)
     ]
 
-    assert np.mean([fit.lines == lines for fit in fits]) >= 0.95
+    others = sum(fit.lines != lines for fit in fits)
+    print(f"{others} of {spectra} have not {lines} lines at {separation} FWHM")
+    # 5 of 100 are allowed, 2 are expected; of few spectra chance takes more.
+    assert others <= stats.binom.isf(CHANCE, spectra, 0.02)
     assert all(len(fit.gains) == 2 for fit in fits)
 
 

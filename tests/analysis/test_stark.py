@@ -1,5 +1,10 @@
 """The Stark parabola: known answers, coverage of the vertex, drift, and what is refused."""
 
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,6 +12,9 @@ from numpy.typing import NDArray
 from analysis.estimation.verdict import Verdict
 from analysis.estimation.weighted_least_squares import drift
 from analysis.laws.stark import fit_stark_parabola
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 Array = NDArray[np.float64]
 FIELD = np.linspace(-100.0, 100.0, 21)
@@ -17,8 +25,8 @@ def energy_eV(field: Array, vertex: float = 230.0, half_polarizability_ueV: floa
     return 2.39 - UEV * half_polarizability_ueV * ((field - vertex) ** 2 - vertex**2)
 
 
-def test_acceptance_13_internal_field_of_an_extrapolated_vertex() -> None:
-    rng = np.random.default_rng(13)
+def test_acceptance_13_internal_field_of_an_extrapolated_vertex(make_rng: MakeRng) -> None:
+    rng = make_rng("acceptance 13")
     sigma = np.full(21, 10.0 * UEV)
 
     fits = [
@@ -31,8 +39,13 @@ def test_acceptance_13_internal_field_of_an_extrapolated_vertex() -> None:
     assert internal.std() == pytest.approx(3.1, abs=0.6)
     assert np.median([fit.internal_field_error for fit in fits]) == pytest.approx(3.1, rel=0.3)
     assert all(fit.extrapolated for fit in fits)
-    assert "the vertex is 2.3 times the largest applied field" in fits[0].reason
-    assert fits[0].verdict is Verdict.CONVERGED
+    times = [
+        re.search(r"the vertex is (.+) times the largest applied field", fit.reason) for fit in fits
+    ]
+    assert np.median([float(found[1]) for found in times if found]) == pytest.approx(2.3, abs=0.05)
+    # Chi-squared by itself passes the limit of the verdict in 1 of 10000.
+    assert sum(found is not None for found in times) >= 395
+    assert sum(fit.verdict is Verdict.CONVERGED for fit in fits) >= 395
     # Zero-field slope 23 ueV per kV/cm = 0.23 e nm, upwards: mu is negative.
     assert fits[0].dipole_e_nm == pytest.approx(-0.23, abs=0.01)
     shift = energy_eV(np.array([100.0, -100.0])) - energy_eV(np.zeros(1))

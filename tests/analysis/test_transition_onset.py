@@ -1,10 +1,17 @@
 """The onset of a redshift: on and off the grid, its errors, and where there is none."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from analysis.estimation.verdict import Verdict
 from analysis.laws.transition_onset import fit_transition_onset
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 GRID = np.arange(100.0, 170.1, 5.0)
 SIGMA = np.full(GRID.size, 0.1e-3)
@@ -20,23 +27,25 @@ def noise(rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("onset_K", [130.0, 127.3])
-def test_acceptance_17_onset_on_and_off_the_grid(onset_K: float) -> None:
-    rng = np.random.default_rng(17)
-    found = [fit_transition_onset(GRID, hinge(onset_K) + noise(rng), SIGMA) for _ in range(40)]
+def test_acceptance_17_onset_on_and_off_the_grid(onset_K: float, make_rng: MakeRng) -> None:
+    rng = make_rng("acceptance 17", onset_K)
+    found = [fit_transition_onset(GRID, hinge(onset_K) + noise(rng), SIGMA) for _ in range(130)]
 
     onsets = np.array([one.onset_K for one in found])
     assert all(one.is_detected for one in found)
-    assert (np.abs(onsets - onset_K) < 0.6).mean() >= 0.98
-    assert np.std(onsets) == pytest.approx(0.19, abs=0.06)
+    # 0.6 K are 3.1 standard deviations: 1 of 500 is farther off.
+    assert (np.abs(onsets - onset_K) < 0.6).mean() >= 0.94
+    assert np.std(onsets) == pytest.approx(0.19, abs=0.065)
     assert all(one.error_K == 2.5 for one in found)  # half a step, whatever the profile says
     assert np.median([one.profile_error_K for one in found]) == pytest.approx(0.19, abs=0.06)
-    assert found[0].slope_below == pytest.approx(0.36e-3, abs=0.02e-3)
-    assert found[0].slope_above == pytest.approx(-0.2e-3, abs=0.02e-3)
+    for one in found:
+        assert one.slope_below == pytest.approx(0.36e-3, abs=0.03e-3)
+        assert one.slope_above == pytest.approx(-0.2e-3, abs=0.02e-3)
     assert "half the temperature step" in found[0].reason
 
 
-def test_acceptance_17_without_a_hinge_there_is_no_onset() -> None:
-    rng = np.random.default_rng(71)
+def test_acceptance_17_without_a_hinge_there_is_no_onset(make_rng: MakeRng) -> None:
+    rng = make_rng("acceptance 17 without")
     straight = 2.29 + 0.36e-3 * GRID
 
     found = [fit_transition_onset(GRID, straight + noise(rng), SIGMA) for _ in range(120)]
