@@ -10,7 +10,7 @@ from PyQt6.QtCore import QObject, QTimer
 
 __all__ = ["GarbageHere"]
 
-LOOK_ms = 500
+LOOK_ms = 100
 
 
 class GarbageHere(QObject):
