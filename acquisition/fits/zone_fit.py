@@ -1,5 +1,7 @@
 """Fit the frames of a point as the sweep file schedules it for the point's temperature."""
 
+from dataclasses import replace
+
 from numpy.typing import ArrayLike
 
 from acquisition.configuration.config_model import at_temperature
@@ -42,8 +44,11 @@ def fit_as_scheduled(
         model = spectrum_model(zone, temperature_K, profile)
         only_eV = None
         if not zone.components:
+            simple = _simple(zone)
+            if model is not None and zone.lines == "auto":
+                simple = replace(simple, lines=1)  # to see where the exciton is
             seen = fit_frames(
-                wavelength_nm, frames, model=_simple(zone), noise=noise, background=background
+                wavelength_nm, frames, model=simple, noise=noise, background=background
             )
             if model is None or seen.verdict in _NOTHING:
                 return seen

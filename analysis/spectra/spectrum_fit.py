@@ -452,15 +452,23 @@ def _places_of(names: tuple[str, ...], kind: str) -> NDArray[np.intp]:
 
 
 def inverse_information(information: Array, free: NDArray[np.bool_]) -> tuple[Array, float]:
-    """Return the covariance (zero where not free) and the smallest scaled eigenvalue."""
+    """Return the covariance (zero where not free) and the smallest scaled eigenvalue.
+
+    A free parameter of which the spectrum says nothing has an infinite error and spoils no other.
+    """
     covariance = np.zeros_like(information)
     if not free.any():
         return covariance, 1.0
+    if not np.isfinite(information.diagonal()[free]).all():
+        return np.full_like(information, np.inf), 0.0
+    is_unknown = free & ~(information.diagonal() > 0)
+    if is_unknown.any():
+        covariance, _ = inverse_information(information, free & ~is_unknown)
+        covariance[is_unknown, is_unknown] = np.inf
+        return covariance, 0.0
     kept = np.flatnonzero(free)
     part = (kept[:, None], kept)
     scale = np.sqrt(information.diagonal()[kept])
-    if not (np.isfinite(scale).all() and (scale > 0).all()):
-        return np.full_like(information, np.inf), 0.0
     scaled = information[part] / scale / scale[:, None]
     eigenvalue, vector = np.linalg.eigh(scaled)
     safe = np.maximum(eigenvalue, 1e-14)

@@ -268,6 +268,29 @@ def test_the_number_of_lines_of_a_whole_spectrum_is_found_and_each_group_named(
     assert list((tmp_path / "plots").glob("*.png"))
 
 
+def test_numbers_that_no_detector_delivers_are_refused(tmp_path: Path) -> None:
+    code, table, remarks = fit(written(tmp_path / "s.txt", WAVELENGTH, spectrum(41) * 1e200))
+
+    assert code == 1
+    assert table == []
+    assert "no detector's" in remarks
+
+
+def test_a_replica_behind_lost_pixels_spoils_nothing_else(tmp_path: Path) -> None:
+    counts = spectrum(42)
+    counts[WAVELENGTH > 522.0] = np.nan  # where the replica of the lower line would be
+    file = written(tmp_path / "s.txt", WAVELENGTH, counts)
+    model = ("--model", "exciton+replicas", "--phonon", "13.5", "--window", "2.362:2.380")
+
+    code, (row,), _ = fit(file, *model)
+
+    assert code == 0
+    assert row["verdict"] == "ill-determined"
+    assert row["coupling_1_error"] == ""
+    assert float(row["energy_1_eV"]) == pytest.approx(ENERGIES[0], abs=2e-5)
+    assert 0 < float(row["energy_1_eV_error"]) < 2e-5
+
+
 def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path) -> None:
     clipped = np.minimum(spectrum(9, area=4e5), 4000.0)
     file = written(tmp_path / "s.txt", WAVELENGTH, clipped)
