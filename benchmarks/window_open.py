@@ -304,7 +304,7 @@ def _put(journal: Journal, points: int, i: int, noise: np.ndarray) -> None:
         for place, height in ((energy, 2000.0), (energy + SPLITTING_eV, 1000.0))
     )
     counts = (1000.0 + sum(lines) + noise).astype("<i4")[None]
-    values = np.array([energy, energy + SPLITTING_eV, 5.4e-4, 3.67e4, 1.83e4, 1000.0, 0.0])
+    values = np.array([energy, energy + SPLITTING_eV, 5.4e-4, 3.67e4, 1.83e4, 0.0, 0.0])
     fit = FitRow(
         i, i + 1, "m", "1", "converged", "", NAMES, values, values * 1e-6 + 1e-9, np.eye(7), 1.0
     )
