@@ -290,6 +290,21 @@ def test_a_batch_gives_what_each_spectrum_gives_alone_however_many_threads(
         assert optimum.deviance[0] == one.deviance[i]
 
 
+@pytest.mark.parametrize("code", list(FitCode))
+def test_several_starts_of_one_spectrum_share_its_counts(code: FitCode, compiled: None) -> None:
+    by(code)
+    rng, (table, _) = np.random.default_rng(13), single()
+    true = dict(zip(table.names, [MIDDLE_EV, 5.0 * PIXEL_EV, 2e4, 20.0], strict=True))
+    counts, starts = measured(table, true, rng, spectra=3)
+
+    together = fit_table(table, EDGES, _row(counts, 1), start=starts, box=box_of(table))
+
+    for i in range(3):
+        alone = fit_table(table, EDGES, _row(counts, 1), start=starts[[i]], box=box_of(table))
+        np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-9)
+        assert together.converged[i]
+
+
 def test_spectra_with_windows_of_their_own_are_fitted_each_in_its_own(compiled: None) -> None:
     rng = np.random.default_rng(6)
     table, true = random_table(Shape.GAUSS, rng)
