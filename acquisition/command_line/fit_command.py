@@ -46,8 +46,8 @@ def fit(
         float | None, typer.Option(help="counts from which on pixels are masked")
     ] = None,
     response_error: Annotated[
-        float, typer.Option(help="ripple of a detector without a flat field, rms share", min=0.0)
-    ] = 0.0,
+        float, typer.Option(help="rms of what a flat field would even out, as a share", min=0.0)
+    ] = 0.018,  # UNEVEN_RESPONSE, without its import
     lamp: Annotated[
         Path | None, typer.Option(help="spectrum of a lamp, to calibrate the axis of the files")
     ] = None,

@@ -19,6 +19,7 @@ from acquisition.configuration.config_model import (
 )
 from acquisition.configuration.quantity import NotNegative, Positive, Quantity
 from acquisition.configuration.refusal import refusal
+from analysis.detector.detector_noise import UNEVEN_RESPONSE
 
 __all__ = [
     "BiasConfig",
@@ -184,7 +185,7 @@ class CameraConfig(InstrumentConfig):
     read_noise_electrons: float = Field(ge=0)
     offset_counts: float
     saturation_counts: int = Field(gt=0)
-    response_error: float = Field(0.0, ge=0, lt=1)
+    response_error: float = Field(UNEVEN_RESPONSE, ge=0, lt=1)
     readout_s: NotNegative
     min_exposure_s: Positive = 0.001
     max_exposure_s: Positive = 3600.0

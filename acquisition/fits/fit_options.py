@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from analysis.detector.detector_noise import UNEVEN_RESPONSE
 from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.line_table import Shape
 from analysis.spectra.components import COMPONENTS
@@ -56,7 +57,7 @@ class FileFitOptions:
     read_noise_e: float | None = None
     offset_counts: float | None = None
     saturation_counts: float = np.inf
-    response_error: float = 0.0
+    response_error: float = UNEVEN_RESPONSE
     components: tuple[str, ...] = ()
     phonons_eV: tuple[float, ...] = ()
     temperature_K: float = 0.0

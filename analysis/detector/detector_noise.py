@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DetectorNoise"]
+__all__ = ["UNEVEN_RESPONSE", "DetectorNoise"]
+
+UNEVEN_RESPONSE = 0.018  # 5 % of ripple from top to bottom: usual for a window without a flat field
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +18,14 @@ class DetectorNoise:
     gain_e_per_count: electrons per count. read_noise_e: standard deviation of one pixel as read.
     offset_counts: level of an unexposed pixel. saturation_counts: pixels at or above are masked.
     response_error: rms of what a flat field would even out, such as the ripple of a window, as a
-    share of the light; 0 where the response is known. Without it, ripple on a bright line is taken
-    for more lines.
+    share of the light; smaller where the response is known. What it could feign is no further line.
     """
 
     gain_e_per_count: float = 1.0
     read_noise_e: float = 0.0
     offset_counts: float = 0.0
     saturation_counts: float = np.inf
-    response_error: float = 0.0
+    response_error: float = UNEVEN_RESPONSE
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.gain_e_per_count) and self.gain_e_per_count > 0):

@@ -156,7 +156,8 @@ def _arranged(
         place[:, table.names.index(name)] = start.values.get(name, 0.0)
     place[:, table.names.index("energy_1_eV")] = start.energy_1_eV
     place[:, table.names.index("brightness_e")] = 1.0 if is_steady else start.brightness_e
-    place[:, table.names.index("share_1")] = 0.0 if is_steady else 1.0
+    if not is_steady:
+        place[:, table.names.index("share_1")] = 1.0
     begin = [
         np.linalg.lstsq(column, np.full(spectra, start.values.get(name, 0.0)), rcond=None)[0]
         for name, column in columns.items()

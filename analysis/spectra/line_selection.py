@@ -1,11 +1,12 @@
 """How many lines an exciton has: one, two or three, from one spectrum or many, and how surely.
 
-The number with the least Bayesian information criterion is chosen; over several spectra the gains
-add up, since splittings and relative areas are shared. Three things look like a further line and
-are none: an instrument profile that is not the one assumed, ripple of the response, and a line that
-jumps while the shutter is open. The first forbids any claim unless the profile was measured, the
-second raises the gain that is asked for, and the third shows in relative areas that change from
-frame to frame.
+A further line is added where it lowers the deviance by more than chance and an uneven response
+could; over several spectra the gains add up, since splittings and relative areas are shared. Three
+things look like a further line and are none. Ripple of the response raises the gain that is asked
+for. A line that jumps while the shutter is open shows in relative areas that change from frame to
+frame, or in frames in which it is wider: then fewer lines are chosen. An instrument profile other
+than the one assumed, and a jump within the only spectrum there is, can't be told from lines: the
+spectrum is described by several, and they are not claimed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from analysis.detector.detector_noise import DetectorNoise
 from analysis.estimation.fisher_scoring import Counts
 from analysis.estimation.line_table import Shape
 from analysis.estimation.verdict import Verdict
 from analysis.spectra.joint_model import JointModelFit, JointStart, fit_model_jointly
+from analysis.spectra.line_evidence import false_rate, feigned_gain, needed_gain, penalised
 from analysis.spectra.model_fit import ModelFit, ModelFitter
 from analysis.spectra.spectrum_model import SpectrumModel
 from analysis.spectra.spectrum_window import Window
@@ -32,18 +33,17 @@ __all__ = ["EVIDENCE", "Selection", "select_lines"]
 Array = NDArray[np.float64]
 
 EVIDENCE = ("polarization", "biexciton mirror", "replica copy")
-_FALSE_RATE_FACTOR = 3.0  # of gains at their best place against those of chi2: from simulations
-_CHANGING = 1e-4  # probability below which relative areas are said to change between frames
+_CONSTANT = 6.0  # 2 ln of the odds, 20 to 1, from which relative areas are said to be constant
 _SOUND = (Verdict.CONVERGED, Verdict.POOR_FIT, Verdict.ILL_DETERMINED)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """lines: what the spectra are described by best; is_claimed: whether there are so many.
+    """lines: what the spectra are described by best; is_claimed: whether the exciton has so many.
 
     gains: drop of the deviance by the second, third line, all spectra together; needed: what each
     had to exceed. false_rate: probability of the last accepted gain if there were one line less,
-    with the profile and the response as given. fits: of one spectrum or of the sum of several laid
+    with the profile as given. fits: of one spectrum or of the sum of several laid
     over one another, by number of lines. used: the spectra that went into it, with their
     energy_eV as of a single line, and moved_eV, from the fits of the sum to the mean of these.
     """
@@ -62,6 +62,11 @@ class Selection:
     @property
     def fit(self) -> ModelFit:
         return self.fits[self.lines]
+
+    @property
+    def claimed_lines(self) -> int:
+        """How many lines may be said to be there: as many as are claimed, else one."""
+        return self.lines if self.is_claimed else 1
 
 
 def select_lines(
@@ -84,7 +89,10 @@ def select_lines(
         raise ValueError(f"evidence {sorted(unknown)} is none of {EVIDENCE}, or no spectrum at all")
     single = ModelFitter(replace(model, lines=1), noise)
     alone = [single.fit_window(window) for window in windows]
-    kept = _alike(alone)
+    shown = [
+        i for i, one in enumerate(alone) if one.place is not None and one.fit.verdict in _SOUND
+    ]
+    kept = _alike(alone, shown)
     if not kept:
         return Selection(1, False, alone[0].fit.reason, (), (), 1.0, {1: alone[0]})
     lit = [windows[i].rising() for i in kept]
@@ -95,7 +103,8 @@ def select_lines(
         n: _jointly(replace(model, lines=n), lit, moved, fit) if len(lit) > 1 else None
         for n, fit in fits.items()
     }
-    selection = _decided(model, noise, fits, joint, lit, moved, tuple(confirmed_by))
+    series = _Series(model, noise, lit, moved, wider=len(shown) - len(kept))
+    selection = _decided(series, fits, joint, tuple(confirmed_by))
     return replace(selection, used=tuple(kept), energy_eV=np.array(moved), moved_eV=moved_eV)
 
 
@@ -103,19 +112,18 @@ _UNLIKE = 4.0  # sigma of a spectrum's width
 _USUAL_SCATTER = 0.1  # of the width: lines that wander widen every frame, but not alike
 
 
-def _alike(alone: Sequence[ModelFit]) -> list[int]:
-    """Return the spectra that show the exciton as wide as most of them do.
+def _alike(alone: Sequence[ModelFit], shown: list[int]) -> list[int]:
+    """Return those of the spectra shown that have the exciton as wide as most of them do.
 
     A line that jumps while the shutter is open is wider in that spectrum alone.
     """
-    lit = [i for i, fit in enumerate(alone) if fit.place is not None and fit.fit.verdict in _SOUND]
-    if len(lit) < _FRAMES_TO_TELL:
-        return lit
-    width = np.array([alone[i]["width_eV"] for i in lit])
-    error = np.array([alone[i].error("width_eV") for i in lit])
-    usual = float(np.sort(width)[(len(lit) - 1) // 3])  # jumps only widen
+    if len(shown) < _FRAMES_TO_TELL:
+        return shown
+    width = np.array([alone[i]["width_eV"] for i in shown])
+    error = np.array([alone[i].error("width_eV") for i in shown])
+    usual = float(np.sort(width)[(len(shown) - 1) // 3])  # jumps only widen
     allowed = np.hypot(_UNLIKE * error, _USUAL_SCATTER * usual)
-    return [i for i, ok in zip(lit, np.abs(width - usual) < allowed, strict=True) if ok]
+    return [i for i, ok in zip(shown, np.abs(width - usual) < allowed, strict=True) if ok]
 
 
 def _registered(windows: Sequence[Window], energies_eV: Sequence[float]) -> tuple[Window, float]:
@@ -166,12 +174,7 @@ def _fits(
 
 
 def _jointly(
-    model: SpectrumModel,
-    windows: Sequence[Window],
-    energies_eV: Sequence[float],
-    fit: ModelFit,
-    *,
-    own: Sequence[str] = (),
+    model: SpectrumModel, windows: Sequence[Window], energies_eV: Sequence[float], fit: ModelFit
 ) -> JointModelFit | None:
     """Fit the spectra with shared splittings and relative areas, from the fit of their sum."""
     if fit.place is None:
@@ -194,142 +197,185 @@ def _jointly(
             windows,
             JointStart(values, energy, np.full(len(windows), light / len(windows))),
             contents=fit.contents[0],
-            own=own,
         )
     except np.linalg.LinAlgError:
         return None
 
 
-def _decided(
-    model: SpectrumModel,
-    noise: DetectorNoise,
-    fits: Mapping[int, ModelFit],
-    joint: Mapping[int, JointModelFit | None],
-    windows: Sequence[Window],
-    energies_eV: Sequence[float],
-    confirmed_by: tuple[str, ...],
-) -> Selection:
-    usable = {n: _Score.of(fit, joint[n]) for n, fit in fits.items() if fit.place is not None}
-    if not usable:
-        first = min(fits)
-        return Selection(first, False, fits[first].fit.reason, (), (), 1.0, fits)
-    feigned = {n: _feigned(score, n, noise) for n, score in usable.items()}
-    chosen = min(usable, key=lambda n: usable[n].criterion + feigned[n])
-    gains, needed = [], []
-    for smaller, larger in pairwise(sorted(usable)):
-        a, b = usable[smaller], usable[larger]
-        gains.append(a.deviance - b.deviance)
-        needed.append(b.penalty - a.penalty + feigned[larger] - feigned[smaller])
-    rate = 0.0
-    if chosen > min(usable):
-        below = max(n for n in usable if n < chosen)
-        gain = usable[below].deviance - usable[chosen].deviance
-        more = usable[chosen].parameters - usable[below].parameters
-        rate = min(1.0, _FALSE_RATE_FACTOR * float(chi2.sf(gain, max(more, 1))))
-    is_claimed, reason = _claim(
-        model, noise, chosen, fits[chosen], joint[chosen], windows, energies_eV, confirmed_by
-    )
-    return Selection(chosen, is_claimed, reason, tuple(gains), tuple(needed), rate, fits)
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """The spectra that are alike, and their energies as of a single line.
+
+    wider: how many more show the exciton, but wider than these.
+    """
+
+    model: SpectrumModel
+    noise: DetectorNoise
+    windows: Sequence[Window]
+    energies_eV: Sequence[float]
+    wider: int
+
+    def feigned(self, score: _Score) -> float:
+        return feigned_gain(self.noise.response_error, score.light_e)
 
 
 @dataclass(frozen=True, slots=True)
 class _Score:
+    """light_e: of the exciton and its mirrored biexciton, which bend alike."""
+
     deviance: float
+    chi2_per_dof: float
     parameters: int
     pixels: int
     light_e: float
 
     @classmethod
     def of(cls, fit: ModelFit, joint: JointModelFit | None) -> _Score:
-        if joint is not None:
-            return cls(joint.deviance, joint.parameters, joint.pixels, joint.light_e)
         assert fit.place is not None  # noqa: S101 - who calls has looked
-        light = sum(v for n, v in fit.place.items() if n.startswith("area_"))
-        return cls(fit.fit.deviance, len(fit.fit.names), fit.fit.pixels, light)
-
-    @property
-    def penalty(self) -> float:
-        return self.parameters * float(np.log(self.pixels))
-
-    @property
-    def criterion(self) -> float:
-        return self.deviance + self.penalty
+        light = sum(v for n, v in fit.place.items() if n.startswith(("area_", "biexciton_area_")))
+        one = fit.fit
+        if joint is None:
+            return cls(one.deviance, one.chi2_per_dof, len(one.names), one.pixels, light)
+        return cls(joint.deviance, joint.chi2_per_dof, joint.parameters, joint.pixels, light)
 
 
-def _feigned(score: _Score, lines: int, noise: DetectorNoise) -> float:
-    """Return what a response wrong by a share r can lower the deviance by: r^2 N for each line."""
-    return (lines - 1) * noise.response_error**2 * max(score.light_e, 0.0)
+def _decided(
+    series: _Series,
+    fits: Mapping[int, ModelFit],
+    joint: Mapping[int, JointModelFit | None],
+    confirmed_by: tuple[str, ...],
+) -> Selection:
+    scores = {
+        n: _Score.of(fit, joint[n])
+        for n, fit in fits.items()
+        if fit.place is not None and (joint[n] is not None or len(series.windows) == 1)
+    }
+    if not scores:
+        first = min(fits)
+        return Selection(first, False, fits[first].fit.reason, (), (), 1.0, fits)
+    numbers = sorted(scores)
+    steps = [(scores[a], scores[b]) for a, b in pairwise(numbers)]
+    gains = tuple(a.deviance - b.deviance for a, b in steps)
+    more = [b.parameters - a.parameters for a, b in steps]
+    feigned = [series.feigned(a) for a, _ in steps]
+    needed = tuple(map(needed_gain, more, [b.pixels for _, b in steps], feigned))
+    against = ""
+    while True:
+        deviances = [scores[n].deviance for n in numbers]
+        at = int(np.argmin(penalised(deviances, needed)))
+        chosen = numbers[at]
+        doubt = _against(series, chosen, fits[chosen], joint[chosen]) if chosen > 1 else ""
+        if at == 0 or not doubt or _is_confirmed(confirmed_by):
+            break
+        against, numbers = against or doubt, numbers[:at]
+    rate = false_rate(gains[at - 1], more[at - 1], feigned[at - 1]) if at else 0.0
+    if chosen == 1:
+        is_claimed, reason = False, f"{against}: one line" if against else "one line is enough"
+    else:
+        doubt = doubt or _doubt(series, chosen, scores[chosen])
+        is_claimed, reason = _claim(series.model, chosen, confirmed_by, doubt)
+    return Selection(chosen, is_claimed, reason, gains, needed, rate, fits)
 
 
-def _feigned_chi2(joint: JointModelFit, noise: DetectorNoise) -> float:
-    return noise.response_error**2 * max(joint.light_e, 0.0)
+def _is_confirmed(confirmed_by: tuple[str, ...]) -> bool:
+    """Return whether something confirms the lines that is no copy of the exciton.
+
+    A replica copies the instrument's profile, and jumps, as it copies the exciton.
+    """
+    return bool(confirmed_by) and confirmed_by != ("replica copy",)
 
 
 def _claim(
-    model: SpectrumModel,
-    noise: DetectorNoise,
-    lines: int,
-    fit: ModelFit,
-    joint: JointModelFit | None,
-    windows: Sequence[Window],
-    energies_eV: Sequence[float],
-    confirmed_by: tuple[str, ...],
+    model: SpectrumModel, lines: int, confirmed_by: tuple[str, ...], doubt: str
 ) -> tuple[bool, str]:
-    if lines == 1:
-        return False, "one line is enough"
-    if confirmed_by and confirmed_by != ("replica copy",):
+    if _is_confirmed(confirmed_by):
         return True, f"{lines} lines, confirmed by {', '.join(confirmed_by)}"
     if model.shape is not Shape.PROFILE:
-        # A replica copies the instrument's profile as it copies the exciton.
         return False, "shape not known, splitting not claimed"
-    doubt = _doubt(model, noise, lines, fit, joint, windows, energies_eV)
     if doubt:
         return False, f"{doubt}, splitting not claimed"
     return True, f"{lines} lines with the same splittings and relative areas in every frame"
 
 
-def _doubt(
-    model: SpectrumModel,
-    noise: DetectorNoise,
-    lines: int,
-    fit: ModelFit,
-    joint: JointModelFit | None,
-    windows: Sequence[Window],
-    energies_eV: Sequence[float],
-) -> str:
-    """Return what else the spectra may be, or ""."""
-    if joint is None or len(windows) < _FRAMES_TO_TELL:
-        return f"{lines} lines in one spectrum: a line that jumps within it looks the same"
-    excess = (joint.chi2_per_dof - 1.0) * joint.pixels - _feigned_chi2(joint, noise)
-    if excess > 5.0 * float(np.sqrt(2.2 * joint.pixels)):
+_FRAMES_TO_TELL = 4
+
+
+def _against(series: _Series, lines: int, fit: ModelFit, joint: JointModelFit | None) -> str:
+    """Return what in the frames speaks against so many lines, or ""."""
+    frames = len(series.windows)
+    if series.wider and frames < _FRAMES_TO_TELL:
+        return f"{series.wider} of {series.wider + frames} frames show a wider line: it jumps"
+    if joint is None:
+        return ""
+    constancy = _constancy(series, lines, fit, joint)
+    if not constancy >= (_CONSTANT if frames >= _FRAMES_TO_TELL else 0.0):
         return (
-            f"the spectra are not {lines} lines that only move and blink "
-            f"(chi2/dof {joint.chi2_per_dof:.2f})"
-        )
-    changing = _shares_change(model, lines, fit, joint, windows, energies_eV)
-    if changing < _CHANGING:
-        return (
-            f"the relative areas of {lines} lines change from frame to frame "
-            f"(probability {changing:.1g}): a line that jumps"
+            f"the relative areas of {lines} lines may change from frame to frame "
+            f"(2 ln of odds {constancy:.1f}): a line that jumps"
         )
     return ""
 
 
-_FRAMES_TO_TELL = 4
+def _doubt(series: _Series, lines: int, score: _Score) -> str:
+    """Return what keeps lines that nothing speaks against from being claimed, or ""."""
+    if len(series.windows) == 1:
+        return f"{lines} lines in one spectrum: a line that jumps within it looks the same"
+    if len(series.windows) < _FRAMES_TO_TELL:
+        return f"{lines} lines in {len(series.windows)} frames: a line that jumps may look the same"
+    rippled = series.noise.response_error**2 * score.light_e
+    excess = (score.chi2_per_dof - 1.0) * score.pixels - rippled
+    if excess > 5.0 * float(np.sqrt(2.2 * score.pixels)):
+        return (
+            f"the spectra are not {lines} lines that only move and blink "
+            f"(chi2/dof {score.chi2_per_dof:.2f})"
+        )
+    return ""
 
 
-def _shares_change(
-    model: SpectrumModel,
-    lines: int,
-    fit: ModelFit,
-    joint: JointModelFit,
-    windows: Sequence[Window],
-    energies_eV: Sequence[float],
-) -> float:
-    """Return the probability of relative areas that scatter so much though they are constant."""
-    shares = [f"share_{k}" for k in range(2, lines + 1)]
-    free = _jointly(replace(model, lines=lines), windows, energies_eV, fit, own=shares)
-    if free is None:
-        return 0.0
-    more = len(shares) * (len(windows) - 1)
-    return float(chi2.sf(max(joint.deviance - free.deviance, 0.0), more))
+def _constancy(series: _Series, lines: int, fit: ModelFit, joint: JointModelFit) -> float:
+    """Return 2 ln of the odds of constant relative areas against any in each frame."""
+    found = _relative_areas(series, lines, fit, joint)
+    if found is None:
+        return -np.inf
+    share, error = found
+    weight = 1.0 / error**2
+    mean = (weight * share).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+    told = _told(error).sum() - _told(weight.sum(axis=1) ** -0.5).sum()
+    return float(told - (weight * (share - mean) ** 2).sum())
+
+
+def _told(error: Array) -> Array:
+    """Return 2 ln of the range from 0 to 1 over what of it such an error leaves."""
+    return np.asarray(np.maximum(0.0, -2.0 * np.log(np.sqrt(2.0 * np.pi) * error)))
+
+
+def _relative_areas(
+    series: _Series, lines: int, fit: ModelFit, joint: JointModelFit
+) -> tuple[Array, Array] | None:
+    """Return the shares of the second, third line in each frame and their errors.
+
+    Shapes (lines - 1, frames); every frame has areas of its own in everything.
+    """
+    values = {**dict(zip(joint.names, joint.values.tolist(), strict=True)), "share_1": 1.0}
+    areas = [name for name in values if "share_" in name or name.endswith("_share")]
+    light_e = float(joint.own["brightness_e"].mean())
+    values |= {name: values[name] * light_e for name in areas}
+    values["background_0"] = float(joint.own["background_0"].mean())
+    start = JointStart(values, joint.own["energy_1_eV"], joint.own["brightness_e"])
+    model = replace(series.model, lines=lines)
+    try:
+        free = fit_model_jointly(
+            model, series.windows, start, contents=fit.contents[0], own=areas, is_steady=True
+        )
+    except np.linalg.LinAlgError:
+        return None
+    if not free.converged:
+        return None
+    area = np.array([free.own[f"share_{k}"] for k in range(1, lines + 1)])
+    error = np.array([free.own_errors[f"share_{k}"] for k in range(1, lines + 1)])
+    light = area.sum(axis=0)
+    share = area[1:] / light
+    others = np.sqrt((error**2).sum(axis=0) - error[1:] ** 2)
+    # Areas of close lines are known against each other: what one has the other has not.
+    spread = np.abs(1.0 - share) * error[1:] + np.abs(share) * others
+    return share, spread / np.abs(light)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -15,6 +16,7 @@ from analysis.estimation.line_table import LineTable
 from analysis.estimation.table_fit import fit_table
 from analysis.estimation.verdict import Verdict
 from analysis.spectra.fit_model import FitModel
+from analysis.spectra.line_evidence import feigned_gain, needed_gain, penalised
 from analysis.spectra.matched_filter import Candidates, find_lines, find_peaks, floor_of, responses
 from analysis.spectra.spectrum_window import Window, find_window, in_electrons, mean_above_floor
 
@@ -100,12 +102,26 @@ def fit_window(found: Window, model: FitModel, noise: DetectorNoise) -> Spectrum
     numbers = (1, 2, 3) if model.lines == "auto" else (model.lines,)
     guess = Guess.of(found)
     climbs = [_climb(found, model, number, noise, guess) for number in numbers]
-    likeliest = sorted((c for c in climbs if c.has_arrived), key=lambda c: c.information(noise))
+    likeliest = _likeliest([climb for climb in climbs if climb.has_arrived], noise)
     judged = ((climb, climb.judged(model, noise)) for climb in likeliest)
     sound = next((pair for pair in judged if pair[1].verdict in _SOUND), None)
     climb, fit = sound or (climbs[0], climbs[0].judged(model, noise))
     gains = tuple(a.deviance - b.deviance for a, b in pairwise(climbs))
     return replace(_with_misfit(climb, fit, model, noise, guess), gains=gains)
+
+
+def _likeliest(climbs: Sequence[_Climb], noise: DetectorNoise) -> list[_Climb]:
+    """Return them with the number of lines first that the spectrum tells best."""
+    needed = [
+        needed_gain(
+            len(more.table.names) - len(less.table.names),
+            _pixels(more.window),
+            feigned_gain(noise.response_error, less.light_e),
+        )
+        for less, more in pairwise(climbs)
+    ]
+    order = np.argsort(penalised([climb.deviance for climb in climbs], needed), kind="stable")
+    return [climbs[i] for i in order]
 
 
 _SOUND = (Verdict.CONVERGED, Verdict.POOR_FIT)
@@ -169,16 +185,10 @@ class _Climb:
         """In electrons."""
         return np.asarray(self.window.counts.electrons[0] - self.optimum.expected[0])
 
-    def information(self, noise: DetectorNoise) -> float:
-        """Return Bayes' information criterion, and for each further line what a ripple feigns.
-
-        A response wrong by a share r lowers the deviance of a model that follows it by at most
-        r^2 N.
-        """
-        names = self.table.names
-        light_e = float(self.optimum.parameters[0, _places_of(names, "area")].sum())
-        feigned = (self.lines - 1) * noise.response_error**2 * max(light_e, 0.0)
-        return self.deviance + len(names) * float(np.log(_pixels(self.window))) + feigned
+    @property
+    def light_e(self) -> float:
+        """Of all lines, in electrons."""
+        return float(self.optimum.parameters[0, _places_of(self.table.names, "area")].sum())
 
     def judged(self, model: FitModel, noise: DetectorNoise) -> SpectrumFit:
         return _judged(
