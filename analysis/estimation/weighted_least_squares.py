@@ -12,6 +12,7 @@ __all__ = [
     "LinearFit",
     "check_points",
     "drift",
+    "errors_of",
     "restricted_cost",
     "solve",
     "solve_with_drift",
@@ -61,6 +62,14 @@ def check_points(values: dict[str, ArrayLike]) -> tuple[Array, ...]:
         if name.startswith("sigma") and (column <= 0).any():
             raise ValueError(f"{name}: point {np.argmin(column)} is not positive")
     return tuple(columns.values())
+
+
+def errors_of(sigma: ArrayLike) -> Array:
+    """Return the error of each point from their errors, (n,), or their covariance, (n, n)."""
+    given = np.asarray(sigma, dtype=np.float64)
+    if given.ndim != 2:
+        return given
+    return np.sqrt(np.maximum(np.diag(given), 0.0))
 
 
 def solve(design: Array, observed: Array, variance: Array, *, scatter2: float = 0.0) -> LinearFit:

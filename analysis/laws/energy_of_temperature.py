@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimation.linear_start import scan_start
-from analysis.estimation.weighted_least_squares import check_points
+from analysis.estimation.weighted_least_squares import check_points, errors_of
 from analysis.laws.law_fit import LawFit, fit_law
 from analysis.spectra.thermal_occupation import thermal_occupation
 
@@ -41,12 +41,14 @@ def fit_energy_of_temperature(
 ) -> LawFit:
     """Fit E_0, A_TE, A_ep and E_ph, any of which may be fixed by name.
 
+    sigma_eV: of each energy, (n,), or their covariance, (n, n).
     Expansion and phonon share the slope at high temperature: where the sweep shows no bend between
     them the verdict says that they are not determined, while the curve itself is.
     Raises ValueError for points that cannot be fitted.
     """
+    sigma = errors_of(sigma_eV)
     temperature, energy, sigma = check_points(
-        {"temperature_K": temperature_K, "energy_eV": energy_eV, "sigma_eV": sigma_eV}
+        {"temperature_K": temperature_K, "energy_eV": energy_eV, "sigma_eV": sigma}
     )
 
     def columns(phonon: float) -> Array:
@@ -60,7 +62,7 @@ def fit_energy_of_temperature(
         energy_at_temperature_eV,
         temperature,
         energy,
-        sigma,
+        sigma_eV,
         start=[*linear, phonon],
         names=_NAMES,
         sigma_x=sigma_temperature_K,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimation.verdict import Verdict
 from analysis.laws.energy_of_temperature import energy_at_temperature_eV
+from analysis.laws.huang_rhys import replica_weights
 from analysis.laws.law_fit import LawFit
 from analysis.laws.laws import LawResult
 from analysis.laws.linewidth_of_temperature import linewidth_eV
 from analysis.laws.polarization import PolarizationFit, harmonics
+from analysis.laws.power_dependence import Pairs, light_of_pairs
+from analysis.laws.size_from_energy import SizeFit
+from analysis.laws.spectral_diffusion import Diffusion
 from analysis.laws.stark import StarkFit
 from analysis.laws.transition_onset import TransitionOnset
 
 __all__ = ["law_curve", "law_words"]
 
 Array = NDArray[np.float64]
+Curve = Callable[[Array, Array, Array], Array]  # places, parameters, where the points are
 
 PLACES = 400
 
@@ -24,9 +31,12 @@ PLACES = 400
 def law_curve(law: str, result: LawResult, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     """Return where the law is drawn and its values there, over the points it was fitted to.
 
-    A parabola reaches to its vertex, an angle once around. Empty where a law has no curve.
+    A parabola reaches to its vertex, an angle once around; replicas are drawn at whole orders.
+    Empty for a law that is not in the registry.
     """
     at, value = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if isinstance(result, LawFit):
+        return _fitted_curve(law, result, at)
     if isinstance(result, TransitionOnset):
         order = np.argsort(at, kind="stable")
         return at[order], value[order] - result.residuals_eV
@@ -36,11 +46,43 @@ def law_curve(law: str, result: LawResult, x: ArrayLike, y: ArrayLike) -> tuple[
     if isinstance(result, StarkFit):
         field = np.linspace(*_with_vertex(at, result), PLACES)
         return field, np.asarray(np.polyval(result.coefficients[2::-1], field))
-    functions = {"energy": energy_at_temperature_eV, "linewidth": linewidth_eV}
-    if isinstance(result, LawFit) and law in functions:
-        place = np.linspace(float(at.min()), float(at.max()), PLACES)
-        return place, functions[law](place, result.values)
-    return np.empty(0), np.empty(0)
+    if not isinstance(result, Diffusion | SizeFit):
+        return np.empty(0), np.empty(0)
+    level = result.mean_eV if isinstance(result, Diffusion) else result.energy_eV
+    return np.linspace(float(at.min()), float(at.max()), PLACES), np.full(PLACES, level)
+
+
+def _fitted_curve(law: str, result: LawFit, at: Array) -> tuple[Array, Array]:
+    if law == "huang_rhys":
+        place = np.arange(np.rint(at.min()), np.rint(at.max()) + 1.0)
+        return place, result["total_area"] * replica_weights(place, result["coupling"])
+    if law not in _CURVES:
+        return np.empty(0), np.empty(0)
+    spaced = np.geomspace if law in _OVER_DECADES and at.min() > 0.0 else np.linspace
+    place = spaced(float(at.min()), float(at.max()), PLACES)
+    return place, _CURVES[law](place, result.values, at)
+
+
+def _power(place: Array, values: Array, at: Array) -> Array:
+    middle = np.exp(np.log(at).mean())
+    return np.asarray(np.exp(values[0]) * (place / middle) ** values[1])
+
+
+def _saturation(pairs: Pairs) -> Curve:
+    return lambda place, values, _: np.asarray(
+        np.exp(values[0]) * light_of_pairs(place / np.exp(values[1]), pairs)
+    )
+
+
+_OVER_DECADES = ("power", "exciton_saturation", "biexciton_saturation")
+_CURVES: Mapping[str, Curve] = {
+    "energy": lambda place, values, _: energy_at_temperature_eV(place, values),
+    "linewidth": lambda place, values, _: linewidth_eV(place, values),
+    "power": _power,
+    "exciton_saturation": _saturation(Pairs.EXCITON),
+    "biexciton_saturation": _saturation(Pairs.BIEXCITON),
+    "binding": lambda place, values, _: np.asarray(values[0] + values[1] / place**2),
+}
 
 
 def law_words(result: LawResult) -> str:
@@ -58,6 +100,15 @@ def law_words(result: LawResult) -> str:
         return f"transition sets in at {result.onset_K:.1f} ± {result.error_K:.1f} K"
     if isinstance(result, LawFit):
         return ", ".join(_parameter(result, name) for name in result.names)
+    return _level_words(result)
+
+
+def _level_words(result: LawResult) -> str:
+    """Return what a law found that is a number, and no curve over the sweep."""
+    if isinstance(result, Diffusion):
+        return f"wanders by {1e6 * result.scatter_eV:.0f} ueV, memory {result.memory_s:.3g} s"
+    if isinstance(result, SizeFit) and result.size is not None:
+        return f"{_pair(result.size.size_nm, result.size.error_nm)} nm"
     return ""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimation.linear_start import scan_start
-from analysis.estimation.weighted_least_squares import check_points
+from analysis.estimation.weighted_least_squares import check_points, errors_of
 from analysis.laws.law_fit import LawFit, fit_law, held_where_open
 from analysis.spectra.thermal_occupation import thermal_occupation
 
@@ -45,12 +45,14 @@ def fit_linewidth_of_temperature(
 ) -> LawFit:
     """Fit Gamma_0, sigma_ac, Gamma_LO and E_LO, any of which may be fixed by name.
 
+    sigma_eV: of each width, (n,), or their covariance, (n, n).
     E_LO and Gamma_LO are strongly correlated, which is among the warnings; below about 100 K they
     are not determined at all unless E_LO is fixed, from the replicas for instance.
     Raises ValueError for points that cannot be fitted.
     """
+    sigma = errors_of(sigma_eV)
     temperature, width, sigma = check_points(
-        {"temperature_K": temperature_K, "width_eV": width_eV, "sigma_eV": sigma_eV}
+        {"temperature_K": temperature_K, "width_eV": width_eV, "sigma_eV": sigma}
     )
 
     def columns(phonon: float) -> Array:
@@ -65,7 +67,7 @@ def fit_linewidth_of_temperature(
             linewidth_eV,
             temperature,
             width,
-            sigma,
+            sigma_eV,
             start=[*linear, phonon],
             names=_NAMES,
             sigma_x=sigma_temperature_K,

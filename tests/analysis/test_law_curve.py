@@ -104,3 +104,54 @@ def test_no_onset_is_said():
     result = LAWS["onset"].fit(temperature, energy, np.full(16, 1e-5))
 
     assert law_words(result) == "no onset of a transition"
+
+
+POWERS = np.geomspace(0.01, 1.0, 15)
+
+
+@pytest.mark.parametrize(
+    ("law", "x", "curve"),
+    [
+        ("power", POWERS, lambda p: 1e5 * p**1.5),
+        ("exciton_saturation", POWERS, lambda p: 1e5 * (1.0 - np.exp(-p / 0.3))),
+        (
+            "biexciton_saturation",
+            POWERS,
+            lambda p: 1e5 * (1.0 - (1.0 + p / 0.3) * np.exp(-p / 0.3)),
+        ),
+        ("binding", np.linspace(1.0, 4.0, 15), lambda size: 0.25 + 2.6 / size**2),
+    ],
+)
+def test_a_law_is_drawn_as_it_is_written(law, x, curve):
+    result = LAWS[law].fit(x, curve(x), np.sqrt(np.maximum(curve(x), 1e-3)))
+
+    place, value = law_curve(law, result, x, curve(x))
+
+    assert (place[0], place[-1]) == pytest.approx((x[0], x[-1]))
+    np.testing.assert_allclose(value, curve(place), rtol=2e-3)
+
+
+def test_replicas_are_drawn_at_whole_orders():
+    areas = 1e4 * np.exp(-0.2) * np.array([1.0, 0.2, 0.02])
+
+    result = LAWS["huang_rhys"].fit(np.arange(3.0), areas, np.full(3, 10.0))
+    order, area = law_curve("huang_rhys", result, np.arange(3.0), areas)
+
+    assert order.tolist() == [0.0, 1.0, 2.0]
+    np.testing.assert_allclose(area, areas, rtol=1e-3)
+
+
+@pytest.mark.parametrize("law", sorted(LAWS))
+def test_every_law_of_the_registry_has_a_curve_and_words(law):
+    starts = {"field_kV_per_cm": -100.0, "replica_order": 0.0, "angle_deg": 0.0}
+    low = starts.get(LAWS[law].sweep, 1.0)
+    x = np.arange(3.0) if law == "huang_rhys" else np.linspace(low, 170.0, 18)
+    y = 2.35 + 1e-4 * np.sin(np.arange(x.size)) + 1e-4 * x
+
+    result = LAWS[law].fit(x, y, np.full(x.size, 1e-4))
+    place, value = law_curve(law, result, x, y)
+
+    assert place.shape == value.shape
+    assert place.size >= x.size
+    assert np.isfinite(value).all()
+    assert law_words(result) or law.startswith("size")

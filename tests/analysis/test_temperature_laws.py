@@ -158,3 +158,17 @@ def test_widths_that_leave_the_phonon_open_are_fitted_with_it_held_and_say_so() 
     assert fit.verdict is Verdict.ILL_DETERMINED
     assert "do not determine energy_lo_eV" in fit.reason
     assert fit.error("energy_lo_eV") == 0.0
+
+
+def test_an_error_that_all_widths_share_is_in_those_of_the_law() -> None:
+    truth = linewidth_eV(TEMPERATURES, RUDIN)
+    own, shared = np.diag((0.01 * truth) ** 2), np.outer(0.05 * truth, 0.05 * truth)
+
+    alone = fit_linewidth_of_temperature(TEMPERATURES, truth, own)
+    both = fit_linewidth_of_temperature(TEMPERATURES, truth, own + shared)
+
+    # A factor common to all widths is one on every Gamma, and none on the phonon.
+    assert both.error("gamma_lo_eV") == pytest.approx(
+        np.hypot(alone.error("gamma_lo_eV"), 0.05 * 50e-3), rel=0.02
+    )
+    assert both.error("energy_lo_eV") == pytest.approx(alone.error("energy_lo_eV"), rel=0.02)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.estimation.verdict import Verdict
-from analysis.laws.transition_onset import fit_transition_onset
+from analysis.laws.transition_onset import below_the_onset, fit_transition_onset
 
 if TYPE_CHECKING:
     from conftest import MakeRng
@@ -122,3 +122,38 @@ def test_points_without_an_onset_to_find_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         fit_transition_onset(temperatures, energies, np.full(len(temperatures), 1e-4))
+
+
+def from_the_cold(onset_K: float, temperatures: np.ndarray) -> np.ndarray:
+    """Return a sweep that a phonon of 16 meV bends, with a redshift of 15 meV over 25 K."""
+    occupied = 1.0 / np.expm1(16e-3 / (8.617333e-5 * temperatures))
+    redshift = np.clip((temperatures - onset_K) / 25.0, 0.0, 1.0)
+    return 2.28 + 0.18e-3 * temperatures + 36e-3 * occupied - 15e-3 * redshift
+
+
+NIGHT = np.concatenate([np.arange(5.0, 101.0, 10.0), np.arange(105.0, 201.0, 5.0)])
+
+
+def test_an_onset_in_a_sweep_from_the_cold_is_not_moved_by_its_bend(commit_seed: int) -> None:
+    rng = np.random.default_rng(commit_seed)
+    sigma = np.full(NIGHT.size, 0.1e-3)
+    energy = from_the_cold(132.0, NIGHT) + sigma * rng.standard_normal(NIGHT.size)
+
+    found = fit_transition_onset(NIGHT, energy, sigma)
+
+    assert found.is_detected
+    assert found.onset_K == pytest.approx(132.0, abs=1.5)  # straight lines put it at 136 K
+    assert found.end_K == pytest.approx(157.0, abs=1.5)
+    assert found.chi2_per_dof < 5.0  # straight lines leave 58
+
+
+def test_points_below_an_onset_are_told_from_those_above() -> None:
+    sigma = np.full(NIGHT.size, 0.1e-3)
+
+    below, said = below_the_onset(NIGHT, from_the_cold(132.0, NIGHT), sigma)
+    everything, nothing = below_the_onset(NIGHT, 2.28 + 0.3e-3 * NIGHT, sigma)
+
+    assert NIGHT[below].max() == 125.0
+    assert said == "of 15 points below 132 K, where a transition sets in"
+    assert everything.all()
+    assert nothing == ""
