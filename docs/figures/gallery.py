@@ -41,7 +41,7 @@ from gui.widgets.overlay import Overlay
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL, LARGE = (1366, 768), (3840, 2160)
-PACE, SERVED_PACE = 8.0, 4.0
+PACE, SERVED_PACE = 8.0, 8.0
 ALSO_LARGE = ("align_live", "sweep_planned", "run_measuring", "browse")
 PATIENCE_S = 240.0
 LEAKS = """
@@ -334,7 +334,6 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
 def _meet(gallery: Gallery, station: Path) -> None:
     """Let the window start the engine of a station, and wait for its instruments."""
     gallery.window.choose_station(station)
-    gallery.window.search.watch(start_missing=True)
     link = gallery.window.link
     gallery.until(lambda: link.latest is not None, "the engine")
 

@@ -31,6 +31,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = (1366, 768)
 PACE = 40.0
 PATIENCE_S = 60.0
+COLOURS = 160  # of a picture: half the size, and nobody sees it
 POSITIONER = """
 [positioner]
 model = "attocube.anc300"
@@ -73,11 +74,18 @@ class Walk:
         """Take a picture of the whole window."""
         if self._pictures is None:
             return
+        from PIL import Image  # noqa: PLC0415 - only who takes pictures needs it
+
         self.spin(wait_s)
-        plain = Qt.ImageConversionFlag.ThresholdDither
-        image = self.window.grab().toImage()
-        image = image.convertToFormat(QImage.Format.Format_Indexed8, plain)
-        image.save(str(self._pictures / f"{name}.png"), "PNG", 0)
+        picture = self.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        bits = picture.constBits()
+        assert bits is not None  # noqa: S101
+        size, line = (picture.width(), picture.height()), picture.bytesPerLine()
+        whole = Image.frombuffer(
+            "RGB", size, bits.asstring(picture.sizeInBytes()), "raw", "RGB", line
+        )
+        few = whole.quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(self._pictures / f"{name}.png", optimize=True)
 
     def place(self, quantity: str) -> float | None:
         """Where something rests; None while it moves."""

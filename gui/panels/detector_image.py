@@ -121,6 +121,7 @@ class DetectorImagePanel(QWidget):
             TextWidth(edit, least="100", most="10000")
         self.plot.offer_log(False)
         self.profile.offer_log(False)
+        self.profile.item.getAxis("bottom").setTickDensity(0.4)  # its numbers are long
         self.profile.view.setYLink(self.plot.view)
         line = QHBoxLayout()
         for widget in (
