@@ -185,7 +185,8 @@ class FitZone(Zone):
     """lines: of the exciton, or "auto" to let the data decide; window_eV: what is fitted.
 
     components: of the spectrum besides the exciton, trion and biexciton fitted where they are seen;
-    phonons_eV: of the replicas; broad_replicas: whether these have widths of their own.
+    phonons_eV: of the replicas, which laws over temperature take off the line in any case;
+    broad_replicas: whether these have widths of their own.
     voigt_beside: whether Voigt profiles are fitted as well, so that a series over temperature has
     no step where the shape changes.
     """

@@ -40,7 +40,7 @@ def model_name(config: FitConfig, *, knows_profile: bool = False) -> str:
 
 def _zone_name(zone: FitZone) -> str:
     parts = [f"{zone.lines} {zone.shape}", *zone.components]
-    if zone.phonons_eV:
+    if zone.components and zone.phonons_eV:
         parts.append("/".join(f"{1e3 * energy:g}" for energy in zone.phonons_eV) + " meV")
     return " + ".join(parts) + (" beside voigt" if zone.voigt_beside else "")
 

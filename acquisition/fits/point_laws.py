@@ -16,6 +16,7 @@ from analysis.estimation.verdict import Verdict
 from analysis.laws.huang_rhys import compare_couplings
 from analysis.laws.law_fit import LawFit
 from analysis.laws.laws import LAWS, LawResult
+from analysis.laws.transition_onset import below_the_onset
 
 __all__ = [
     "PointSeries",
@@ -56,17 +57,33 @@ def point_law_texts(
     law = LAWS[name]
     mixed = law.observable == "width_eV" and len(shapes) > 1 and not _has_voigt(reader)
     remark = f"; widths of {' and '.join(sorted(shapes))} are mixed" if mixed else ""
+    if law.observable == "width_eV":
+        remark += (
+            "; the whole peak's width: replicas beneath it make the phonon look softer than it is, "
+            "unless [fit.model] names their phonons"
+        )
     found = list(point_series(reader, sweep=law.sweep, observable=law.observable))
     if not found:
         yield f"{law.title}: not fitted: no point has a fit yet (cryoscan fit RUN)"
     for series in found:
         try:
-            result = law.fitted(series.x, series.y, series.sigma, series.sigma_x)
+            result, said = _result(name, series)
         except ValueError as error:
             yield f"{law.title}{series.where}: not fitted: {error}"
             continue
         left = f"; {series.left_out} points without a good fit left out" if series.left_out else ""
-        yield f"{law.title}{series.where}: {in_words(result)}{left}{remark}"
+        yield f"{law.title}{series.where}: {in_words(result)}{said}{left}{remark}"
+
+
+def _result(name: str, series: PointSeries) -> tuple[LawResult, str]:
+    """Fit a law, that of the energy below a transition only, which is then said."""
+    if name != "energy":
+        return LAWS[name].fitted(series.x, series.y, series.sigma, series.sigma_x), ""
+    kept, said = below_the_onset(series.x, series.y, series.sigma)
+    x, y, sigma, sigma_x = (
+        column[kept] for column in (series.x, series.y, series.sigma, series.sigma_x)
+    )
+    return LAWS[name].fitted(x, y, sigma, sigma_x), f"; {said}" if said else ""
 
 
 def point_series(reader: JournalReader, *, sweep: str, observable: str) -> Iterator[PointSeries]:

@@ -11,6 +11,7 @@ from acquisition.configuration.station_file import CameraConfig
 from acquisition.configuration.sweep_file import FitConfig
 from acquisition.fits.point_fitter import PointFitter, detector_noise, fit_model
 from acquisition.fits.point_laws import coupling_texts, point_law_texts
+from acquisition.fits.warming_laws import OF_WARMING, WarmingLaws, phonons_of
 from acquisition.planning.point_table import Point, PointKind
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_rows import StoredAttempt
@@ -63,15 +64,20 @@ class OfFrames:
 def law_texts(reader: JournalReader) -> tuple[str, ...]:
     """Return a sentence per law and series; nothing where the sweep asks for none."""
     fit = configuration_of(reader.meta).sweep.fit
-    return () if fit is None else tuple(text for law in fit.laws for text in _texts(law, reader))
+    warming = WarmingLaws(reader)
+    laws = () if fit is None else fit.laws
+    return tuple(text for law in laws for text in _texts(law, reader, warming))
 
 
-def _texts(law: str, reader: JournalReader) -> Iterator[str]:
+def _texts(law: str, reader: JournalReader, warming: WarmingLaws) -> Iterator[str]:
     configuration = configuration_of(reader.meta)
     fit = configuration.sweep.fit
     assert fit is not None  # noqa: S101 - it asked for the law
     if law == "huang_rhys":
         yield from coupling_texts(reader)
+        return
+    if law in OF_WARMING and phonons_of(fit):
+        yield from warming.texts(law)
         return
     if law not in OF_FRAMES:
         yield from point_law_texts(reader, law, shapes={zone.shape for zone in fit.model})

@@ -9,7 +9,7 @@ import pytest
 
 from acquisition import start_run
 from acquisition.fits.fit_run import fit_run
-from acquisition.fits.point_laws import point_series
+from acquisition.fits.point_laws import point_law_texts, point_series
 from acquisition.fits.run_laws import law_texts
 from acquisition.storage.journal import JournalReader
 from analysis.laws.laws import LAWS, laws_of_a_run
@@ -32,8 +32,8 @@ def warming(folder: Path) -> Path:
         ("5.5, 10..40 step 10, 45, 50..100 step 10, 105..170 step 5, 180..200 step 10",
          "10, 30, 60, 90..155 step 5"),
         ("frames = 10", "frames = 7"),
-        ("[[fit.model]]", f"[fit]\nlaws = [{laws}]\n\n[[fit.model]]"),
-        ('shape = "gauss"', 'shape = "gauss"\ncomponents = ["replicas"]\nphonons = ["4.5 meV"]'),
+        ('laws = ["energy", "linewidth", "onset"]', f"laws = [{laws}]"),
+        ('phonons = ["4.5 meV", "17 meV"]', 'phonons = ["4.5 meV"]\ncomponents = ["replicas"]'),
         ('cryostat = "cool to base"', 'cryostat = "hold"'),
     ):  # fmt: skip
         assert old in text
@@ -112,11 +112,24 @@ def test_the_size_has_the_error_of_its_map(texts: tuple[str, ...]) -> None:
     assert 1.0 < float(found[2]) < 2.0
 
 
-def test_mixed_line_shapes_are_remarked_and_correlations_said(texts: tuple[str, ...]) -> None:
+def test_widths_are_freed_of_the_replicas_whose_phonons_are_named(texts: tuple[str, ...]) -> None:
     (said,) = text_of(texts, "linewidth")
 
+    coupling = re.search(r"freed of replicas: 4\.5 meV couples by (\S+) \+- (\S+);", said)
+    assert coupling is not None, said
+    assert 0.1 < float(coupling[1]) < 0.6
+    assert "energy_lo" in said
+
+
+def test_mixed_line_shapes_and_replicas_beneath_a_peak_are_remarked(
+    run: Path, texts: tuple[str, ...]
+) -> None:
+    del texts  # fitted
+    with JournalReader(run) as reader:
+        (said,) = point_law_texts(reader, "linewidth", shapes={"gauss", "lorentz"})
+
     assert "widths of gauss and lorentz are mixed" in said
-    assert "meV" in said
+    assert "replicas beneath it make the phonon look softer than it is" in said
 
 
 def test_the_cold_point_wanders_and_has_replicas(texts: tuple[str, ...]) -> None:
