@@ -93,9 +93,11 @@ class InstrumentsPanel(QWidget):
         moves.setSpacing(2)
         readings.setSpacing(1)
         self.moves = {m.quantity: MoveRow(m, self._requests, moves, page) for m in hello.movables}
+        read_utc = {channel: row.read_utc for channel, row in self.readings.items()}
         self._readings, self.readings = readings, {}
         for channel, unit in hello.channels.items():
             self._add_reading(channel, unit)
+            self.readings[channel].read_utc = read_utc.get(channel)
         if self.moves:
             column.addWidget(_heading("Moves"))
         column.addLayout(moves)
@@ -166,7 +168,7 @@ class _ReadingRow:
     def __init__(self, channel: str, unit: str, column: QVBoxLayout) -> None:
         self._unit = unit
         self._age_s: float | None = None
-        self._read_utc: float | None = None
+        self.read_utc: float | None = None
         self._is_shutter = channel in SHUTTER
         name = "laser shutter" if self._is_shutter else plain_name(channel)
         self.value = QLabel(DASH)
@@ -187,7 +189,7 @@ class _ReadingRow:
         if reading is None:
             self._show(DASH, AWAITED, None, "")
             return
-        self._read_utc = reading.utc
+        self.read_utc = reading.utc
         age_s = max(0.0, now_utc - reading.utc)
         text = value_text(reading.value, reading.unit or self._unit)
         if self._is_shutter and reading.value is not None:
@@ -202,11 +204,11 @@ class _ReadingRow:
 
     def show_lost(self) -> None:
         """Say when it was read last: nobody reads it any more."""
-        if self._read_utc is None:
+        if self.read_utc is None:
             self._show(DASH, AWAITED, None, "")
             return
         self._show(DASH, LOST, None, "")
-        self.age.setText(f"read {at_time(self._read_utc)}")
+        self.age.setText(f"read {at_time(self.read_utc)}")
 
     def show_stale(self, silent_s: float) -> None:
         """Say that what is shown is older than it was."""
