@@ -315,19 +315,13 @@ def test_a_satellite_in_one_frame_of_many_is_a_line_that_jumped(
     """A few per cent of a frame spent elsewhere make the line hardly wider."""
     rng = make_rng("satellite")
     profile = profile_of_lamp(bench.lamp(rng, peak=1e5), LAMP_EV)
-    still = bench.one_line_at((1.0,) * 5, rng)
     moved = bench.one_line_at((1.0, 1.0, 0.97, 1.0, 0.98), rng)
-    always = bench.one_line_at((0.7,) * 5, rng)
 
-    alike, jumped, split = (
-        bench.select(w, profile, response_error=0.002) for w in (still, moved, always)
-    )
+    jumped = bench.select(moved, profile, response_error=0.002)
 
-    assert (alike.lines, alike.reason) == (1, "one line is enough")
     assert jumped.lines == jumped.claimed_lines == 1
     assert jumped.gains[0] > jumped.needed[0]
     assert "change from frame to frame" in jumped.reason
-    assert split.claimed_lines == 2
 
 
 def test_a_replica_copies_the_instrument_too_and_confirms_nothing_without_it(
