@@ -217,14 +217,16 @@ def _opened(
     return SpectraToFit(str(path), labels, vacuum_nm, counts[chosen], noise, profile)
 
 
-MOST_COUNTS = 1e15  # of any detector, frames added up
+MOST_COUNTS = 1e30  # far beyond any detector: what is larger overflows when it is squared
 
 
 def _insist_on_counts(read: MeasuredSpectra) -> None:
     """Raise ValueError for numbers that no detector delivers and whose squares are no numbers."""
     largest = float(np.nanmax(np.abs(read.counts), initial=0.0, where=np.isfinite(read.counts)))
     if largest > MOST_COUNTS:
-        raise ValueError(f"{read.source}: counts up to {largest:.3g}: no detector's, at most 1e15")
+        raise ValueError(
+            f"{read.source}: counts up to {largest:.3g}: no detector's, at most {MOST_COUNTS:g}"
+        )
 
 
 def measured_file(path: Path) -> Path:
