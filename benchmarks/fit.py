@@ -461,7 +461,7 @@ def _doublets(shape: str, number: int) -> Iterator[Array]:
 FIRST_FIT = """
 import time
 import numpy as np
-from analysis import kernels
+from analysis.estimation import kernels
 from analysis.spectra.spectrum_fit import DetectorNoise, FitModel, fit_spectrum
 code = kernels.settle(longest_s=60.0)
 x = np.linspace(517.8, 531.2, 1024)

@@ -43,6 +43,7 @@ class JournalReading:
     def __init__(self, reader: JournalReader) -> None:
         self._reader, self._columns = reader, reader.columns
         self._attempt = self._event = self._stream = 0
+        self._version = -1  # of the journal, when fits were last looked for
         self._axes: set[int] = set()
         self._plan: RowPlan = NOTHING
         self._shown = np.zeros(0, np.int64)  # by point: the attempt, 0 for none
@@ -172,7 +173,10 @@ class JournalReading:
 
     def _late_fits(self) -> Iterable[RunNews]:
         """Yield the fits that have come since their rows: of the newest rows, or of all."""
-        waiting = list(self._without_fit) if self._phase is RunPhase.RUNNING else []
+        waiting: list[int] = []
+        if self._without_fit and (version := self._reader.version()) != self._version:
+            waiting = list(self._without_fit)  # also after the run's end: its last fits come then
+            self._version = version
         if self._reads_all_fits:
             is_sample = np.array([kind is PointKind.SAMPLE for kind in self._plan.kind], bool)
             waiting = np.sort(self._shown[self._is_accepted & is_sample]).tolist()

@@ -70,7 +70,11 @@ def lamp_conflicts(optics: OpticsConfig, camera: CameraConfig) -> Iterator[tuple
         key = f"optics.spectrograph[{number}].lamp"
         missing = [path for path in (zone.lamp, *zone.lamp_lines) if not path.is_file()]
         if missing:
-            yield key if missing[0] == zone.lamp else f"{key}_lines", str(missing[0]), "a file"
+            yield (
+                key if missing[0] == zone.lamp else f"{key}_lines",
+                str(missing[0]),
+                "a file that exists",
+            )
             continue
         try:
             _measured(zone, camera)

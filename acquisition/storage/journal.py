@@ -166,6 +166,11 @@ class JournalReader:
         )
         return planned, last_attempt
 
+    def version(self) -> int:
+        """Return a number that differs whenever somebody else has committed something since."""
+        version: int = self._one("PRAGMA data_version")[0]
+        return version
+
     def axes(self) -> tuple[AxisColumn, ...]:
         """Return the axes of the run's array as they are now."""
         return PointTable.from_json(_table_json(self._meta_value("axes"), ())).axes

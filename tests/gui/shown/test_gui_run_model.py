@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from acquisition.planning.point_table import AxisColumn, Point, PointKind
-from acquisition.storage.record import AttemptState
+from acquisition.storage.record import AttemptState, Event, Level
 from gui import row_counts
 from gui.run_rows import RowState
 from gui.shown_run import RunPhase
@@ -78,6 +78,25 @@ def test_frames_are_added_up_and_shown_per_frame(opened, made_up, tmp_path):
 
     assert model.counts(1).tolist() == made.counts(1).sum(axis=0).tolist()
     assert model.counts_per_frame(1).tolist() == made.counts(1).mean(axis=0).tolist()
+
+
+def test_fits_that_come_when_the_run_is_over_are_shown(opened, made_up, tmp_path, qtbot):
+    """A run waits for its last fits after its last point; `cryoscan fit` comes later still."""
+    made = made_up()
+    journal = made.begin(tmp_path / "run")
+    keys = [journal.put(made.attempt(i), accept=True) for i in range(4)]
+    journal.note([Event(1e4, 0.0, Level.INFO, "finished", "completed")])
+    model = opened(tmp_path / "run")
+    assert model.phase is not RunPhase.RUNNING
+    assert len(model.rows.fits) == 0
+
+    for last in (2, 4):
+        journal.note(fits=[made.fit(i, keys[i]) for i in range(last)])
+        model.look()
+        qtbot.waitUntil(lambda last=last: len(model.rows.fits) == last, timeout=LONGEST_ms)
+
+    journal.close()
+    assert model.fit(3).reason == "reason 3"
 
 
 def test_a_run_that_was_broken_off_is_called_interrupted(opened, made_up, tmp_path):
