@@ -44,15 +44,19 @@ REPLICAS_EV = (3.6e-3, 6.8e-3, 18.8e-3)
 EDGES = energy_edges_eV(np.linspace(517.8, 531.2, 1024))
 MIDDLE_EV = 0.5 * (EDGES[1:] + EDGES[:-1])
 PIXEL_EV = float(np.abs(np.diff(EDGES)).mean())
+PIXEL_PER_EV = float((np.abs(np.diff(EDGES)) / MIDDLE_EV**2).mean())  # a pixel is this times E^2
 GOALS = {
     "lmfit, composite of 12 models": 5000.0,
+    "lmfit, composite, GaussianModel": 5000.0,
     "lmfit, one function": 150.0,
     "curve_fit": 100.0,
     "least_squares, analytic J": 35.0,
     "least_squares, re-weighted": 60.0,
     "iminuit, our compiled cost": 20.0,
 }
+FWHM_PER_SIGMA = 2.3548200450309493
 AGREEMENT_SIGMA = 0.05
+AGREEMENT_OF_MIDDLES_SIGMA = 0.1  # who takes the middle of a pixel for the pixel
 CHUNK = 250
 
 
@@ -153,11 +157,41 @@ class Problem:
 
 def pixel_gauss(x: object, centre: float, width: float, area: float) -> Array:
     """The part of a Gaussian in each pixel; x is what lmfit wants and the edges stand for."""
-    part: Array = area * np.abs(np.diff(ndtr((EDGES - centre) * (2.3548200450309493 / width))))
+    part: Array = area * np.abs(np.diff(ndtr((EDGES - centre) * (FWHM_PER_SIGMA / width))))
     return part
 
 
 def lmfit_composite(problem: Problem) -> Array:
+    """A sum of models of one function each, with the names of our model and nothing else."""
+    lmfit: Any = importlib.import_module("lmfit")
+
+    def row(prefix: str, centre: str, width: str, area: str) -> tuple[Any, dict[str, str]]:
+        parts = {"centre": centre, "width": width, "area": area}
+        return lmfit.Model(pixel_gauss, prefix=prefix), parts
+
+    return _composite(problem, row)
+
+
+def lmfit_gaussian_models(problem: Problem) -> Array:
+    """A sum of lmfit's own GaussianModel: what its manual shows, height and FWHM included.
+
+    It takes the middle of a pixel for the pixel; a pixel's own width, added in quadrature, makes
+    that good to some hundredths of a standard error.
+    """
+    lmfit: Any = importlib.import_module("lmfit")
+
+    def row(prefix: str, centre: str, width: str, area: str) -> tuple[Any, dict[str, str]]:
+        pixel_eV = f"({PIXEL_PER_EV} * ({centre})**2)"  # of even steps in wavelength
+        sigma = f"sqrt(({width} / {FWHM_PER_SIGMA})**2 + {pixel_eV}**2 / 12)"
+        parts = {"center": centre, "sigma": sigma, "amplitude": f"({area}) * {pixel_eV}"}
+        return lmfit.models.GaussianModel(prefix=prefix), parts
+
+    return _composite(problem, row)
+
+
+def _composite(
+    problem: Problem, row: Callable[[str, str, str, str], tuple[Any, dict[str, str]]]
+) -> Array:
     lmfit: Any = importlib.import_module("lmfit")
     model = lmfit.models.ConstantModel(prefix="bg_")
     p = dict(zip(problem.names, problem.start * problem.unit, strict=True))
@@ -174,8 +208,10 @@ def lmfit_composite(problem: Problem) -> Array:
         ]
         rows.append((f"b{k}_", f"{own.replace('+', '-')} - B", "w", "aX"))
     for prefix, centre, width, area in rows:
-        model += lmfit.Model(pixel_gauss, prefix=prefix)
-        for what, expression in (("centre", centre), ("width", width), ("area", area)):
+        part, expressions = row(prefix, centre, width, area)
+        model += part
+        parameters.update(part.make_params())
+        for what, expression in expressions.items():
             parameters.add(prefix + what, expr=expression)
     found = model.fit(problem.electrons, parameters, x=MIDDLE_EV, weights=1.0 / problem.sigma)
     values = found.best_values | {"background_0": found.params["bg_c"].value}
@@ -270,6 +306,7 @@ def iminuit_compiled(problem: Problem) -> Array:
 
 RIVALS: dict[str, Callable[[Problem], Array]] = {
     "lmfit, composite of 12 models": lmfit_composite,
+    "lmfit, composite, GaussianModel": lmfit_gaussian_models,
     "lmfit, one function": lmfit_function,
     "curve_fit": scipy_curve_fit,
     "least_squares, analytic J": scipy_least_squares,
@@ -318,7 +355,8 @@ def _compared(
         times.append(1e3 * (time.process_time() - begun))
         misses.append(np.abs(found - fit.parameters[row]) / fit.errors[row])
     worst = np.array(misses).max(axis=1)
-    same = np.nan_to_num(worst, nan=np.inf) <= AGREEMENT_SIGMA
+    allowed = AGREEMENT_OF_MIDDLES_SIGMA if "GaussianModel" in name else AGREEMENT_SIGMA
+    same = np.nan_to_num(worst, nan=np.inf) <= allowed
     median = float(np.median(times))
     ratios = f"{median / batch_ms:8.0f}x{median / single_ms:10.0f}x{GOALS[name]:8.0f}x"
     agreement = f"{same.sum()} of {same.size}"
