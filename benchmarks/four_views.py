@@ -6,9 +6,9 @@ from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QApplication
 
 from gui.app import open_window
-from gui.garbage import GarbageHere
-from gui.main_window import MainWindow
-from gui.panel_docks import Perspective
+from gui.threads.garbage import GarbageHere
+from gui.window.main_window import MainWindow
+from gui.window.panel_docks import Perspective
 
 __all__ = ["VIEWS", "four_views"]
 

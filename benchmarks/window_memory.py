@@ -6,7 +6,7 @@ A made-up run of 1024 pixels with fits and a monitor grows by so many rows at a 
 window takes them; four views are open, and the cursor follows the newest row. Printed is what the
 process holds of memory as the run grows: all of it, and what is left when the run is closed.
 What grows with a run at all: setpoints, readings, fits and states, 8 bytes a number, and the
-monitors' readings, 16 bytes each; counts lie in a file (see gui/row_counts.py).
+monitors' readings, 16 bytes each; counts lie in a file (see gui/shown/row_counts.py).
 """
 
 import argparse
@@ -24,8 +24,8 @@ from PyQt6.QtWidgets import QApplication
 from window_open import PIXELS, _begun, _put, _resident_MB, _until, _Window
 
 from acquisition.storage.journal import Journal
-from gui import theme
-from gui.garbage import GarbageHere
+from gui.look import theme
+from gui.threads.garbage import GarbageHere
 
 
 def main() -> None:

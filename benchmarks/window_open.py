@@ -34,10 +34,10 @@ from acquisition.planning.point_table import AxisColumn, Point, PointKind, Point
 from acquisition.storage.journal import Calibration, Journal
 from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
 from acquisition.storage.run_meta import RunMeta
-from gui import theme
-from gui.cursor import Cursor
-from gui.garbage import GarbageHere
-from gui.run_model import RunModel
+from gui.look import theme
+from gui.shown.cursor import Cursor
+from gui.shown.run_model import RunModel
+from gui.threads.garbage import GarbageHere
 from gui.views.map import MapView
 from gui.views.parameters import NO_LAW, ParametersView
 from gui.views.redraw import Redraw

@@ -124,7 +124,7 @@ def watch(seconds: float, settings: Path) -> tuple[Painted, float]:
     from PyQt6.QtCore import QEvent, QEventLoop, QObject, QTimer
     from PyQt6.QtWidgets import QApplication, QGraphicsView, QWidget
 
-    from gui.plots import Plot
+    from gui.plotting.plots import Plot
 
     window = four_views(QApplication(["benchmark"]), settings)
     painted = Painted()

@@ -18,13 +18,13 @@ from types import TracebackType
 from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
-from gui import theme
-from gui.engine_link import EngineLink
-from gui.engine_search import EngineSearch
-from gui.garbage import GarbageHere
-from gui.main_window import MainWindow
-from gui.wheel_guard import WheelGuard
-from gui.window_memory import WindowMemory, user_settings
+from gui.link.engine_link import EngineLink
+from gui.link.engine_search import EngineSearch
+from gui.look import theme
+from gui.look.wheel_guard import WheelGuard
+from gui.threads.garbage import GarbageHere
+from gui.window.main_window import MainWindow
+from gui.window.window_memory import WindowMemory, user_settings
 
 __all__ = ["main", "open_window", "station_and_file"]
 

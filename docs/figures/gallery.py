@@ -32,12 +32,12 @@ from PyQt6.QtWidgets import QApplication
 
 from acquisition.channel.messages import Mode, Verb
 from acquisition.channel.watcher_link import WatcherLink
-from gui import theme
 from gui.app import open_window
-from gui.main_window import MainWindow
-from gui.panel_docks import Perspective
-from gui.shortcut_sheet import ShortcutSheet
+from gui.look import theme
 from gui.widgets.overlay import Overlay
+from gui.window.main_window import MainWindow
+from gui.window.panel_docks import Perspective
+from gui.window.shortcut_sheet import ShortcutSheet
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL, LARGE = (1366, 768), (3840, 2160)

@@ -24,8 +24,8 @@ from PyQt6.QtWidgets import QApplication, QWidget
 from acquisition.channel.engine_address import EngineAddress, list_engines
 from acquisition.channel.messages import Mode, MoveState, Verb
 from gui.app import open_window
-from gui.main_window import MainWindow
-from gui.panel_docks import Perspective
+from gui.window.main_window import MainWindow
+from gui.window.panel_docks import Perspective
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = (1366, 768)

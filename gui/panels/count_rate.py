@@ -15,18 +15,18 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from gui.engine_link import EngineLink
-from gui.live_frames import live_frames
-from gui.plots import Plot
-from gui.silence import Silence
-from gui.theme import Role, Tone
-from gui.tone import Tone as Sound
+from gui.link.engine_link import EngineLink
+from gui.link.silence import Silence
+from gui.live.live_frames import live_frames
+from gui.live.tone import Tone as Sound
+from gui.look.theme import Role, Tone
+from gui.look.wording import span
+from gui.plotting.plots import Plot
 from gui.views.redraw import Redraw
 from gui.widgets.big_number import BigNumber
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.text_width import TextWidth
-from gui.wording import span
 
 __all__ = ["CountRatePanel"]
 

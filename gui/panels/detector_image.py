@@ -9,12 +9,12 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from acquisition.channel.messages import Answer, FrameSource, Movable, Snapshot, Verb
-from gui.engine_link import EngineLink
-from gui.hands_off import hands_off
-from gui.live_frames import live_frames
-from gui.plots import Plot
-from gui.requests import Requests
-from gui.theme import Role, Tone, theme_of
+from gui.link.engine_link import EngineLink
+from gui.link.hands_off import hands_off
+from gui.link.requests import Requests
+from gui.live.live_frames import live_frames
+from gui.look.theme import Role, Tone, theme_of
+from gui.plotting.plots import Plot
 from gui.views.redraw import Redraw
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note

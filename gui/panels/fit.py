@@ -24,12 +24,7 @@ from PyQt6.QtWidgets import (
 from acquisition.fits.point_fitter import detector_noise, fit_model
 from analysis.detector.detector_noise import DetectorNoise
 from analysis.detector.noise_estimate import estimate_noise
-from gui.cursor import Cursor
-from gui.latest_wins import LatestWins
-from gui.run_model import RunModel
-from gui.shown_run import Detail
-from gui.theme import Tone
-from gui.trial_fit import (
+from gui.live.trial_fit import (
     LINES,
     SHAPES,
     Limits,
@@ -39,6 +34,11 @@ from gui.trial_fit import (
     parameter_unit,
     try_fit,
 )
+from gui.look.theme import Tone
+from gui.shown.cursor import Cursor
+from gui.shown.run_model import RunModel
+from gui.shown.shown_run import Detail
+from gui.threads.latest_wins import LatestWins
 from gui.views.row_look import DASH, verdict_look
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.file_question import ask_save

@@ -21,17 +21,17 @@ from PyQt6.QtWidgets import (
 from acquisition.channel.commands import Command, Verb
 from acquisition.channel.messages import Hello
 from acquisition.storage.storage_errors import StorageError
-from gui.engine_link import EngineLink
-from gui.latest_wins import LatestWins
-from gui.run_model import RunModel
-from gui.runs_on_disk import RunEntry, RunsOnDisk
-from gui.shown_run import RunPhase
-from gui.theme import Tone
+from gui.link.engine_link import EngineLink
+from gui.look.theme import Tone
+from gui.look.wording import homely
+from gui.shown.run_model import RunModel
+from gui.shown.runs_on_disk import RunEntry, RunsOnDisk
+from gui.shown.shown_run import RunPhase
+from gui.threads.latest_wins import LatestWins
 from gui.views.row_look import DASH
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.file_question import ask_folder, ask_open
 from gui.widgets.note import Note
-from gui.wording import homely
 
 __all__ = ["HistoryPanel"]
 

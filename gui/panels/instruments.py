@@ -13,17 +13,17 @@ from PyQt6.QtWidgets import (
 
 from acquisition.channel.channel_readings import AT_POINT
 from acquisition.channel.messages import Answer, ChannelReading, Hello, Mode, Snapshot, Verb
-from gui.engine_link import EngineLink
-from gui.hands_off import hands_off
+from gui.link.engine_link import EngineLink
+from gui.link.hands_off import hands_off
+from gui.link.requests import Requests
+from gui.link.silence import Silence
+from gui.look.theme import Tone
+from gui.look.wording import DASH, ago, at_time, plain_name, span, value_text
 from gui.panels.move_row import MoveRow
-from gui.requests import Requests
-from gui.silence import Silence
-from gui.theme import Tone
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.status_pill import Look, Shape, StatusPill
 from gui.widgets.text_width import TextWidth
-from gui.wording import DASH, ago, at_time, plain_name, span, value_text
 
 __all__ = ["InstrumentsPanel"]
 

@@ -16,14 +16,14 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.channel.messages import Answer, Hello, Movable, Snapshot, Verb
-from gui.engine_link import EngineLink
-from gui.hands_off import hands_off
-from gui.requests import Requests
-from gui.theme import Tone, theme_of
+from gui.link.engine_link import EngineLink
+from gui.link.hands_off import hands_off
+from gui.link.requests import Requests
+from gui.look.theme import Tone, theme_of
+from gui.look.wording import DASH, value_text
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.text_width import TextWidth
-from gui.wording import DASH, value_text
 
 __all__ = ["JogPanel"]
 

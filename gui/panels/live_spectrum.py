@@ -18,15 +18,15 @@ from PyQt6.QtWidgets import (
 from acquisition.channel.messages import Answer, FrameSource, LiveExposure, Snapshot, Verb
 from analysis.estimation.verdict import Verdict
 from analysis.spectra.spectrum_fit import FitModel
-from gui.engine_link import EngineLink
-from gui.hands_off import hands_off
-from gui.latest_wins import LatestWins
-from gui.live_fit import LiveFit, fit_live, in_words
-from gui.live_frames import live_frames
-from gui.plots import Plot
-from gui.reference_spectrum import Reference, reference_from, reference_in
-from gui.requests import Requests
-from gui.theme import Role, Tone
+from gui.link.engine_link import EngineLink
+from gui.link.hands_off import hands_off
+from gui.link.requests import Requests
+from gui.live.live_fit import LiveFit, fit_live, in_words
+from gui.live.live_frames import live_frames
+from gui.live.reference_spectrum import Reference, reference_from, reference_in
+from gui.look.theme import Role, Tone
+from gui.plotting.plots import Plot
+from gui.threads.latest_wins import LatestWins
 from gui.views.redraw import Redraw
 from gui.views.row_look import verdict_look
 from gui.views.spectral_unit import SpectralUnit

@@ -24,8 +24,8 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.storage.record import Level
-from gui.message_log import Entry, MessageLog
-from gui.theme import Theme, Tone, theme_of
+from gui.look.theme import Theme, Tone, theme_of
+from gui.panels.message_log import Entry, MessageLog
 from gui.widgets.status_pill import Shape, draw_shape
 
 __all__ = ["MessagePanel"]

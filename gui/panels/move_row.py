@@ -6,15 +6,15 @@ from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from acquisition.channel.messages import Answer, Movable, MoveState, MoveStatus, Verb
-from gui.requests import Requests
-from gui.theme import Tone
+from gui.link.requests import Requests
+from gui.look.theme import Tone
+from gui.look.wording import DASH, value_text
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.quantity_edit import QuantityEdit
 from gui.widgets.status_pill import Look, Shape, StatusPill
 from gui.widgets.text_width import TextWidth
-from gui.wording import DASH, value_text
 
 __all__ = ["LOOKS", "UNKNOWN", "MoveRow", "first_step"]
 

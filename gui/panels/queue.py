@@ -17,13 +17,13 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.channel.messages import Answer, Mode, QueuedSweep, Snapshot, Verb
-from gui.engine_link import EngineLink
-from gui.hands_off import not_in_command
-from gui.requests import Requests
-from gui.theme import Tone
+from gui.link.engine_link import EngineLink
+from gui.link.hands_off import not_in_command
+from gui.link.requests import Requests
+from gui.look.theme import Tone
+from gui.look.wording import span
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
-from gui.wording import span
 
 __all__ = ["QueuePanel", "QueueTable"]
 

@@ -7,14 +7,14 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from acquisition.channel.engine_status import EngineStatus
-from gui.run_look import explanation, look_of
-from gui.situation import Situation
-from gui.theme import Tone
+from gui.link.situation import Situation
+from gui.look.theme import Tone
+from gui.look.wording import span
+from gui.panels.run_look import explanation, look_of
 from gui.widgets.action_button import ActionButton
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.status_pill import Shape, StatusPill
 from gui.widgets.thin_progress import ThinProgress
-from gui.wording import span
 
 __all__ = ["RunBar"]
 

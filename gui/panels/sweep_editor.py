@@ -21,22 +21,22 @@ from PyQt6.QtWidgets import (
 from acquisition.channel.messages import Answer, Mode, Verb
 from acquisition.configuration.axis_config import AXIS_KINDS, AxisQuantity
 from acquisition.configuration.config_error import Problem
-from gui.engine_link import EngineLink
-from gui.hands_off import not_in_command
-from gui.latest_wins import LatestWins
+from gui.link.engine_link import EngineLink
+from gui.link.hands_off import not_in_command
+from gui.link.requests import Requests
+from gui.look.theme import Tone, text_scale
+from gui.look.wording import homely
 from gui.panels.sweep_form import SweepForm
 from gui.panels.sweep_text import SweepText
 from gui.panels.sweep_verdict import SweepVerdict
-from gui.requests import Requests
-from gui.sweep_draft import SweepDraft
-from gui.sweep_findings import StationText, Verdict, field_of, judge, places_of
-from gui.theme import Tone, text_scale
-from gui.toml_text import EditError, Place
+from gui.sweep_text.sweep_draft import SweepDraft
+from gui.sweep_text.sweep_findings import StationText, Verdict, field_of, judge, places_of
+from gui.sweep_text.toml_text import EditError, Place
+from gui.threads.latest_wins import LatestWins
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 from gui.widgets.question import Question
-from gui.wording import homely
 
 __all__ = ["SweepEditor"]
 

@@ -6,9 +6,9 @@ from PyQt6.QtCore import QEvent, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QFocusEvent, QKeyEvent, QKeySequence, QPalette
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from gui.sweep_fields import Field, Kind, shown, written
-from gui.theme import Tone, theme_of
-from gui.toml_text import Place
+from gui.look.theme import Tone, theme_of
+from gui.sweep_text.sweep_fields import Field, Kind, shown, written
+from gui.sweep_text.toml_text import Place
 from gui.widgets.choice_box import ChoiceBox
 from gui.widgets.note import Note
 

@@ -15,11 +15,11 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.configuration.axis_config import AXIS_KINDS
+from gui.look.theme import Tone, text_scale
 from gui.panels.sweep_field import SweepField
 from gui.panels.sweep_rows import AxisRow, ZoneRow
-from gui.sweep_fields import SECTIONS, Field, Section
-from gui.theme import Tone, text_scale
-from gui.toml_text import Place, value_at
+from gui.sweep_text.sweep_fields import SECTIONS, Field, Section
+from gui.sweep_text.toml_text import Place, value_at
 from gui.widgets.note import Note
 
 __all__ = ["SweepForm"]

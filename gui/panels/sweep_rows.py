@@ -15,8 +15,8 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.panels.sweep_field import SweepField
-from gui.sweep_fields import Field, Section
-from gui.toml_text import Place
+from gui.sweep_text.sweep_fields import Field, Section
+from gui.sweep_text.toml_text import Place
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.note import Note
 

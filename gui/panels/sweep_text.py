@@ -6,9 +6,9 @@ from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtGui import QColor, QFontDatabase, QTextCursor, QTextFormat
 from PyQt6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
-from gui.theme import theme_of
-from gui.toml_layout import EditError, Layout
-from gui.toml_text import Place
+from gui.look.theme import theme_of
+from gui.sweep_text.toml_layout import EditError, Layout
+from gui.sweep_text.toml_text import Place
 
 __all__ = ["SweepText"]
 

@@ -13,8 +13,8 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.configuration.config_error import Problem
-from gui.sweep_findings import Verdict
-from gui.theme import Tone
+from gui.look.theme import Tone
+from gui.sweep_text.sweep_findings import Verdict
 from gui.widgets.note import Note
 from gui.widgets.status_pill import Look, Shape, StatusPill
 

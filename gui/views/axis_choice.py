@@ -4,7 +4,7 @@ import numpy as np
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QWidget
 
-from gui.run_model import RunModel
+from gui.shown.run_model import RunModel
 from gui.widgets.choice_box import ChoiceBox
 
 __all__ = ["AS_MEASURED", "AxisChoice", "quantity_words"]

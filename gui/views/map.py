@@ -10,11 +10,11 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
-from gui.cursor import Cursor
-from gui.plots import Plot
-from gui.run_model import RunModel
-from gui.run_rows import RowState
-from gui.theme import Role
+from gui.look.theme import Role
+from gui.plotting.plots import Plot
+from gui.shown.cursor import Cursor
+from gui.shown.run_model import RunModel
+from gui.shown.run_rows import RowState
 from gui.views.axis_choice import AS_MEASURED, AxisChoice
 from gui.views.map_image import MapImage
 from gui.views.redraw import Redraw

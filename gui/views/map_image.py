@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from gui.run_model import RunModel
+from gui.shown.run_model import RunModel
 from gui.views.spectral_unit import SpectralUnit
 
 __all__ = ["MapImage"]

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from gui.run_rows import RunRows
+from gui.shown.run_rows import RunRows
 
 __all__ = ["Observable", "observables_of"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtWidgets import QWidget
 
-from gui.plots import Curve, Plot
-from gui.theme import Role, theme_of
+from gui.look.theme import Role, theme_of
+from gui.plotting.plots import Curve, Plot
 from gui.views.parameter_points import ParameterPoints
 
 __all__ = ["MOST_POINTS", "ParameterPlot"]

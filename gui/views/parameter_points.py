@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gui.run_rows import RowState, RunRows
+from gui.shown.run_rows import RowState, RunRows
 
 __all__ = ["ParameterPoints", "write_points"]
 

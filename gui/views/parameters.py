@@ -10,12 +10,12 @@ from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from acquisition.fits.law_overlay import LawOverlay
 from analysis.estimation.verdict import Verdict
-from gui.cursor import Cursor
-from gui.latest_wins import LatestWins
-from gui.law_follower import LawFollower, areas_per_share
-from gui.laws_at_hand import LawsAtHand
-from gui.run_model import RunModel
-from gui.run_rows import RowState
+from gui.shown.cursor import Cursor
+from gui.shown.law_follower import LawFollower, areas_per_share
+from gui.shown.laws_at_hand import LawsAtHand
+from gui.shown.run_model import RunModel
+from gui.shown.run_rows import RowState
+from gui.threads.latest_wins import LatestWins
 from gui.views.axis_choice import AS_MEASURED, AxisChoice
 from gui.views.law_label import LawLabel
 from gui.views.observables import Observable, observables_of

@@ -13,13 +13,13 @@ from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from acquisition.fits.law_overlay import LawOverlay
 from analysis.estimation.verdict import Verdict
-from gui.cursor import Cursor
-from gui.law_follower import LawFollower, areas_per_share
-from gui.laws_at_hand import LawsAtHand
-from gui.plots import Curve, Plot
-from gui.run_model import RunModel
-from gui.run_rows import RowState
-from gui.theme import Role, theme_of
+from gui.look.theme import Role, theme_of
+from gui.plotting.plots import Curve, Plot
+from gui.shown.cursor import Cursor
+from gui.shown.law_follower import LawFollower, areas_per_share
+from gui.shown.laws_at_hand import LawsAtHand
+from gui.shown.run_model import RunModel
+from gui.shown.run_rows import RowState
 from gui.views.law_label import LawLabel
 from gui.views.redraw import Redraw
 from gui.views.row_look import NO_RUN, verdict_look

@@ -2,8 +2,8 @@
 
 from acquisition.storage.record import FitRow
 from analysis.estimation.verdict import Verdict
-from gui.run_rows import RowState
-from gui.theme import Tone
+from gui.look.theme import Tone
+from gui.shown.run_rows import RowState
 from gui.widgets.status_pill import Look, Shape
 
 __all__ = ["DASH", "MARKERS", "NO_RUN", "row_look", "verdict_look"]

@@ -17,12 +17,12 @@ from PyQt6.QtWidgets import (
 )
 
 from analysis.wavelength.units import HC_EV_NM
-from gui.cursor import Cursor
-from gui.plots import Curve, Plot
-from gui.run_model import RunModel
-from gui.run_rows import RowState
-from gui.shown_run import Detail
-from gui.theme import Role
+from gui.look.theme import Role
+from gui.plotting.plots import Curve, Plot
+from gui.shown.cursor import Cursor
+from gui.shown.run_model import RunModel
+from gui.shown.run_rows import RowState
+from gui.shown.shown_run import Detail
 from gui.views.redraw import Redraw
 from gui.views.row_look import DASH, NO_RUN, row_look, verdict_look
 from gui.views.spectral_unit import SpectralUnit

@@ -10,16 +10,16 @@ from PyQt6.QtWidgets import QHBoxLayout, QMenu, QSplitter, QToolButton, QVBoxLay
 
 from acquisition.channel.messages import Snapshot
 from acquisition.storage.record import StreamBatch
-from gui.cursor import Cursor
-from gui.engine_link import EngineLink
-from gui.plots import Plot
-from gui.run_model import RunModel
-from gui.stream_log import StreamLog
-from gui.theme import Role
+from gui.link.engine_link import EngineLink
+from gui.look.theme import Role
+from gui.look.wording import value_text
+from gui.plotting.plots import Plot
+from gui.shown.cursor import Cursor
+from gui.shown.run_model import RunModel
+from gui.shown.stream_log import StreamLog
 from gui.views.redraw import Redraw
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.text_width import TextWidth
-from gui.wording import value_text
 
 __all__ = ["StripsView"]
 

@@ -4,7 +4,7 @@ from PyQt6.QtCore import QEvent, QRectF, QSize, Qt
 from PyQt6.QtGui import QAction, QColor, QIcon, QPainter, QPalette, QPixmap
 from PyQt6.QtWidgets import QPushButton, QWidget
 
-from gui.theme import Theme, Tone, theme_of
+from gui.look.theme import Theme, Tone, theme_of
 from gui.widgets.status_pill import Shape, draw_shape
 
 __all__ = ["ActionButton"]

@@ -6,7 +6,7 @@ from PyQt6.QtCore import QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from gui.theme import Tone, tabular, theme_of
+from gui.look.theme import Tone, tabular, theme_of
 
 __all__ = ["BigNumber"]
 

@@ -3,8 +3,8 @@
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from gui.situation import Situation
-from gui.theme import Tone
+from gui.link.situation import Situation
+from gui.look.theme import Tone
 from gui.widgets.status_pill import Look, Shape, StatusPill
 
 __all__ = ["CommandChip"]

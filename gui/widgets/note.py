@@ -4,7 +4,7 @@ from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from gui.theme import Tone, theme_of
+from gui.look.theme import Tone, theme_of
 
 __all__ = ["Note"]
 

@@ -4,7 +4,7 @@ from PyQt6.QtCore import QEvent, QObject, Qt
 from PyQt6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from gui.theme import theme_of
+from gui.look.theme import theme_of
 
 __all__ = ["Overlay"]
 

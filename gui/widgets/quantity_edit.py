@@ -16,7 +16,7 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QLineEdit, QWidget
 
 from acquisition.configuration.quantity import parse_quantity
-from gui.theme import Theme, theme_of
+from gui.look.theme import Theme, theme_of
 
 __all__ = ["QuantityEdit"]
 

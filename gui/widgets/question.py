@@ -6,7 +6,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
-from gui.theme import Tone
+from gui.look.theme import Tone
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.note import Note
 

@@ -5,7 +5,7 @@ from PyQt6.QtGui import QBrush, QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from acquisition.channel.messages import Hello
-from gui.theme import theme_of
+from gui.look.theme import theme_of
 
 __all__ = ["SimulatedBanner"]
 

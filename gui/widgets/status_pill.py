@@ -7,7 +7,7 @@ from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from gui.theme import Tone, theme_of
+from gui.look.theme import Tone, theme_of
 
 __all__ = ["Look", "Shape", "StatusPill"]
 

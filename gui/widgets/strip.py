@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from gui.theme import theme_of
+from gui.look.theme import theme_of
 from gui.widgets.compact_button import CompactButton
 from gui.widgets.status_pill import Look, draw_shape
 

@@ -4,7 +4,7 @@ from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from gui.theme import Tone, theme_of
+from gui.look.theme import Tone, theme_of
 
 __all__ = ["ThinProgress"]
 

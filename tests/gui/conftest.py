@@ -13,7 +13,7 @@ from PyQt6 import sip
 from PyQt6.QtCore import QCoreApplication, QEvent, QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
-from gui import theme
+from gui.look import theme
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> QSettings:
 def _leaves_no_widgets_and_timers(qapp: QApplication) -> Iterator[None]:
     """Fail a test that leaves a window or a running timer behind; threads are checked for all."""
     windows = {id(widget) for widget in qapp.topLevelWidgets()}
-    gc.disable()  # a thread that collects takes apart what Qt paints with; see gui.garbage
+    gc.disable()  # a thread that collects takes apart what Qt paints with; see gui.threads.garbage
 
     yield
 

@@ -5,8 +5,8 @@ import pyqtgraph as pg
 import pytest
 from PyQt6.QtGui import QColor, QImage
 
-from gui.colour_picture import ColourPicture
-from gui.plots import Plot
+from gui.plotting.colour_picture import ColourPicture
+from gui.plotting.plots import Plot
 
 TABLE = pg.colormap.get("viridis").getLookupTable(nPts=256)
 

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from gui.garbage import GarbageHere
+from gui.threads.garbage import GarbageHere
 
 LONGEST_ms = 10_000
 

@@ -6,7 +6,7 @@ import pytest
 from PyQt6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
-from gui.latest_wins import LatestWins
+from gui.threads.latest_wins import LatestWins
 
 
 def test_of_those_that_wait_only_the_newest_is_done(qtbot: QtBot, qapp: object) -> None:

@@ -5,9 +5,9 @@ import pytest
 from PyQt6.QtCore import QPointF
 from PyQt6.QtGui import QColor
 
-from gui import theme
-from gui.plots import Plot
-from gui.theme import Role
+from gui.look import theme
+from gui.look.theme import Role
+from gui.plotting.plots import Plot
 
 TICKS = range(1, 10)  # of a view from 0 to 10, the ends left out
 

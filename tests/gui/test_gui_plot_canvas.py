@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PyQt6.QtGui import QColor
 
-from gui import theme
-from gui.plot_canvas import PlotCanvas
-from gui.plots import Plot
-from gui.theme import Role
+from gui.look import theme
+from gui.look.theme import Role
+from gui.plotting.plot_canvas import PlotCanvas
+from gui.plotting.plots import Plot
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from PyQt6.QtCore import QPoint, QPointF, Qt
 from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtWidgets import QApplication, QFileDialog
 
-from gui import theme
-from gui.plots import Plot
-from gui.theme import Role
+from gui.look import theme
+from gui.look.theme import Role
+from gui.plotting.plots import Plot
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from acquisition.configuration.config_error import ConfigError
 from acquisition.planning.check import check
 from acquisition.planning.price import Price
-from gui.sweep_draft import SweepDraft
-from gui.sweep_fields import SECTIONS, Field, Kind, Section, shown, written
-from gui.sweep_findings import StationText, field_of, judge, places_of
-from gui.toml_text import EditError, Place, value_at
+from gui.sweep_text.sweep_draft import SweepDraft
+from gui.sweep_text.sweep_fields import SECTIONS, Field, Kind, Section, shown, written
+from gui.sweep_text.sweep_findings import StationText, field_of, judge, places_of
+from gui.sweep_text.toml_text import EditError, Place, value_at
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SWEEPS = sorted(path for path in EXAMPLES.glob("*.toml") if "station" not in path.name)

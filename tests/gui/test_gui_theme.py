@@ -8,8 +8,8 @@ import pytest
 from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import QWidget
 
-from gui import theme
-from gui.theme import DARK, LIGHT, Role, Tone, contrast, theme_of
+from gui.look import theme
+from gui.look.theme import DARK, LIGHT, Role, Tone, contrast, theme_of
 
 BOTH = pytest.mark.parametrize("shown", [LIGHT, DARK], ids=lambda shown: shown.name)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gui.toml_text import (
+from gui.sweep_text.toml_text import (
     EditError,
     as_list,
     insert_entry,

@@ -10,9 +10,9 @@ from PyQt6.QtCore import QObject
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from gui import tone
-from gui.tone import Tone, pitch_Hz, tick_ms
-from gui.wording import ago, homely, plain_name, span, value_text
+from gui.live import tone
+from gui.live.tone import Tone, pitch_Hz, tick_ms
+from gui.look.wording import ago, homely, plain_name, span, value_text
 
 
 @pytest.mark.parametrize(

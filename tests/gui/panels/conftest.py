@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from acquisition.channel.engine_address import RUNTIME, EngineAddress, list_engines
 from acquisition.channel.messages import Answer, Mode, MoveState, Snapshot, Verb
-from gui.engine_link import EngineLink
+from gui.link.engine_link import EngineLink
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"

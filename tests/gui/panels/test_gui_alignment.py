@@ -17,14 +17,14 @@ from acquisition.channel.messages import (
     Snapshot,
     Verb,
 )
-from gui.engine_link import EngineLink
-from gui.live_frames import live_frames
+from gui.link.engine_link import EngineLink
+from gui.live.live_frames import live_frames
+from gui.look.theme import Tone
 from gui.panels.count_rate import CountRatePanel
 from gui.panels.detector_image import DetectorImagePanel
 from gui.panels.jog_pad import JogPanel
 from gui.panels.live_spectrum import LiveSpectrumPanel
 from gui.panels.raster_map import RasterMapPanel
-from gui.theme import Tone
 from gui.views.spectral_unit import SpectralUnit
 
 CSPBBR3_eV = (2.33, 2.45)  # where this material shines at low temperature

@@ -13,10 +13,10 @@ from acquisition.channel.messages import (
     MoveState,
     Snapshot,
 )
-from gui.engine_link import EngineLink
+from gui.link.engine_link import EngineLink
+from gui.look.theme import Tone
 from gui.panels.instruments import InstrumentsPanel
 from gui.panels.move_row import first_step
-from gui.theme import Tone
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from acquisition.channel.engine_status import EngineState, EngineStatus
 from acquisition.channel.messages import Mode, QueuedSweep, Snapshot, Verb
 from acquisition.channel.watcher_link import WatcherLink
 from acquisition.storage.journal import JournalReader
-from gui.engine_link import EngineLink
+from gui.link.engine_link import EngineLink
+from gui.look.theme import Tone
+from gui.look.wording import span
 from gui.panels.queue import QueuePanel, QueueTable
-from gui.theme import Tone
-from gui.wording import span
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 

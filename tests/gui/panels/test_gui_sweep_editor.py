@@ -12,10 +12,10 @@ from pytestqt.qtbot import QtBot
 
 from acquisition.channel.messages import Mode, QueuedSweep, Snapshot, Verb
 from acquisition.configuration.axis_config import AXIS_KINDS
-from gui.engine_link import EngineLink
+from gui.link.engine_link import EngineLink
 from gui.panels.sweep_editor import SweepEditor
-from gui.sweep_draft import SweepDraft
-from gui.toml_text import Place
+from gui.sweep_text.sweep_draft import SweepDraft
+from gui.sweep_text.toml_text import Place
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 SWEEPS = sorted(path for path in EXAMPLES.glob("*.toml") if "station" not in path.name)

@@ -12,12 +12,12 @@ from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QAbstractButton, QTabWidget
 from pytestqt.qtbot import QtBot
 
-from gui.actions import ACTIONS
-from gui.engine_link import EngineLink
-from gui.engine_search import EngineSearch
-from gui.main_window import PANELS, MainWindow
-from gui.panel_docks import Perspective
-from gui.window_memory import WindowMemory
+from gui.link.engine_link import EngineLink
+from gui.link.engine_search import EngineSearch
+from gui.window.actions import ACTIONS
+from gui.window.main_window import PANELS, MainWindow
+from gui.window.panel_docks import Perspective
+from gui.window.window_memory import WindowMemory
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "tutorial" / "the-window.md").read_text(encoding="utf-8")

@@ -16,8 +16,8 @@ from acquisition.storage.final_file import build_final
 from acquisition.storage.journal import Calibration, Journal
 from acquisition.storage.record import Attempt, AttemptState, Event, FitRow, Level, StreamBatch
 from acquisition.storage.run_meta import RunMeta
-from gui.cursor import Cursor
-from gui.run_model import RunModel
+from gui.shown.cursor import Cursor
+from gui.shown.run_model import RunModel
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SHARED = Path(__file__).parents[4] / "shared" / "data"

@@ -10,8 +10,8 @@ from PyQt6.QtGui import QGuiApplication
 
 from acquisition.configuration.sweep_file import FitConfig
 from acquisition.storage.journal import Journal, JournalReader
+from gui.live.trial_fit import Limits, TrialModel, fit_toml
 from gui.panels.fit import BETWEEN, FIXED, FREE, FitPanel, _value_text
-from gui.trial_fit import Limits, TrialModel, fit_toml
 from gui.views.spectrum import SpectrumView
 
 LONGEST_ms = 20_000

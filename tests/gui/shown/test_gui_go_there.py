@@ -4,8 +4,8 @@ import pytest
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
 
 from acquisition.channel.messages import Answer, Hello, Mode, Movable, Snapshot
-from gui.go_there import GoThere
 from gui.views.map import MapView
+from gui.window.go_there import GoThere
 
 UTC = 1.8e9
 

@@ -9,8 +9,8 @@ from acquisition.channel.messages import Hello
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.record import Event, Level
 from gui.panels.history import HistoryPanel
-from gui.runs_on_disk import RunsOnDisk
-from gui.shown_run import RunPhase
+from gui.shown.runs_on_disk import RunsOnDisk
+from gui.shown.shown_run import RunPhase
 
 LONGEST_ms = 20_000
 
@@ -205,7 +205,7 @@ def test_a_panel_that_is_made_later_lists_the_runs_beside_the_one_that_is_open(
 
 
 def test_only_what_has_changed_is_read_again(runs, made_up, monkeypatch):
-    from gui import runs_on_disk
+    from gui.shown import runs_on_disk
 
     disk = RunsOnDisk()
     disk.look(runs)

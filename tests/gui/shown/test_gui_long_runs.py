@@ -13,14 +13,15 @@ from acquisition.channel.messages import Said
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_columns import FitColumns
 from acquisition.storage.record import AttemptState, Level
-from gui import file_source, journal_follower, message_log, row_counts
-from gui.journal_follower import JournalFollower
-from gui.journal_reading import JournalReading
-from gui.message_log import MessageLog
-from gui.plots import Plot
-from gui.row_counts import RowCounts
-from gui.row_fits import RowFits
-from gui.theme import Role
+from gui.look.theme import Role
+from gui.panels import message_log
+from gui.panels.message_log import MessageLog
+from gui.plotting.plots import Plot
+from gui.shown import file_source, journal_follower, row_counts
+from gui.shown.journal_follower import JournalFollower
+from gui.shown.journal_reading import JournalReading
+from gui.shown.row_counts import RowCounts
+from gui.shown.row_fits import RowFits
 from gui.views.map import MapView
 from gui.views.map_image import MapImage
 from gui.views.parameters import NO_LAW, ParametersView

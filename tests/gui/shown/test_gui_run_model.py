@@ -9,9 +9,9 @@ import pytest
 
 from acquisition.planning.point_table import AxisColumn, Point, PointKind
 from acquisition.storage.record import AttemptState, Event, Level
-from gui import row_counts
-from gui.run_rows import RowState
-from gui.shown_run import RunPhase
+from gui.shown import row_counts
+from gui.shown.run_rows import RowState
+from gui.shown.shown_run import RunPhase
 
 LONGEST_ms = 20_000
 

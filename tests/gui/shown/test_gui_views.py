@@ -13,9 +13,9 @@ from acquisition.channel.engine_status import Safety
 from acquisition.channel.messages import ChannelReading, Mode, Snapshot
 from acquisition.storage.record import AttemptState
 from analysis.spectra.fit_curve import FitCurve
-from gui import theme
-from gui.colour_picture import ColourPicture
-from gui.run_rows import RowState
+from gui.look import theme
+from gui.plotting.colour_picture import ColourPicture
+from gui.shown.run_rows import RowState
 from gui.views.axis_choice import AS_MEASURED
 from gui.views.map import MapView
 from gui.views.parameters import NO_LAW, ParametersView

@@ -11,11 +11,11 @@ from acquisition.channel.engine_address import EngineAddress
 from acquisition.channel.engine_server import EngineServer
 from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason, Safety
 from acquisition.channel.messages import Hello, Mode, Request, Snapshot
-from gui.engine_link import EngineLink
-from gui.engine_search import EngineSearch
-from gui.main_window import PANELS, MainWindow
-from gui.panel_docks import Panel
-from gui.window_memory import WindowMemory
+from gui.link.engine_link import EngineLink
+from gui.link.engine_search import EngineSearch
+from gui.window.main_window import PANELS, MainWindow
+from gui.window.panel_docks import Panel
+from gui.window.window_memory import WindowMemory
 
 STATION = "laboratory"
 UTC = 1.8e9

@@ -6,11 +6,11 @@ import pytest
 
 from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason, Safety
 from acquisition.channel.messages import Mode, Snapshot
-from gui.actions import ACTIONS, action
-from gui.engine_link import Connection
-from gui.run_look import look_of
-from gui.situation import Situation
+from gui.link.engine_link import Connection
+from gui.link.situation import Situation
+from gui.panels.run_look import look_of
 from gui.widgets.status_pill import Shape
+from gui.window.actions import ACTIONS, action
 
 # style of the engine's states, as the reference writes it down: start pause resume stop
 TABLE = {

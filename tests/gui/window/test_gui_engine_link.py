@@ -16,7 +16,7 @@ from acquisition.channel.messages import (
 )
 from acquisition.channel.watcher_link import LinkLost
 from acquisition.storage.record import Level
-from gui.engine_link import Connection, EngineLink
+from gui.link.engine_link import Connection, EngineLink
 
 
 @pytest.fixture

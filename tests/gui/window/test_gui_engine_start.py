@@ -3,9 +3,9 @@
 import pytest
 
 from gui.app import station_and_file
-from gui.engine_link import EngineLink
-from gui.engine_search import EngineSearch
-from gui.engine_start import EngineStart
+from gui.link.engine_link import EngineLink
+from gui.link.engine_search import EngineSearch
+from gui.link.engine_start import EngineStart
 
 
 def test_an_engine_that_ends_at_once_leaves_its_last_words(qtbot, tmp_path, monkeypatch):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gui.actions import ACTIONS
-from gui.fuzzy import likeness
+from gui.window.actions import ACTIONS
+from gui.window.fuzzy import likeness
 
 TEXTS = [action.plain_text for action in ACTIONS]
 

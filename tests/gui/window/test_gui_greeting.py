@@ -6,7 +6,7 @@ import pytest
 
 from acquisition.channel.engine_address import EngineAddress
 from acquisition.channel.watcher_link import LinkLost
-from gui.greeting import Greeting
+from gui.link.greeting import Greeting
 
 ADDRESS = EngineAddress("127.0.0.1", 1, "token", 2, "bench", "bench.toml", "", 3.0)
 PATIENCE_s = 5.0

@@ -28,13 +28,13 @@ from acquisition.channel.engine_status import EngineState, FinishReason, Safety
 from acquisition.channel.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
 from acquisition.channel.watcher_link import WatcherLink
 from acquisition.storage.record import Level
-from gui import theme
-from gui.engine_link import Connection
-from gui.main_window import PANELS
-from gui.panel_docks import Perspective
-from gui.plots import Plot
-from gui.wheel_guard import WheelGuard
-from gui.window_memory import WindowMemory
+from gui.link.engine_link import Connection
+from gui.look import theme
+from gui.look.wheel_guard import WheelGuard
+from gui.plotting.plots import Plot
+from gui.window.main_window import PANELS
+from gui.window.panel_docks import Perspective
+from gui.window.window_memory import WindowMemory
 
 UTC = 1.8e9
 LIGHT = tuple(panel for panel in PANELS if panel.key in ("map", "log"))

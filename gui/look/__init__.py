@@ -1,0 +1,1 @@
+"""Colours, words and manners of everything that is seen."""

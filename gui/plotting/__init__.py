@@ -1,0 +1,1 @@
+"""Plots as this program wants them, around those of pyqtgraph."""

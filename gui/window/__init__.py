@@ -1,0 +1,1 @@
+"""The window around its panels: menus, docks, strips, palette, memory."""
