@@ -1,8 +1,9 @@
 """The window's end of the channel: connects, reconnects, and hands on what arrived in batches.
 
 Greetings happen in a thread (gui.link.greeting); everything else on the main thread, which is
-woken by what arrives and never waits. While nobody answers, the search is repeated twice a second, and an
-engine that comes back (or another one that takes its place) is greeted without being asked.
+woken by what arrives and never waits. While nobody answers, the search is repeated twice a
+second, and an engine that comes back (or another one that takes its place) is greeted without
+being asked.
 """
 
 from collections import defaultdict

@@ -57,7 +57,7 @@ def test_an_exposure_typed_with_its_unit_begins_the_live_view(lit, shown, qtbot:
     panel = shown(LiveSpectrumPanel(lit.link))
     typed(qtbot, panel.exposure, "500 ms")
 
-    lit.until(lambda: panel.data.x.size > 0)
+    lit.until(lambda: panel.data.x.size > 0 and lit.latest.live is not None)  # in either order
     assert lit.latest.live.exposure_s == 0.5
     assert panel.data.x.size == lit.link.hello.pixels
     peak_eV = panel.data.x[np.argmax(panel.data.y)]
