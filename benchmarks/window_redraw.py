@@ -126,7 +126,8 @@ def watch(seconds: float, settings: Path) -> tuple[Painted, float]:
 
     from gui.plotting.plots import Plot
 
-    window = four_views(QApplication(["benchmark"]), settings)
+    app = QApplication(["benchmark"])  # outlives its window
+    window = four_views(app, settings)
     painted = Painted()
 
     class Eye(QObject):
