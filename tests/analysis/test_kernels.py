@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -53,7 +54,10 @@ def test_whoever_settles_waits_for_loading_but_not_for_compiling(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kernels, "_compile_elsewhere", compiled_before)
+    is_read = Event()
+    monkeypatch.setattr(kernels, "_load", is_read.wait)
     first = kernels.settle(longest_s=0.0)
+    is_read.set()
     ended()
 
     assert first is FitCode.NUMPY

