@@ -269,7 +269,7 @@ def test_the_rest_is_fitted_by_a_process_of_its_own(
 
     accepted = model.rows.is_accepted & model.rows.is_sample
     qtbot.waitUntil(lambda: len(model.rows.fits) == accepted.sum(), timeout=30_000)
-    assert panel.rest.isEnabled()
+    qtbot.waitUntil(panel.rest.isEnabled, timeout=30_000)  # fits are shown before it has ended
     assert "points fitted" in panel.note.said
 
 
