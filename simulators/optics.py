@@ -16,6 +16,7 @@ from simulators.truth import CameraTruth, OpticsTruth
 __all__ = ["Optics", "air_to_vacuum_nm", "grating_wavelengths_nm", "vacuum_to_air_nm"]
 
 HC_EV_NM = 1239.841984
+LEAST_nm = 1e-9
 
 
 class Optics:
@@ -198,6 +199,7 @@ def _edges_eV(
         focal_length_mm=truth.focal_length_mm,
         half_included_angle_deg=truth.half_included_angle_deg,
     )
+    wavelengths_nm[wavelengths_nm == 0.0] = LEAST_nm  # an edge in zero order has no energy
     vacuum_nm = air_to_vacuum_nm(wavelengths_nm) if truth.in_air else wavelengths_nm
     return np.asarray(HC_EV_NM / vacuum_nm)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import erf, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,21 @@ class Window:
     def core_fwhm_meV(self) -> float:
         """The width of the slit's image in energy."""
         return self.pixel_meV * self.profile.core_fwhm_um / self.pixel_um
+
+    @cached_property
+    def zero_order_px(self) -> float | None:
+        """The pixel edge where the grating mirrors all light; None: beyond the detector."""
+        orders = 1.0 / self.edges_eV  # as wavelengths, rising through 0
+        if not orders[0] < 0.0 < orders[-1]:
+            return None
+        return float(np.interp(0.0, orders, np.arange(orders.size)))
+
+    def mirrored(self, electrons: float) -> Floats:
+        """Return what each pixel receives of light in zero order: the core of the slit's image."""
+        assert self.zero_order_px is not None  # noqa: S101
+        core_px = self.profile.core_fwhm_um / self.pixel_um
+        places = (np.arange(self.edges_eV.size) - self.zero_order_px) * 2.0 * sqrt(log(2.0))
+        return electrons * 0.5 * np.diff([erf(place) for place in places / core_px])
 
     @cached_property
     def response(self) -> Floats:

@@ -317,3 +317,21 @@ def test_heating_through_the_phase_transition_shifts_the_lines_to_the_red():
         return world.true_lines()[0].energy_eV
 
     assert 1e3 * (energy_eV(22.0) - energy_eV(0.0)) == pytest.approx(-22.0)
+
+
+@pytest.mark.parametrize("in_air", [False, True])
+@pytest.mark.parametrize("centre_nm", [0.0, 3.0])
+def test_zero_order_is_an_image_of_the_slit_with_all_the_light(centre_nm, in_air):
+    world = make_world(optics={"wavelength_error_nm": 0.0, "in_air": in_air})
+    world.optics.shutter_open = True
+    world.advance(120.0)
+    dispersed = take(world, 5.0)
+    world.optics.centre_nm = centre_nm
+
+    mirrored = take(world, 5.0)
+
+    wavelength_nm = world.optics.nominal_wavelengths_nm()
+    assert abs(mirrored.argmax() - np.abs(wavelength_nm).argmin()) <= 1
+    assert mirrored.sum() == pytest.approx(dispersed.sum(), rel=0.1)  # and replicas beyond it
+    place = mirrored.argmax()
+    assert mirrored[place - 4 : place + 5].sum() == pytest.approx(mirrored.sum(), rel=0.01)

@@ -200,9 +200,12 @@ def test_rows_are_typed_within_the_chip(lit, shown, qtbot: QtBot) -> None:
 def test_zero_order_and_back(lit, shown, qtbot: QtBot) -> None:
     panel = shown(DetectorImagePanel(lit.link))
     lit.until(panel.zero_order.isEnabled)
+    lit.sent(Verb.LIVE, exposure_s=1.0)
     panel.zero_order.click()
     lit.until_there("centre_nm", 0.0)
     assert panel.zero_order.text() == "Back to 518.3 nm"
+    frames = live_frames(lit.link)
+    lit.until(lambda: frames.spectrum is not None and 508 < frames.spectrum.counts.argmax() < 516)
 
     lit.until(panel.zero_order.isEnabled)
     panel.zero_order.click()
