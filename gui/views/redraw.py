@@ -11,6 +11,7 @@ __all__ = ["Redraw"]
 
 SHORTEST_ms = 40
 SHARE = 4  # a drawing that takes long is done the more rarely: at most this part of the time
+LONGEST_ms = 80  # from one drawing to the next, as long as one takes less than half of it
 
 
 class Redraw(QObject):
@@ -35,7 +36,7 @@ class Redraw(QObject):
         self.is_due = True
         if not self._widget.isVisible():
             return
-        pause_ms = self._took_ms if is_awaited else max(SHORTEST_ms, SHARE * self._took_ms)
+        pause_ms = self._took_ms if is_awaited else _period_ms(self._took_ms)
         passed_ms = self._since.elapsed() if self._since.isValid() else pause_ms
         wait_ms = max(within_ms, pause_ms - passed_ms)
         if not self._timer.isActive() or wait_ms < self._timer.remainingTime():
@@ -60,3 +61,8 @@ class Redraw(QObject):
     def soon_after_show(self) -> None:
         """Draw what changed while nobody saw it; the widget is not visible yet at this moment."""
         self._timer.start(0)
+
+
+def _period_ms(took_ms: int) -> int:
+    """Return the time from one drawing to the next, where a drawing takes so long."""
+    return max(SHORTEST_ms, min(SHARE * took_ms, LONGEST_ms), 2 * took_ms)

@@ -24,6 +24,7 @@ from gui.widgets.text_width import TextWidth
 __all__ = ["StripsView"]
 
 Array = NDArray[np.float64]
+Series = tuple[Array, Array]  # time in s, value
 
 # what a person looks at first, in this order; others are a choice away
 FIRST = (
@@ -34,6 +35,7 @@ FIRST = (
     "detector_temperature_C",
 )
 SHOWN_AT_FIRST = 3
+ROW_ms = 50  # within which a row of a quick run brings as much
 LONGEST_LIVE_s = 3 * 3600.0
 LONGEST_IN_MINUTES_s = 2 * 3600.0
 _SUFFIXES = {"degC": "C"}  # in the names of channels, where it is not the unit itself
@@ -58,6 +60,7 @@ class StripsView(QWidget):
         super().__init__(parent)
         self._model, self._cursor = model, cursor
         self._live = _LiveReadings()
+        self._rows = StreamLog()  # what came with the rows of a run that goes on
         self._strips: dict[str, _Strip] = {}
         self._chosen: set[str] | None = None  # by a person
         self._unit = "min"
@@ -69,6 +72,7 @@ class StripsView(QWidget):
         for signal in (model.opened, model.closed):
             signal.connect(self._begin)
         model.streams_changed.connect(self._redraw.soon)
+        model.rows_changed.connect(self._on_rows)
         model.loaded.connect(self._redraw.soon)
         cursor.point_changed.connect(lambda _: self._show_cross())
         if link is not None:
@@ -116,16 +120,33 @@ class StripsView(QWidget):
         column.addWidget(self._split, 1)
 
     def _begin(self) -> None:
+        self._rows = StreamLog()
         for strip in self._strips.values():
             strip.plot.restore_auto()
         self._redraw.soon()
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         self._live.take(snapshot)
+        self._redraw.soon(within_ms=ROW_ms if self._model.is_running else 0)
+
+    def _on_rows(self, rows: list[int]) -> None:
+        """Take what was read with the newest row: it comes more often than any monitor."""
+        if not self._model.is_running:
+            return
+        held = self._model.rows
+        row = rows[-1]
+        time_s = held.start_s[row] + held.frames[row] * held.exposure_s[row]
+        for (channel, unit), value in zip(
+            held.plan.readings.items(), held.readings[row], strict=True
+        ):
+            before_s, _ = self._rows.of(channel)
+            if np.isfinite(value) and not (before_s.size and before_s[-1] >= time_s):
+                self._rows.put(StreamBatch(channel, unit, np.array([time_s]), np.array([value])))
+        self._rows.forget_before(time_s - LONGEST_LIVE_s)
         self._redraw.soon()
 
     def _units(self) -> Mapping[str, str]:
-        return {**self._live.units, **self._model.streams.units}
+        return {**self._live.units, **self._rows.units, **self._model.streams.units}
 
     def _wanted(self) -> list[str]:
         known = self._units()
@@ -160,16 +181,15 @@ class StripsView(QWidget):
             strip.plot.set_x_axis(*(("time", self._unit) if is_last else ("", "")))
             strip.plot.item.getAxis("bottom").setStyle(showValues=is_last)
 
-    def _history(self, channel: str) -> tuple[Array, Array]:
-        """Return the run's readings, and behind them those that came live since."""
-        time_s, value = self._model.streams.of(channel)
+    def _history(self, channel: str) -> Series:
+        """Return the run's readings, and behind them those that came with rows and live since."""
+        streams = self._model.streams.of(channel)
         if not self._model.is_open:
             return self._live.since_first(channel)
         if not self._model.is_running or self._model.head is None:
-            return time_s, value
-        live_s, live = self._live.of(channel, self._model.head.utc_s)
-        newer = live_s > (time_s[-1] if time_s.size else -np.inf)
-        return np.concatenate([time_s, live_s[newer]]), np.concatenate([value, live[newer]])
+            return streams
+        live = self._live.of(channel, self._model.head.utc_s)
+        return _continued(_continued(streams, self._rows.of(channel)), live)
 
     def _rebuild(self, wanted: list[str]) -> None:
         for channel in [c for c in self._strips if c not in wanted]:
@@ -214,6 +234,14 @@ class StripsView(QWidget):
     def _toggle(self, channel: str, *, is_on: bool) -> None:
         shown = set(self.channels)
         self.show_channels(shown | {channel} if is_on else shown - {channel})
+
+
+def _continued(first: Series, then: Series) -> Series:
+    """Return the first, and behind it what is newer."""
+    (time_s, value), (then_s, then_value) = first, then
+    from_s = time_s[-1] if time_s.size else -np.inf
+    start = int(np.searchsorted(then_s, from_s, side="right"))
+    return np.concatenate([time_s, then_s[start:]]), np.concatenate([value, then_value[start:]])
 
 
 class _Strip:
@@ -272,11 +300,11 @@ class _LiveReadings:
             )
         self._log.forget_before(snapshot.utc - LONGEST_LIVE_s)
 
-    def of(self, channel: str, utc_s: float) -> tuple[Array, Array]:
+    def of(self, channel: str, utc_s: float) -> Series:
         """Return run time and value, where utc_s is run time 0."""
         utc, value = self._log.of(channel)
         return utc - utc_s, value
 
-    def since_first(self, channel: str) -> tuple[Array, Array]:
+    def since_first(self, channel: str) -> Series:
         utc, value = self._log.of(channel)
         return utc - self._first_utc, value

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QWidget
 
 from acquisition.channel.engine_status import Safety
 from acquisition.channel.messages import ChannelReading, Mode, Snapshot
@@ -20,6 +21,7 @@ from gui.views.axis_choice import AS_MEASURED
 from gui.views.map import MapView
 from gui.views.parameters import NO_LAW, ParametersView
 from gui.views.polar import PolarView
+from gui.views.redraw import Redraw
 from gui.views.spectral_unit import SpectralUnit
 from gui.views.spectrum import SpectrumView
 from gui.views.strips import StripsView
@@ -675,6 +677,69 @@ def test_live_readings_are_drawn_where_no_run_is_open(model, cursor, shown):
     np.testing.assert_equal(curve.x, [0.0, 0.5, 1.0, 1.5])
     np.testing.assert_equal(curve.y, [5.0, 6.0, 7.0, np.nan])
     assert view.latest_text("temperature_K") == "temperature   –"
+
+
+def test_monitors_of_a_run_go_on_with_what_each_row_read(
+    opened, model, cursor, shown, made_up, tmp_path, qtbot
+):
+    view, made = shown(StripsView(None, model, cursor)), made_up()
+    journal = made.begin(tmp_path / "run")
+    made.measure(journal, range(3))  # a monitor's last reading is that at 25 s
+    opened(tmp_path / "run")
+
+    for row, value in ((3, 6.0), (4, 7.0)):  # with no monitor read
+        readings = {"temperature_K": value, "field_kV_per_cm": np.nan}
+        journal.put(made.attempt(row, readings=readings), accept=True)
+        with qtbot.waitSignal(model.rows_changed):
+            model.look()
+    drawn(view)
+
+    curve = view.plot_of("temperature_K")._curves[0]
+    assert curve.x[-3:].tolist() == [25.0 / 60.0, 31.0 / 60.0, 41.0 / 60.0]
+    assert curve.y[-3:].tolist() == [5.5, 6.0, 7.0]
+    assert view.latest_text("temperature_K") == "temperature   7.000 K"
+
+    made.measure(journal, [5])  # a monitor's word is what the journal keeps
+    with qtbot.waitSignal(model.streams_changed):
+        model.look()
+    drawn(view)
+
+    assert curve.x[-3:].tolist() == [25.0 / 60.0, 50.0 / 60.0, 55.0 / 60.0]
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "period_ms"), [(0, 40), (10, 40), (15, 60), (20, 80), (40, 80), (100, 200)]
+)
+def test_a_view_is_drawn_again_within_80_ms_unless_one_drawing_takes_half_of_them(
+    took_ms, period_ms, shown, monkeypatch
+):
+    clock = [1000]
+
+    class Elapsed:
+        def __init__(self):
+            self.begun = None
+
+        def start(self):
+            self.begun = clock[0]
+
+        def isValid(self):
+            return self.begun is not None
+
+        def elapsed(self):
+            return clock[0] - self.begun
+
+    def draw():
+        clock[0] += took_ms
+
+    monkeypatch.setattr("gui.views.redraw.QElapsedTimer", Elapsed)
+    redraw = Redraw(shown(QWidget()), draw)
+
+    redraw.now()
+    redraw.soon()
+
+    assert redraw._timer.interval() == period_ms - took_ms
+    redraw._timer.stop()
 
 
 def _snapshot(utc, value):
