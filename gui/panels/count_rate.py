@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from acquisition.channel.messages import FrameSource, Snapshot
 from gui.link.engine_link import EngineLink
 from gui.link.silence import Silence
 from gui.live.live_frames import live_frames
@@ -41,6 +42,7 @@ class CountRatePanel(QWidget):
 
     def __init__(self, link: EngineLink, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._link = link
         self._frames = live_frames(link)
         self._silence = Silence(link, self)
         self.number = BigNumber("count rate", "counts/s")
@@ -109,6 +111,8 @@ class CountRatePanel(QWidget):
         self._frames.spectrum_came.connect(self._on_spectrum)
         self._frames.window_changed.connect(self._show_window)
         self._silence.changed.connect(self._on_silence)
+        self._link.snapshot.connect(self._on_snapshot)
+        self._link.lost.connect(self._rest)
 
     def _on_tone(self, is_on: bool) -> None:
         self.sound.switch(is_on=is_on)
@@ -138,11 +142,20 @@ class CountRatePanel(QWidget):
 
     def _on_silence(self, seconds: float) -> None:
         if seconds:
-            self.number.show_value(nan)
-            self.sound.follow(0.0)
+            self._rest()
             self.note.say(f"The engine has said nothing for {span(seconds)}", Tone.CAUTION)
         else:
             self.note.say("")
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        live = snapshot.live
+        if snapshot.raster is None and (live is None or live.source is not FrameSource.LIVE):
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is counted: the last number would be taken for the present one."""
+        self.number.show_value(nan)
+        self.sound.follow(0.0)
 
     def _draw(self) -> None:
         utc, rate = np.array(self._frames.rates).T

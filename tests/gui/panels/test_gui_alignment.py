@@ -20,6 +20,7 @@ from acquisition.channel.messages import (
 from gui.link.engine_link import EngineLink
 from gui.live.live_frames import live_frames
 from gui.look.theme import Tone
+from gui.look.wording import DASH
 from gui.panels.count_rate import CountRatePanel
 from gui.panels.detector_image import DetectorImagePanel
 from gui.panels.jog_pad import JogPanel
@@ -323,6 +324,17 @@ def test_the_rate_is_seen_against_time_and_its_window_is_typed(lit, shown, qtbot
     assert panel.low.text() == ""
     typed(qtbot, panel.low, "red")
     assert "red" in panel.note.said
+
+
+def test_where_nothing_is_counted_any_more_no_old_number_stays(lit, shown) -> None:
+    panel = shown(CountRatePanel(lit.link))
+    lit.asked(Verb.LIVE, exposure_s=0.5)
+    lit.until(lambda: panel.number.text() != DASH)
+    lit.asked(Verb.LIVE_STOP)
+
+    lit.until(lambda: lit.latest.live is None)
+    lit.until(lambda: panel.number.text() == DASH)
+    assert panel._curve.x.size  # what was counted stays in the plot
 
 
 # --- keys and the nanocrystal
