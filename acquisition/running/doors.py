@@ -7,6 +7,7 @@ from pathlib import Path
 
 from acquisition.channel.commands import CommandQueue
 from acquisition.channel.engine_status import EngineStatus, FinishReason
+from acquisition.channel.station_claim import claimed
 from acquisition.configuration.config import Configuration, load
 from acquisition.fits.fit_run import fit_run
 from acquisition.instruments.laboratory import InProcess, Laboratory, open_laboratory
@@ -20,6 +21,7 @@ from acquisition.running.run_server import served
 from acquisition.storage.final_file import build_final
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.run_configuration import configuration_of
+from acquisition.storage.run_folder import writer_lock
 from drivers.errors import DeviceError
 
 __all__ = ["Ended", "Watcher", "finish_run", "go_on", "start"]
@@ -61,20 +63,22 @@ def start(
     """Check the files, create the run's folder, and measure the sweep.
 
     in_process: builds simulated instruments for sim:// addresses. seed: of the simulated world,
-    instead of the station's. Raises ConfigError before any instrument is touched; DeviceError and
-    StorageError before anything is moved.
+    instead of the station's. Raises ConfigError before any instrument is touched, StationTaken if
+    another process owns one; DeviceError and StorageError before anything is moved.
     """
     configuration = _seeded(load(sweep_path, station_path), seed)
     table = expand(configuration.sweep, configuration.station)
     _warn_of_little_disk(configuration, watcher)
-    laboratory = open_laboratory(configuration.station, in_process)
-    folder = create_run(configuration, table, laboratory.clock.utc())
-    watcher.say(f"run folder: {folder}")
-    try:
-        return _execute(folder, configuration, laboratory, options, watcher, final=final)
-    except (DeviceError, LookupError, ValueError):
-        _remove_if_empty(folder)
-        raise
+    with claimed(configuration.station, "run", configuration.sweep.sweep.name):
+        laboratory = open_laboratory(configuration.station, in_process)
+        folder = create_run(configuration, table, laboratory.clock.utc())
+        watcher.say(f"run folder: {folder}")
+        try:
+            outcome = _execute(folder, configuration, laboratory, options, watcher)
+        except (DeviceError, LookupError, ValueError):
+            _remove_if_empty(folder)
+            raise
+    return _ended(folder, configuration, outcome, options, watcher, final=final)
 
 
 def go_on(
@@ -92,8 +96,12 @@ def go_on(
     """
     with JournalReader(folder) as reader:
         configuration = configuration_of(reader.meta, station_path)
-    laboratory = open_laboratory(configuration.station, in_process)
-    return _execute(folder, configuration, laboratory, options, watcher, final=final)
+    with writer_lock(folder):  # whoever measures this very run is told of first
+        pass
+    with claimed(configuration.station, "run", configuration.sweep.sweep.name):
+        laboratory = open_laboratory(configuration.station, in_process)
+        outcome = _execute(folder, configuration, laboratory, options, watcher)
+    return _ended(folder, configuration, outcome, options, watcher, final=final)
 
 
 def _execute(
@@ -102,9 +110,7 @@ def _execute(
     laboratory: Laboratory,
     options: RunOptions,
     watcher: Watcher,
-    *,
-    final: bool,
-) -> Ended:
+) -> Outcome:
     commands = CommandQueue()
     with served(folder, configuration, laboratory.clock, commands) as channel:
         run = Run(
@@ -119,7 +125,18 @@ def _execute(
         if channel is not None:
             channel.follow(run)
         with interruptible(commands, watcher.say):
-            outcome = execute(run, watcher.show)
+            return execute(run, watcher.show)
+
+
+def _ended(
+    folder: Path,
+    configuration: Configuration,
+    outcome: Outcome,
+    options: RunOptions,
+    watcher: Watcher,
+    *,
+    final: bool,
+) -> Ended:
     ended = Ended(folder, outcome, None)
     if final and ended.is_complete:
         has_fits = options.live_fit and configuration.sweep.fit is not None

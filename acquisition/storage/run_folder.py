@@ -32,6 +32,7 @@ __all__ = [
     "check_free_disk",
     "create_run_folder",
     "disk_needed_bytes",
+    "lock_file",
     "network_filesystem",
     "refuse_network_drive",
     "run_folder_name",
@@ -141,7 +142,7 @@ class WriterLock:
         """Take the lock. Raises RunLocked, naming the holder, if another has it."""
         self._file = open(folder / _LOCK, "a+b", buffering=0)  # noqa: SIM115 - held until release
         try:
-            _lock(self._file.fileno())
+            lock_file(self._file.fileno())
         except OSError as error:
             self._file.seek(0)
             holder = self._file.read(200).decode(errors="replace").strip() or "unknown"
@@ -186,7 +187,8 @@ if sys.platform == "win32":
     import ctypes
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
+    def lock_file(descriptor: int) -> None:
+        """Lock an open file until it is closed. Raises OSError if another process has."""
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -198,7 +200,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
+    def lock_file(descriptor: int) -> None:
+        """Lock an open file until it is closed. Raises OSError if it is locked already."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _windows_network_drive(folder: Path) -> str | None:

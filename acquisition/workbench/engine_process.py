@@ -19,11 +19,12 @@ from types import FrameType
 from acquisition.alignment.hand_move import Refused
 from acquisition.channel.commands import Command
 from acquisition.channel.commands import Verb as RunVerb
-from acquisition.channel.engine_address import EngineAddress, announced, list_engines
+from acquisition.channel.engine_address import EngineAddress, announced
 from acquisition.channel.engine_server import EngineServer
 from acquisition.channel.engine_status import FinishReason, Safety
 from acquisition.channel.inbox import deliver
 from acquisition.channel.messages import Hello, Mode, Request, Said, Snapshot, Verb
+from acquisition.channel.station_claim import StationClaim
 from acquisition.configuration.config import ConfigError, Configuration, load, load_station
 from acquisition.configuration.station_file import StationConfig
 from acquisition.configuration.sweep_file import SampleConfig
@@ -69,25 +70,24 @@ def open_engine(
     """Return an engine for this station file; nothing is connected before it runs.
 
     sample: a sweep file, whose sample card limits the bias by hand. Raises ConfigError; OSError
-    if no channel can be opened, ValueError if this station has an engine already.
+    if no channel can be opened, StationTaken if another process owns one of its instruments.
     """
-    _refuse_a_second(station_path)
     config, text = load_station(station_path), station_path.read_text(encoding="utf-8")
     card = None if sample is None else load(sample, station_path).sweep.sample
     if seed is not None:
         simulation = config.simulation.model_copy(update={"seed": seed})
         config = config.model_copy(update={"simulation": simulation})
         text = with_simulation(text, "seed", seed)
-    laboratory = open_laboratory(config, in_process, is_lived_in=True)
-    station = StationText(config, text, station_path)
-    return EngineProcess(station, laboratory, sample=card, options=options, final=final, say=say)
-
-
-def _refuse_a_second(station_path: Path) -> None:
-    wanted = str(station_path.resolve())
-    for engine in list_engines():
-        if engine.station_path == wanted:
-            raise ValueError(f"{station_path}: its engine runs already, pid {engine.pid}")
+    claim = StationClaim(config, "engine", config.station.name, station_path)
+    try:
+        laboratory = open_laboratory(config, in_process, is_lived_in=True)
+        station = StationText(config, text, station_path)
+        return EngineProcess(
+            station, laboratory, claim, sample=card, options=options, final=final, say=say
+        )
+    except BaseException:
+        claim.release()
+        raise
 
 
 class EngineProcess:
@@ -97,6 +97,7 @@ class EngineProcess:
         self,
         station: StationText,
         laboratory: Laboratory,
+        claim: StationClaim,
         *,
         sample: SampleConfig | None = None,
         options: RunOptions | None = None,
@@ -112,6 +113,7 @@ class EngineProcess:
         self._quits = False
         self._identity = uuid.uuid4().hex
         self._laboratory = laboratory
+        self._claim = claim
         self._server = EngineServer(
             station=station.config.station.name,
             station_path=str(station.path.resolve()),
@@ -162,6 +164,7 @@ class EngineProcess:
             if self._bench.is_alive:
                 self._bench.join()
             self._server.close()
+            self._claim.release()
         is_safe = self._bench.unacknowledged is not Safety.NOT_CONFIRMED
         return is_safe and not self._bench.has_failed
 

@@ -64,6 +64,8 @@ class EngineSearch(QObject):
         if self._station is None:
             return next(iter(engines), None)
         found = next((one for one in engines if Path(one.station_path) == self._station), None)
+        if found is None and engines:
+            found = _owner(self._station, engines)
         if found is None and self._starts_missing:
             self._starts_missing = False
             self._missing.emit()
@@ -72,3 +74,16 @@ class EngineSearch(QObject):
     def _on_hello(self) -> None:
         self._starts_missing = False
         self.engine_start.settle()
+
+
+def _owner(station: Path, engines: Sequence[EngineAddress]) -> EngineAddress | None:
+    """Return the engine, or the run, that owns instruments of the station by another file."""
+    # imported here, in the greeting thread: the window is usable before all of it is loaded
+    from acquisition.channel.station_claim import holders_of  # noqa: PLC0415
+    from acquisition.configuration.config import ConfigError, load_station  # noqa: PLC0415
+
+    try:
+        owners = {holder.pid for holder in holders_of(load_station(station))}
+    except (ConfigError, OSError):  # its own engine will say what is wrong
+        return None
+    return next((one for one in engines if one.pid in owners), None)

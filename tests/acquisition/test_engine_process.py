@@ -23,6 +23,7 @@ from acquisition.channel.messages import (
     Snapshot,
     Verb,
 )
+from acquisition.channel.station_claim import StationTaken
 from acquisition.channel.watcher_link import LinkLost, WatcherLink
 from acquisition.running.run import RunOptions, create_run
 from acquisition.safety.safe_state import SafeReport
@@ -459,8 +460,14 @@ def test_a_station_has_one_engine(start, attach, tmp_path) -> None:
     running = start()
     attach(running).until(list_engines)
 
-    with pytest.raises(ValueError, match=r"station\.toml: its engine runs already, pid \d+"):
+    with pytest.raises(
+        StationTaken,
+        match=r"the station .*station\.toml belongs to the engine of simulated .*, pid \d+, "
+        r"since 20\d\d-.* UTC; attach to it with `cryoscan gui`",
+    ):
         start()
+    assert running.end()
+    start()  # now it is free
 
 
 def test_fits_are_published_as_they_are_finished(start, attach, tmp_path) -> None:

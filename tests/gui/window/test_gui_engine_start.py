@@ -1,11 +1,16 @@
 """Finding an engine, starting one, and hearing why it could not begin."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from gui.app import station_and_file
 from gui.link.engine_link import EngineLink
 from gui.link.engine_search import EngineSearch
 from gui.link.engine_start import EngineStart
+
+SIMULATED = Path(__file__).parents[3] / "examples" / "station_simulated.toml"
 
 
 def test_an_engine_that_ends_at_once_leaves_its_last_words(qtbot, tmp_path, monkeypatch):
@@ -40,6 +45,35 @@ def test_the_engine_of_the_station_is_found_among_others(qtbot, engine, tmp_path
     assert anyone._find() is address
     assert nobody._find() is None
     for one in (search, anyone, nobody, link):
+        one.deleteLater()
+
+
+def test_an_engine_that_owns_the_instruments_by_another_file_is_found(
+    qtbot, engine, tmp_path, monkeypatch
+):
+    from dataclasses import replace
+
+    from acquisition.channel.station_claim import claimed
+    from acquisition.configuration.config import load_station
+
+    monkeypatch.setenv("CRYOSCAN_RUNTIME", str(tmp_path / "runtime"))
+    text = SIMULATED.read_text().replace("sim://cryostat", "tcp://127.0.0.1:7777")
+    station, other = tmp_path / "station.toml", tmp_path / "other.toml"
+    station.write_text(text)
+    other.write_text(text)
+    (address,) = engine.addresses()
+    ours = replace(address, station_path=str(other), pid=os.getpid())
+    theirs = replace(address, pid=1)
+    link = EngineLink()
+    search = EngineSearch(link, station, engines=lambda: [theirs, ours])
+
+    before = search._find()
+    with claimed(load_station(other), "run", "overnight"):
+        found = search._find()
+
+    assert (before, found) == (None, ours)
+    assert search._find() is None
+    for one in (search, link):
         one.deleteLater()
 
 
