@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.readers.measured_spectra import MeasuredSpectra, in_rising_order
-from analysis.readers.text_table import parse_table
+from analysis.readers.text_table import decoded, parse_table
 
 __all__ = ["is_andor_asc", "read_andor_asc"]
 
@@ -21,8 +21,7 @@ def is_andor_asc(text: str) -> bool:
 
 def read_andor_asc(path: Path | str) -> MeasuredSpectra:
     """Read a file. Raises ValueError, naming line or column, for what is no table of numbers."""
-    text = Path(path).read_text(encoding="latin-1")
-    table = parse_table(text, source=str(path))
+    table = parse_table(decoded(Path(path).read_bytes()), source=str(path))
     if table.numbers.shape[1] < 2:
         raise ValueError(f"{path}: holds one column, an axis and counts are needed")
     wavelength_nm, counts = in_rising_order(

@@ -23,11 +23,14 @@ Array = NDArray[np.float64]
 
 _MAGIC = b"Andor Technology Multi-Channel File\n"
 _SIZES = re.compile(
-    rb"(?P<above>(?:[^\n]*\n){7})(?P<axis_length>\d+)\n(?P<labels>[ -~]*?)\d+\n[ -~]*?\d+\n[ -~]*?"
-    rb"Pixel number(?P<version>655\d\d) (?P<area>(?:\d+ ){4})(?P<frames>\d+) (?P<parts>\d+) "
-    rb"(?P<total>\d+) (?P<each>\d+)\n"
+    rb"^(?P<above>(?:[^\n]*\n){7})(?P<axis_length>\d{1,4})\n(?P<labels>[ -~]*?)\d+\n"
+    rb"[ -~]*?\d+\n[ -~]*?"
+    rb"Pixel number(?P<version>655\d\d) (?P<area>(?:\d+ ){4})(?P<frames>\d{1,9}) "
+    rb"(?P<parts>\d{1,9}) (?P<total>\d{1,18}) (?P<each>\d{1,18})\n",
+    re.MULTILINE,
 )
-_PART = re.compile(rb"655\d\d (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) \d+\n")
+_PLACE, _BINNING = rb"(\d{1,9})", rb"([1-9]\d{0,8})"
+_PART = re.compile(rb" ".join((rb"655\d\d", *4 * [_PLACE], *2 * [_BINNING], rb"\d+\n")))
 _STAMP = re.compile(rb" *-?\d+\n")
 _HEADER_BYTES = 262_144
 _UNCALIBRATED = (0.0, 1.0, 0.0, 0.0)
@@ -98,7 +101,7 @@ def _layout(content: bytes, source: str) -> _Layout:
     for _ in range(parts):
         part = _PART.match(content, place)
         if part is None:
-            raise ValueError(f"{source}: the size of a sub-image is missing")
+            raise ValueError(f"{source}: the size of a sub-image is missing, or none")
         left, top, right, bottom, y_binning, x_binning = (int(v) for v in part.groups())
         columns = (right - left + 1) // x_binning
         rows += (top - bottom + 1) // y_binning

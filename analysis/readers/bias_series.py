@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ __all__ = ["BiasSeries", "read_bias_zip"]
 
 Array = NDArray[np.float64]
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, UnicodeDecodeError, EOFError, OSError)
+_UNKNOWN = (NotImplementedError, RuntimeError)  # a method of packing, and encryption
 _VOLTAGE = re.compile(r"(?<![\d.])([+-]?\d+(?:\.\d+)?)\s*V(?![a-zA-Z\d])")
 
 
@@ -37,19 +41,15 @@ class BiasSeries:
 def read_bias_zip(path: Path | str) -> BiasSeries:
     """Read a zip of text files whose names hold the voltage, as in "I15_V1=-0.100V.txt".
 
-    Raises ValueError if a name holds no voltage, a voltage comes twice, a file is no single
-    spectrum, or the axes differ.
+    Raises ValueError if it cannot be unpacked, a name holds no voltage, a voltage comes twice, a
+    file is no single spectrum, or the axes differ.
     """
     read: dict[float, MeasuredSpectra] = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith("/") or Path(name).name.startswith((".", "__")):
-                continue
-            voltage = _voltage_in(name, archive=str(path))
-            if voltage in read:
-                raise ValueError(f"{path}: {name} is a second spectrum at {voltage} V")
-            text = decoded(archive.read(name))
-            read[voltage] = parse_text_spectra(text, source=f"{path}: {name}")
+    for name, content in _unpacked(path):
+        voltage = _voltage_in(name, archive=str(path))
+        if voltage in read:
+            raise ValueError(f"{path}: {name} is a second spectrum at {voltage} V")
+        read[voltage] = parse_text_spectra(decoded(content), source=f"{path}: {name}")
     if not read:
         raise ValueError(f"{path}: holds no spectrum")
     voltages = sorted(read)
@@ -62,6 +62,19 @@ def read_bias_zip(path: Path | str) -> BiasSeries:
         np.concatenate([read[voltage].counts for voltage in voltages]),
         tuple(dict.fromkeys(note for voltage in voltages for note in read[voltage].notes)),
     )
+
+
+def _unpacked(path: Path | str) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file that is not hidden."""
+    name = "its list of files"
+    with Path(path).open("rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+            for name in archive.namelist():
+                if not name.endswith("/") and not Path(name).name.startswith((".", "__")):
+                    yield name, archive.read(name)
+        except (*_DAMAGED, *_UNKNOWN) as error:
+            raise ValueError(f"{path}: {name} cannot be unpacked: {str(error)[:80]}") from error
 
 
 def _refuse_another_axis(

@@ -7,6 +7,7 @@ Source: Princeton Instruments, SPE 3.0 File Format Specification (2014), with ve
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from xml.etree import ElementTree
@@ -88,28 +89,27 @@ def _version_3(content: bytes, source: str) -> MeasuredSpectra:
     number = _FORMATS.get(frame.attrib.get("pixelFormat", ""))
     if number is None:
         raise ValueError(f"{source}: pixel format {frame.attrib.get('pixelFormat')} is not known")
-    columns, rows = (int(regions[0].attrib[name]) for name in ("width", "height"))
+    columns, rows = (_whole(regions[0], name, source, least=1) for name in ("width", "height"))
     counts = _numbers(
         content[:end],
         number,
         source,
         columns * rows,
-        int(frame.attrib["count"]),
+        _whole(frame, "count", source, least=1),
         _HEADER_BYTES,
-        int(frame.attrib["stride"]),
+        _whole(frame, "stride", source, least=0),
     )
     written = footer.find(f".//{_NAMESPACE}WavelengthMapping/{_NAMESPACE}Wavelength")
     if written is None or not written.text:
         raise ValueError(f"{source}: holds no wavelength calibration")
-    axis = np.array([float(word) for word in written.text.split(",")])
-    first = _first_column(footer)
+    axis = _wavelengths(written.text, source)
+    mapping = footer.find(f".//{_NAMESPACE}SensorMapping")
+    first = 0 if mapping is None else _whole(mapping, "x", source, least=0)
     if axis.size != columns and axis.size >= first + columns:
         axis = axis[first : first + columns]  # the calibration of the whole sensor
     if axis.size != columns:
         raise ValueError(f"{source}: {axis.size} wavelengths for {columns} pixels")
-    exposure = next((e for e in footer.iter() if e.tag.endswith("}ExposureTime") and e.text), None)
-    exposure_s = float(exposure.text or "nan") * 1e-3 if exposure is not None else float("nan")
-    return _spectra(source, "Princeton SPE 3.0", axis, counts, rows, exposure_s)
+    return _spectra(source, "Princeton SPE 3.0", axis, counts, rows, _exposure_s(footer))
 
 
 def _footer(content: bytes, place: int, source: str) -> ElementTree.Element:
@@ -122,9 +122,32 @@ def _footer(content: bytes, place: int, source: str) -> ElementTree.Element:
         raise ValueError(f"{source}: the XML footer is broken: {error}") from error
 
 
-def _first_column(footer: ElementTree.Element) -> int:
-    mapping = footer.find(f".//{_NAMESPACE}SensorMapping")
-    return 0 if mapping is None else int(mapping.attrib.get("x", "0"))
+def _whole(element: ElementTree.Element, name: str, source: str, *, least: int) -> int:
+    """Return an attribute that is a whole number of 1 to 9 digits."""
+    found = element.attrib.get(name, "nothing")
+    if re.fullmatch(r"[0-9]{1,9}", found) is None or int(found) < least:
+        tag = element.tag.removeprefix(_NAMESPACE)
+        raise ValueError(
+            f"{source}: {name} of {tag} is {found[:20]!r}, expected a whole number from {least} on"
+        )
+    return int(found)
+
+
+def _wavelengths(text: str, source: str) -> Array:
+    words = text.split(",")
+    try:
+        return np.array([float(word) for word in words])
+    except ValueError as error:
+        raise ValueError(f"{source}: the wavelengths of the footer: {error}") from error
+
+
+def _exposure_s(footer: ElementTree.Element) -> float:
+    """Return the exposure; NaN where the footer tells none."""
+    found = next((e.text for e in footer.iter() if e.tag.endswith("}ExposureTime") and e.text), "")
+    try:
+        return float(found) * 1e-3
+    except ValueError:
+        return float("nan")
 
 
 def _numbers(

@@ -19,8 +19,10 @@ Array = NDArray[np.float64]
 
 _WAVELENGTH = re.compile(r"wave ?length|wellenl|\bnm\b|lambda|^wl", re.I)
 _ENERGY = re.compile(r"energy|\beV\b", re.I)
-_NO_WAVELENGTH = re.compile(r"raman|wave ?number|cm-?1|1/cm|\bpixel|channel", re.I)
-_OTHER_UNIT = re.compile(r"\b[uµμ]m\b|micron|\bpm\b|Å|angstr|\bmeV\b", re.I)
+_NO_WAVELENGTH = re.compile(
+    r"raman|wave ?number|cm-?1|1/cm|\bpixel|channel|frequency|\b[GT]Hz\b", re.I
+)
+_OTHER_UNIT = re.compile(r"\b[uµμ]m\b|micron|\bpm\b|Å|angstr|\bmeV\b|[(\[] ?A ?[)\]]", re.I)
 _NO_COUNTS = re.compile(r"^dark$|reference|%|absorb|irradiance|error|sigma|time|date", re.I)
 _SUBTRACTED = re.compile(r"dark subtracted|corrected", re.I)
 _RAW = re.compile(r"\braw\b", re.I)
@@ -66,9 +68,7 @@ def _named(table: Table, source: str) -> _Columns:
     names, numbers = table.names, table.numbers
     axis, convert, assumed = _axis_column(names, source)
     others = [k for k in range(len(names)) if k != axis]
-    spectra = [
-        k for k in others if not any(r.search(names[k]) for r in (_NO_COUNTS, _NO_WAVELENGTH))
-    ]
+    spectra = [k for k in others if not _is_no_spectrum(names[k], numbers[:, k])]
     subtracted = [k for k in spectra if _SUBTRACTED.search(names[k])]
     chosen = subtracted or spectra
     if not chosen:
@@ -92,6 +92,13 @@ def _named(table: Table, source: str) -> _Columns:
         notes,
         "vacuum" if convert is _from_energy else medium,
     )
+
+
+def _is_no_spectrum(name: str, values: Array) -> bool:
+    """Return whether a column holds something else by its name, such as a second axis."""
+    if _NO_COUNTS.search(name) or _NO_WAVELENGTH.search(name):
+        return True
+    return bool(_WAVELENGTH.search(name) or _ENERGY.search(name)) and _is_axis(values)
 
 
 def _axis_column(

@@ -9,8 +9,8 @@ import pytest
 from analysis.readers.bias_series import read_bias_zip
 
 
-def zipped(path: Path, files: dict[str, str]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
+def zipped(path: Path, files: dict[str, str], method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
         for name, text in files.items():
             archive.writestr(name, text)
     return path
@@ -50,3 +50,33 @@ def test_a_zip_that_is_no_series_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         read_bias_zip(zipped(tmp_path / "z.zip", files))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("in the numbers", 0, "1V.txt cannot be unpacked: "),
+        ("flags", 1, "1V.txt cannot be unpacked: .*encrypted"),
+        ("method", 99, "1V.txt cannot be unpacked: .*compression method"),
+        ("list of files", 0, "its list of files cannot be unpacked: "),
+    ],
+)
+def test_a_zip_that_was_damaged_or_encrypted_is_refused_naming_the_file(
+    tmp_path: Path, field: str, value: int, message: str
+) -> None:
+    path = zipped(tmp_path / "z.zip", {"1V.txt": SPECTRUM * 9}, zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    listed = content.index(b"PK\1\2")  # APPNOTE.TXT 4.3.7 and 4.3.12: both headers say it
+    match field:
+        case "in the numbers":
+            content[40] ^= 255
+        case "flags":
+            content[6] = content[listed + 8] = value
+        case "method":
+            content[8] = content[listed + 10] = value
+        case _:
+            content[listed] = value
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=f"z.zip: {message}"):
+        read_bias_zip(path)

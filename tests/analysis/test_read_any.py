@@ -92,6 +92,9 @@ def test_repairs_and_choices_are_noted(tmp_path: Path) -> None:
     assert cut.notes == ("line 2 holds numbers, but not as many: left out",)
     strange = read_any(written(tmp_path, "u.txt", "lambdo\tA\n500\t1\n501\t2\n502\t3\n"))
     assert strange.notes == ("the column named 'lambdo' is taken as the wavelength in nm",)
+    both = written(tmp_path, "b.txt", "Energy (eV)\tnm\tA\n2.48\t500\t1\n2.47\t501\t2\n")
+    assert read_any(both).labels == ("A",)
+    assert read_any(both).notes == ("columns not used: Energy (eV)",)
 
 
 def test_the_medium_is_only_what_a_file_says(tmp_path: Path) -> None:
@@ -117,6 +120,8 @@ def test_the_medium_is_only_what_a_file_says(tmp_path: Path) -> None:
         ("Raman shift (cm-1)\tCounts\n100\t1\n101\t2\n", "neither a wavelength nor an energy"),
         ("Wavelength (um)\tCounts\n0.5\t1\n0.51\t2\n", "needed is one in nm or eV"),
         ("Energy (meV)\tCounts\n2400\t1\n2401\t2\n", "needed is one in nm or eV"),
+        ("Wavelength (A)\tCounts\n5180\t1\n5181\t2\n", "needed is one in nm or eV"),
+        ("Frequency (THz)\tCounts\n578\t1\n579\t2\n", "neither a wavelength nor an energy"),
         ("2.40\t1\n2.41\t2\n2.42\t3\n", "an axis from 2.4 to 2.42 is none in nm"),
         ("0\t1\n1\t2\n2\t3\n", "pixel 0 is 0"),
         ("Wavelength\tDark\n500\t1\n501\t2\n", "none of the columns Wavelength, Dark holds counts"),
@@ -253,6 +258,10 @@ def test_a_sif_file_of_two_frames(tmp_path: Path) -> None:
         ({"label": b"11\nRaman shift"}, "the axis is 'Raman shift'"),
         ({"sizes": b"65541 1 1 3 1 2 1 8 4"}, "are announced, and a length of 8"),
         ({"area": b"65538 1 1"}, "the size of a sub-image is missing"),
+        ({"area": b"65538 1 1 3 1 0 1 0"}, "the size of a sub-image is missing, or none"),
+        ({"area": b"65538 1 1 3 1 1 0 0"}, "the size of a sub-image is missing, or none"),
+        ({"area": b"65538 1 1 %s 1 1 1 0" % (b"3" * 5000)}, "the size of a sub-image"),
+        ({"sizes": b"65541 1 1 3 1 %s 1 6 3" % (b"2" * 5000)}, "header of unknown layout"),
         ({"stamps": b"here\n"}, "fewer time stamps than frames"),
         ({"frames": struct.pack("<5f", 1, 2, 3, 4, 5)}, "6 values are announced, 5 are there"),
         ({"frames": struct.pack("<6f", 1, 2, 3, 4, 5, np.nan)}, "counts are not finite"),
@@ -348,6 +357,13 @@ REGION = '<DataBlock type="Region" width="4" height="1"/>'
         (FOOTER.replace(REGION, 2 * REGION), "2 regions of interest"),
         (FOOTER.replace('count="1"', 'count="9"'), "9 frames of 4 values do not fit"),
         (FOOTER.replace("Wavelength>", "W>"), "no wavelength calibration"),
+        (FOOTER.replace('width="4" height', "height"), "width of DataBlock is 'nothing'"),
+        (FOOTER.replace('height="1"', 'height="0"'), "height of DataBlock is '0'"),
+        (FOOTER.replace('width="4" h', 'width="-4" h'), "width of DataBlock is '-4'"),
+        (FOOTER.replace('count="1"', ""), "count of DataBlock is 'nothing'"),
+        (FOOTER.replace('stride="16"', 'stride="x"'), "stride of DataBlock is 'x'"),
+        (FOOTER.replace(">500,", ">499,500,").replace('x="2"', 'x="-1"'), "x of SensorMapping"),
+        (FOOTER.replace("500.5,", "500;5,"), "the wavelengths of the footer: .*'500;5'"),
         (FOOTER[:-9], "XML footer is broken"),
         ("<!DOCTYPE a>" + FOOTER, "footer that can be trusted"),
     ],
@@ -369,6 +385,39 @@ def test_a_zip_of_texts_over_a_voltage(tmp_path: Path) -> None:
 
     assert found.labels == ("-1 V", "1 V")
     np.testing.assert_array_equal(found.counts, [[1, 2], [3, 4]])
+
+
+def sound(kind: str, folder: Path) -> bytes:
+    """Return a file of two spectra or more that can be read."""
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "z", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("V1=1.0V.txt", 20 * "500\t3\n501\t4\n502\t5\n")
+        return (folder / "z").read_bytes()
+    return {"sif": sif(), "winspec": spe2(), "lightfield": spe3(FOOTER)}[kind]
+
+
+@given(
+    kind=st.sampled_from(["zip", "sif", "winspec", "lightfield"]),
+    damage=st.lists(st.tuples(st.floats(0.0, 1.0), st.integers(0, 255)), min_size=1, max_size=4),
+    length=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
+)
+def test_no_damage_makes_the_reader_fail_otherwise(
+    tmp_path_factory, kind: str, damage: list[tuple[float, int]], length: float
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    content = bytearray(sound(kind, folder))
+    for place, byte in damage:
+        content[min(int(place * len(content)), len(content) - 1)] = byte
+    path = written(folder, "f", bytes(content[: int(length * len(content))]))
+
+    said, rises = str(path), True
+    try:
+        rises = bool((np.diff(read_any(path).wavelength_nm) > 0).all())
+    except ValueError as error:
+        said = str(error)
+
+    assert str(path) in said
+    assert rises
 
 
 @pytest.mark.parametrize("medium", ["air", "vacuum", "unknown"])
