@@ -46,11 +46,11 @@ class DetectorImagePanel(QWidget):
         self.zero_order = CompactButton("&Zero order")
         self.note = Note()
         self.plot = Plot("pixel", "", "row", name="detector")
-        self.profile = Plot("sum", "", "row", name="row profile")
+        self.profile = Plot("above offset", "", "row", name="row profile")
         self.plot.invite("No image yet: press Image to see the whole chip")
         self.profile.invite("sum of each row")
         self._picture = self.plot.image("counts", unit="")
-        self._sums = self.profile.curve("sum over all pixels", Role.DATA)
+        self._sums = self.profile.curve("sum above the offset", Role.DATA)
         self.bands = tuple(self._band(plot) for plot in (self.plot, self.profile))
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
@@ -66,7 +66,7 @@ class DetectorImagePanel(QWidget):
 
     @property
     def row_sums(self) -> NDArray[np.float64]:
-        """The counts of each row, summed over its pixels; empty before the first image."""
+        """The counts of each row above the offset, over all pixels; empty before an image."""
         return self._sums.x
 
     # --- what a user does
@@ -194,7 +194,8 @@ class DetectorImagePanel(QWidget):
             edit.set_limits(0, rows - 1, "the chip")
         values = np.asarray(image, dtype=np.float64)
         self._picture.show(values, (-0.5, pixels - 0.5), (-0.5, rows - 0.5))
-        self._sums.show(values.sum(axis=1), np.arange(float(rows)))
+        above = values.sum(axis=1) - pixels * self._frames.noise.offset_counts
+        self._sums.show(above, np.arange(float(rows)))
 
     def _on_answer(self, answer: Answer) -> None:
         self.note.say("" if answer.ok else answer.text, Tone.NEUTRAL if answer.ok else Tone.BAD)

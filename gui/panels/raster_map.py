@@ -123,6 +123,7 @@ class RasterMapPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.plot.offer_log(False)
+        self.plot.put_tools_beside()  # it is low on a small screen
         self.plot.view.setAspectLocked(True)
         for edit, name in (
             (self.columns, "columns of the map"),

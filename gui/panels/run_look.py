@@ -12,6 +12,7 @@ __all__ = ["explanation", "look_of"]
 
 SILENT_s = 3.0
 NO_ENGINE = "no engine is running"
+_START = "Ctrl+Shift+E starts it, "
 _WAYS = "Ctrl+Shift+O chooses a station, Ctrl+O opens a run"
 _NO_ENGINE = Look("NO ENGINE", Shape.RING, Tone.NEUTRAL)
 _SEARCHING = Look("DISCONNECTED", Shape.RING, Tone.CAUTION)
@@ -19,6 +20,7 @@ _SILENT = Look("NO ANSWER", Shape.WARNING, Tone.CAUTION)
 _OFFLINE = Look("INSTRUMENTS OFF", Shape.CROSS, Tone.CAUTION)
 _IDLE = Look("IDLE", Shape.DISC, Tone.NEUTRAL)
 _LIVE = Look("LIVE", Shape.PLAY, Tone.GOOD)
+_TROUBLE = Look("ATTENTION", Shape.WARNING, Tone.BAD)
 _MOVING = Look("MOVING", Shape.DIAMOND, Tone.BUSY)
 _STATES = {
     EngineState.IDLE: _IDLE,
@@ -57,7 +59,8 @@ def explanation(situation: Situation, trouble: str = "") -> str:
     """Return in words what goes on or is awaited. trouble: why there is no connection."""
     snapshot = situation.snapshot
     if snapshot is None:
-        return f"{trouble}: {_WAYS}" if trouble == NO_ENGINE else trouble
+        start = _START if situation.can_start_engine else ""
+        return f"{trouble}: {start}{_WAYS}" if trouble == NO_ENGINE else trouble
     if situation.silent_s > SILENT_s:
         return f"the engine has said nothing for {span(situation.silent_s)}; the run may go on"
     if snapshot.mode is Mode.DISCONNECTED:
@@ -68,6 +71,8 @@ def explanation(situation: Situation, trouble: str = "") -> str:
 
 
 def _look_between_runs(situation: Situation, last: EngineStatus | None) -> Look:
+    if situation.snapshot is not None and situation.snapshot.trouble:
+        return _TROUBLE
     if situation.is_moving:
         return _MOVING
     if situation.is_live:
@@ -83,6 +88,8 @@ def _awaited(status: EngineStatus | None) -> str:
 
 
 def _between_runs(snapshot: Snapshot) -> str:
+    if snapshot.trouble:
+        return snapshot.trouble
     if snapshot.raster is not None:
         return f"raster: place {snapshot.raster.done} of {snapshot.raster.total}"
     moving = [move.text for move in snapshot.moves if move.state.value == "moving" and move.text]

@@ -58,6 +58,7 @@ class Curve:
         )
         self.item.setZValue(_HEIGHT.get(role, 5) if isinstance(role, Role) else 5)
         self._bars: Any = None
+        self._has_bars = False
         plot_item.addItem(self.item)
         self.dress(theme)
 
@@ -76,7 +77,7 @@ class Curve:
     def set_visible(self, is_visible: bool) -> None:
         self.item.setVisible(is_visible)
         if self._bars is not None:
-            self._bars.setVisible(is_visible)
+            self._bars.setVisible(is_visible and self._has_bars)
 
     def set_role(self, role: Role | str) -> None:
         """Give it another colour."""
@@ -118,12 +119,11 @@ class Curve:
         if self.error is not None and self.x.size:
             self._draw_bars(self.error)
         elif self._bars is not None:
-            self._bars.setData(x=_EMPTY, y=_EMPTY, top=_EMPTY, bottom=_EMPTY)
+            self._lay_bars(_EMPTY, _EMPTY, _EMPTY, _EMPTY)
 
     def _draw_bars(self, error: NDArray[np.float64]) -> None:
         if self._bars is None:
             self._bars = pg.ErrorBarItem(x=_EMPTY, y=_EMPTY, top=_EMPTY, bottom=_EMPTY, beam=0.0)
-            self._bars.setVisible(self.item.isVisible())
             self._plot_item.addItem(self._bars)
             self.dress(self._theme)
         middle = heights(self.y, is_log=self._is_log)
@@ -131,7 +131,13 @@ class Curve:
         bottom = middle - heights(self.y - error, is_log=self._is_log)
         bottom = np.where(np.isfinite(bottom), bottom, 0.0)  # a bar to below zero is left out
         good = np.isfinite(self.x) & np.isfinite(middle) & np.isfinite(top)
-        self._bars.setData(x=self.x[good], y=middle[good], top=top[good], bottom=bottom[good])
+        self._lay_bars(self.x[good], middle[good], top[good], bottom[good])
+
+    def _lay_bars(self, *bars: NDArray[np.float64]) -> None:
+        """Draw bars from x, y, top and bottom; none at all lie at 0, 0 for pyqtgraph."""
+        self._bars.setData(**dict(zip(("x", "y", "top", "bottom"), bars, strict=True)))
+        self._has_bars = bars[0].size > 0
+        self._bars.setVisible(self._has_bars and self.item.isVisible())
 
 
 _EMPTY = np.empty(0)

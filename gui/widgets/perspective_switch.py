@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from PyQt6.QtGui import QAction
+from PyQt6.QtGui import QAction, QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
+from gui.look.theme import theme_of
+
 __all__ = ["PerspectiveSwitch"]
+
+BAR_px = 3
 
 
 class PerspectiveSwitch(QWidget):
@@ -19,7 +23,7 @@ class PerspectiveSwitch(QWidget):
         line.setContentsMargins(0, 1, 0, 1)
         line.setSpacing(0)
         for name, action in actions.items():
-            button = QPushButton(f"{action.text()} {action.shortcut().toString()}")
+            button = _Underlined(f"{action.text()} {action.shortcut().toString()}")
             button.setCheckable(True)
             button.setToolTip(action.toolTip())
             button.clicked.connect(_trigger(action))
@@ -29,6 +33,16 @@ class PerspectiveSwitch(QWidget):
 
     def show_chosen(self, name: str) -> None:
         self._buttons[name].setChecked(True)
+
+
+class _Underlined(QPushButton):
+    """Has a bar below while it is down: a shade alone is not seen on a dark ground."""
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        super().paintEvent(event)
+        if self.isChecked():
+            bar = self.rect().adjusted(2, self.height() - BAR_px, -2, 0)
+            QPainter(self).fillRect(bar, QColor(theme_of(self).accent))
 
 
 def _trigger(action: QAction) -> Callable[[bool], None]:

@@ -79,6 +79,11 @@ class CommandPalette(Overlay):
                 return self._takes(event)
         return super().eventFilter(watched, event)
 
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.PaletteChange and self.isVisible():
+            self._search(self._field.text())
+
     def _takes(self, event: QKeyEvent) -> bool:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._run()

@@ -32,6 +32,7 @@ from gui.link.silence import Silence
 from gui.link.situation import Situation
 from gui.look import theme
 from gui.look.focus_ring import FocusRing
+from gui.look.wording import homely
 from gui.panels.message_log import MessageLog
 from gui.panels.run_bar import RunBar
 from gui.shown.cursor import Cursor
@@ -395,7 +396,12 @@ class MainWindow(QMainWindow):
             return lambda: self.choose_station(station)
 
         return [
-            Command(f"Station: {station.stem}", choosing(station), str(station))
+            Command(
+                f"Station: {station.stem}",
+                choosing(station),
+                Group.INSTRUMENTS.value.replace("&", ""),
+                homely(str(station.parent)),
+            )
             for station in self.memory.stations()
         ]
 

@@ -97,6 +97,7 @@ class PanelDocks(QObject):
         self._waiting.timeout.connect(self._look)
         self._build = build
         self._columns: Mapping[Place, list[QDockWidget]] = {}
+        self._heights = _HEIGHTS
         self._sizing = QTimer(window)  # sizes hold only once the docks are laid out
         self._sizing.setSingleShot(True)
         self._sizing.timeout.connect(self._size)
@@ -167,6 +168,7 @@ class PanelDocks(QObject):
             if docks:
                 docks[0].raise_()
         self._columns = columns
+        self._heights = _HEIGHTS_ALIGN if perspective is Perspective.ALIGN else _HEIGHTS
         self._sizing.start()
         self._looks_left = SETTLE_LOOKS
         self._settling.start()
@@ -197,7 +199,7 @@ class PanelDocks(QObject):
         """Give each column and row its share of the window."""
         for orientation, length, shares in (
             (_H, self._window.width(), _WIDTHS),
-            (_V, self._window.height(), _HEIGHTS),
+            (_V, self._window.height(), self._heights),
         ):
             columns = self._columns
             stood = [(columns[place], share) for place, share in shares if columns[place]]
@@ -295,7 +297,7 @@ _SPLITS = (
     (Place.RIGHT_LOWER, Place.RIGHT, _V),
 )
 _WIDTHS = ((Place.LEFT, 0.28), (Place.CENTRE, 0.42), (Place.RIGHT, 0.30))
-_HEIGHTS = (
+_HEIGHTS: tuple[tuple[Place, float], ...] = (
     (Place.LEFT, 0.42),
     (Place.LEFT_LOWER, 0.36),
     (Place.CENTRE, 0.42),
@@ -304,3 +306,7 @@ _HEIGHTS = (
     (Place.RIGHT_LOWER, 0.32),
     (Place.BOTTOM, 0.22),
 )
+_HEIGHTS_ALIGN = tuple(
+    (place, {Place.RIGHT: 0.36, Place.RIGHT_LOWER: 0.42}.get(place, share))
+    for place, share in _HEIGHTS
+)  # a map needs room, a number less

@@ -238,3 +238,19 @@ def test_asking_for_a_file_blocks_nothing(plot, qtbot, tmp_path):
     dialog.fileSelected.emit(str(tmp_path / "numbers.csv"))
     dialog.close()
     assert (tmp_path / "numbers.csv").exists()
+
+
+def test_error_bars_that_are_not_there_do_not_draw_the_view_to_zero(plot, qapp):
+    gone, shown = (plot.curve(name, Role.DATA, marker="disc", line=False) for name in "ab")
+    gone.show([1.0], [2.39], [0.01])
+    shown.show([1.0, 2.0], [2.39, 2.40], [0.01, 0.01])
+    gone.show([], [], [])
+    qapp.processEvents()
+
+    assert plot.view.viewRange()[1][0] > 2.3
+    gone.clear()
+    qapp.processEvents()
+    assert plot.view.viewRange()[1][0] > 2.3
+    gone.show([1.0], [1.0], [0.5])
+    qapp.processEvents()
+    assert plot.view.viewRange()[1][0] < 0.6  # bars are seen whole

@@ -172,6 +172,7 @@ def test_the_whole_chip_is_seen_and_the_picked_rows_become_the_spectrum(
     assert panel._picture.values.shape == (lit.link.hello.rows, lit.link.hello.pixels)
     lit_rows = slice(118, 138)  # as in the station file
     dark = np.delete(panel._sums.x, lit_rows)  # sums lie along x, rows along y
+    assert abs(np.median(dark)) < 0.05 * 1000 * lit.link.hello.pixels  # the offset is taken off
     assert panel._sums.x[lit_rows].mean() > np.median(dark) + 5 * dark.std() / 20**0.5
 
     panel.bands[0].setRegion((119.5, 130.5))

@@ -25,7 +25,7 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.channel.engine_status import EngineState, FinishReason, Safety
-from acquisition.channel.messages import Hello, Mode, QueuedSweep, Said, Snapshot, Verb
+from acquisition.channel.messages import Hello, Mode, Movable, QueuedSweep, Said, Snapshot, Verb
 from acquisition.channel.watcher_link import WatcherLink
 from acquisition.storage.record import Level
 from gui.link.engine_link import Connection
@@ -191,6 +191,53 @@ def test_the_palette_lists_every_action_and_every_panel(window):
     assert {"Start", "STOP", "Take command", "Dark or light"} <= texts
 
 
+def test_a_stations_folder_does_not_lead_the_palette_away_from_stop(qtbot, window, tmp_path):
+    station = tmp_path / "st" / "station_served.toml"
+    station.parent.mkdir()
+    station.write_text("[station]\n")
+    window.memory.keep_station(station)
+
+    qtbot.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(window.palette_._field, "st")
+
+    texts = [command.text for command in window.palette_.shown]
+    assert "Station: station_served" in texts
+    assert texts.index("STOP") < texts.index("Station: station_served")
+    window.palette_.dismiss()
+
+
+def test_an_open_palette_follows_the_theme(qapp, window):
+    window.palette_.open()
+    try:
+        theme.apply(qapp, theme.DARK)
+        qapp.processEvents()
+        inks = {
+            window.palette_._list.topLevelItem(row).foreground(1).color().name()
+            for row in range(window.palette_._list.topLevelItemCount())
+        }
+    finally:
+        theme.apply(qapp, theme.LIGHT)
+
+    assert inks == {theme.DARK.muted}
+    window.palette_.dismiss()
+
+
+@pytest.mark.parametrize("look", [theme.LIGHT, theme.DARK], ids=lambda one: one.name)
+def test_the_perspective_that_is_on_is_underlined(qapp, window, look):
+    try:
+        theme.apply(qapp, look)
+        marked = [
+            name
+            for name, button in window.switch._buttons.items()
+            if button.grab().toImage().pixelColor(button.width() // 2, button.height() - 2).name()
+            == look.accent
+        ]
+    finally:
+        theme.apply(qapp, theme.LIGHT)
+
+    assert marked == [window.perspective.value]
+
+
 def test_the_sheet_of_shortcuts_opens_with_F1_and_closes_with_escape(qtbot, window):
     qtbot.keyClick(window, Qt.Key.Key_F1)
     assert window._sheet.isVisible()
@@ -266,6 +313,32 @@ def test_a_panel_that_comes_to_the_front_leaves_the_others_their_room(qtbot, qap
         whole_window.docks.need(key)
         qapp.processEvents()
         assert is_shared(), key
+
+
+def test_a_map_of_light_has_room_on_a_small_screen(qtbot, whole_window):
+    whole_window.docks.need("raster")
+    raster = whole_window.docks.built["raster"]
+
+    qtbot.waitUntil(lambda: raster.plot.view.height() > 100, timeout=20_000)  # 64 once
+
+
+def test_text_that_grew_and_shrank_leaves_the_instruments_one_scroll_bar(qtbot, qapp, engine, make):
+    engine.hello = replace(
+        engine.hello,
+        movables=tuple(Movable(f"axis_{i}_um", f"axis {i}", "um", 0.0, 1.0) for i in range(12)),
+    )
+    window = make(PANELS)
+    try:
+        qtbot.waitUntil(lambda: len(window.docks.need("instruments").moves) == 12, timeout=20_000)
+        frame = window.docks.docks["instruments"].widget()
+        for scale in (2.0, 1.0):
+            theme.set_text_scale(qapp, scale)
+            qtbot.wait(100)
+        assert window.docks.built["instruments"].height() == frame.viewport().height()
+    finally:
+        theme.set_text_scale(qapp, 1.0)
+        window.close_for_good()
+        window.deleteLater()
 
 
 def test_titles_of_panels_grow_with_the_text(qapp, whole_window):
@@ -482,6 +555,18 @@ def test_without_an_engine_the_bar_says_what_one_can_do(qtbot, engine, open_wind
     assert window.run_bar.awaited.text() == (
         "no engine is running: Ctrl+Shift+O chooses a station, Ctrl+O opens a run"
     )
+
+
+def test_a_station_that_is_known_can_be_started_and_the_bar_says_by_which_key(
+    qtbot, engine, open_window, tmp_path
+):
+    engine.stop()
+    window = open_window()
+    window.search._station = tmp_path / "station.toml"  # as one that was told at the start
+    qtbot.waitUntil(lambda: window.run_bar.awaited.text() != "", timeout=5000)
+    window._refresh()
+
+    assert "Ctrl+Shift+E starts it" in window.run_bar.awaited.text()
 
 
 def test_an_engine_that_comes_back_is_shown_again(qtbot, window, engine):
