@@ -19,6 +19,7 @@ from acquisition.alignment.live_exposures import LiveExposures
 from acquisition.alignment.live_spectrum import LiveSpectrum
 from acquisition.alignment.nanocrystal_file import Fingerprint, write_nanocrystal
 from acquisition.alignment.raster import Raster, RasterPlan, raster_exposure
+from acquisition.bias.bias_core import BiasState
 from acquisition.bias.bias_port import BiasPort
 from acquisition.channel.channel_readings import channel_readings, seconds_since
 from acquisition.channel.engine_status import Safety
@@ -108,6 +109,7 @@ class Alignment:
         self._since_s = clock.now()
         self._trip: Trip | None = None
         self._warned: set[str] = set()
+        self._found_on = ""
         self._safing_until_s: float | None = None
         self._safety = Safety.NOT_ASKED
         self.spectrum: LiveSpectrum | None = None
@@ -144,9 +146,19 @@ class Alignment:
 
     @property
     def is_bias_on(self) -> bool:
-        """Return whether the output of the supply is on, as far as its port knows."""
+        """Return whether the output of the supply is on, or was found on or silent and left so."""
         bias = self._station.bias
-        return bias is not None and (bias.status().is_settled or bias.status().is_moving)
+        if bias is None:
+            return False
+        status = bias.status()
+        return status.is_settled or status.is_moving or bool(self._bias_found_on)
+
+    @property
+    def _bias_found_on(self) -> str:
+        """Return what was found at the supply; "" from when on its port has taken it over."""
+        bias = self._station.bias
+        is_left = bias is not None and bias.status().state is BiasState.DISARMED
+        return self._found_on if is_left else ""
 
     def view(self) -> AlignmentView:
         """Return how everything stands; callable from any thread."""
@@ -156,7 +168,7 @@ class Alignment:
             moves=tuple(move.report() for move in self._moves.values()),
             live=self._live.wanted,
             raster=None if raster is None else raster.progress(),
-            trouble="" if self._trip is None else self._trip.reason,
+            trouble=self._bias_found_on if self._trip is None else self._trip.reason,
             safety=self._safety,
         )
 
@@ -439,13 +451,15 @@ class Alignment:
             bias.confirm_zero()
             bias.take_over()
         except DeviceError as error:
+            text, advice = f"bias found on or silent: {error}", "stop now brings it to 0 V and off"
+            self._found_on = f"{text}; {advice}"
             self._say(
                 Level.WARNING,
-                f"bias found on or silent: {error}",
+                text,
                 code="bias found on",
                 device=bias.name,
                 done="nothing was changed",
-                advice="stop now brings it to 0 V and off",
+                advice=advice,
             )
 
     def _hear_bias(self) -> None:

@@ -101,6 +101,11 @@ class Unpacker:
         self.document_bytes, self.body_bytes = document_bytes, body_bytes
         self._buffer = bytearray()
 
+    @property
+    def most_bytes(self) -> int:
+        """Return the length of the longest packet that the caps allow."""
+        return LENGTHS.size + self.document_bytes + self.body_bytes
+
     def feed(self, received: bytes) -> None:
         self._buffer += received
 
@@ -196,11 +201,15 @@ class Peer:
         return self._connection.fileno()
 
     def receive(self) -> list[Packet]:
-        """Return the packets that have arrived. Raises ChannelClosed at their end."""
+        """Return the packets that have arrived. Raises ChannelClosed at their end.
+
+        No more than one longest packet is read in a row: a stranger has only its greeting to say.
+        """
         packets: list[Packet] = []
-        for _ in range(MOST_READS):
+        left_bytes = min(MOST_READS * READ_BYTES, self.unpacker.most_bytes)
+        while left_bytes > 0:
             try:
-                received = self._connection.recv(READ_BYTES)
+                received = self._connection.recv(min(READ_BYTES, left_bytes))
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
@@ -209,6 +218,7 @@ class Peer:
                 if packets:
                     break  # the next call finds the end again
                 raise ChannelClosed("closed by the other side")
+            left_bytes -= len(received)
             self.unpacker.feed(received)
             packets.extend(self.unpacker.packets())
         return packets

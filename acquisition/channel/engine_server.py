@@ -256,11 +256,12 @@ class EngineServer:
     def _welcome(self) -> None:
         try:
             connection, _ = self._listener.accept()
+            peer = Peer(connection, Unpacker(GREETING_BYTES, 0))
         except OSError as error:  # it has left already, or no descriptor is free
             logger.warning("a watcher could not be taken: %s", error)
             return
         strangers = [watcher for watcher in self._watchers if not watcher.name]
-        watcher = _Watcher(Peer(connection, Unpacker(GREETING_BYTES, 0)), self._clock.now())
+        watcher = _Watcher(peer, self._clock.now())
         self._watchers.append(watcher)
         self._selector.register(watcher.peer, selectors.EVENT_READ, watcher)
         if len(strangers) >= MOST_STRANGERS:

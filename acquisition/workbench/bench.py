@@ -155,8 +155,8 @@ class Bench:
 
     def quit(self) -> None:
         """Ask for the safe state and the end; join() waits for it."""
+        self._quits.set()  # first: a run that begins just now looks at it
         self._commands.put(Command(RunVerb.STOP_NOW, "the engine was asked to quit"))
-        self._quits.set()
 
     def join(self, timeout_s: float | None = None) -> None:
         self._thread.join(timeout_s)
@@ -369,6 +369,9 @@ class Bench:
     def _measure(self, sweep: WaitingSweep) -> None:
         """Give the instruments to a run, and take them back when it has ended."""
         self._commands = CommandQueue()
+        if self._quits.is_set():  # meanwhile; only the commands before these have heard it
+            self._queue.put_back(sweep)
+            return
         before = self._run_folder, self._last_status
         self._run_folder, self._last_status = "", None  # from now on those of this run
         self._is_measuring = True

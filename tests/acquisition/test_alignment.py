@@ -422,10 +422,15 @@ def test_a_bias_found_on_is_said_and_left_alone_until_somebody_stops_it(open_ben
     bench.let(5.0)
     assert [said.code for said in bench.said()] == ["bias found on"]
     assert bench.world.world.bias.gap_voltage_V() == pytest.approx(12.0, abs=0.5)
+    # Who comes later has not heard it, and with nobody in command it may not stay on.
+    assert "found on" in bench.alignment.view().trouble
+    assert bench.alignment.is_bias_on
 
     bench.ask(Verb.STOP_NOW)
     bench.until(lambda: bench.alignment.view().safety is Safety.CONFIRMED)
 
+    assert bench.alignment.view().trouble == ""
+    assert not bench.alignment.is_bias_on
     assert bench.world.world.bias.gap_voltage_V() == pytest.approx(0.0, abs=0.05)
 
 

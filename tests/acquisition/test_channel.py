@@ -401,6 +401,19 @@ def test_garbage_behind_the_right_token_closes_that_client_only(
     assert answer(link, link.request(Verb.TAKE_COMMAND)).ok
 
 
+def test_of_a_stranger_no_more_is_read_in_a_row_than_a_greeting_takes() -> None:
+    with listen() as listener:
+        listener.setblocking(True)
+        stranger = socket.create_connection(listener.getsockname())
+        peer = Peer(listener.accept()[0], Unpacker(document_bytes=512, body_bytes=0))
+    stranger.sendall(bytes(100_000))  # packets of nothing, 8 bytes each
+
+    assert 0 < len(peer.receive()) <= 520 // 8
+
+    stranger.close()
+    peer.close()
+
+
 def test_strangers_who_never_greet_block_nobody(engine, watch) -> None:
     silent = [raw(engine) for _ in range(20)]
     halves = [raw(engine) for _ in range(3)]

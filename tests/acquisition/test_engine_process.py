@@ -30,6 +30,7 @@ from acquisition.safety.safe_state import SafeReport
 from acquisition.simulated_laboratory import in_process
 from acquisition.storage.journal import JournalReader
 from acquisition.workbench.engine_process import EngineProcess, open_engine
+from acquisition.workbench.sweep_queue import SweepQueue, WaitingSweep
 from drivers.clock import RealClock
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -340,6 +341,28 @@ def test_pause_and_order_of_the_queue(start, attach, tmp_path) -> None:
     window.until(lambda: window.latest.status and window.latest.status.state.value == "paused")
     assert window.ask(Verb.RESUME).ok
     window.until(lambda: window.latest.status.state.value != "paused")
+
+
+def test_an_engine_asked_to_quit_while_it_takes_a_sweep_does_not_measure_it(
+    start, attach, monkeypatch, tmp_path
+) -> None:
+    running = start()
+    window = attach(running)
+    window.reach(Mode.ALIGNING)
+    take = SweepQueue.take
+
+    def take_and_be_asked(queue: SweepQueue) -> WaitingSweep | None:
+        waiting = take(queue)
+        if waiting is not None:
+            running.process._bench.quit()  # what the desk does with a quit, at once
+        return waiting
+
+    monkeypatch.setattr(SweepQueue, "take", take_and_be_asked)
+    window.link.request(Verb.SWEEP, text=sweep("too late", 60), quantity=str(tmp_path / "runs"))
+    running.thread.join(PATIENCE_S)
+
+    assert not running.thread.is_alive()
+    assert not list(tmp_path.glob("runs/**/journal*"))
 
 
 def test_a_bias_left_on_goes_to_zero_when_nobody_is_in_command(start, attach, monkeypatch) -> None:

@@ -132,6 +132,7 @@ def test_states_differ_in_text_and_none_is_told_by_its_colour_alone():
             Situation(),
             Situation(Connection.SEARCHING),
             Situation(Connection.CONNECTED, Snapshot(Mode.DISCONNECTED, 0.0)),
+            Situation(Connection.CONNECTED, Snapshot(Mode.ALIGNING, 0.0, trouble="it is warm")),
             _situation(EngineState.MEASURING, silent_s=10.0),
         )
     ]
