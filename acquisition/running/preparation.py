@@ -131,6 +131,7 @@ class Preparation:
         if bias is not None:
             bias.safe()  # an arming that failed halfway has left the output on, at 0 V
             self._vigil.until("bias off", self._is_zero, poll_s=POLL_S)
+            self._vigil.await_now("bias is armed: limits set, its cable measured")
             capacitance_F = bias.arm()
             text = f"bias armed at 0 V; cable and gap have {1e12 * capacitance_F:.0f} pF"
             self._log.event(Level.INFO, "bias armed", text)

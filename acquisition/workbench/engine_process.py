@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -141,7 +142,7 @@ class EngineProcess:
             publish=self._server.publish,
             answer=self._server.answer,
             commander=lambda: self._server.commander,
-            renewed=self._server.greet_again,
+            renewed=self._greet_again,
             ended=self._run_ended,
         )
 
@@ -304,6 +305,12 @@ class EngineProcess:
         deliver(Path(self._bench.run_folder), Command(RunVerb.NOTE, request.text, watcher))
         return "noted with the last run"
 
+    def _greet_again(self) -> None:
+        """Hear from the bench that lines were opened or closed."""
+        self._server.greet_again()
+        if self._options.live_fit:
+            self._desk.put(_load_fits)
+
     def _run_ended(self, folder: Path, configuration: Configuration, outcome: Outcome) -> None:
         """Hear of a run's end from the bench, and finish it here."""
         complete = outcome.reason in (FinishReason.COMPLETED, FinishReason.COMPLETED_WITH_FLAGS)
@@ -326,3 +333,8 @@ class EngineProcess:
     def _publish_end(self, text: str, is_good: bool) -> None:
         level = Level.INFO if is_good else Level.WARNING
         self._server.publish(Said(level, text, self._laboratory.clock.utc(), code="run"))
+
+
+def _load_fits() -> None:
+    """Load what fits, once: a run that begins would keep the bench waiting for it for a second."""
+    import_module("acquisition.fits.fit_worker")

@@ -81,7 +81,9 @@ def _look_between_runs(situation: Situation, last: EngineStatus | None) -> Look:
 
 
 def _awaited(status: EngineStatus | None) -> str:
-    if status is None or not status.awaited:
+    if status is None:
+        return "the run takes over the instruments"
+    if not status.awaited:
         return ""
     waited_s = status.time_s - status.awaited_since_s
     return f"{status.awaited}, for {span(waited_s)}" if waited_s >= 1.0 else status.awaited

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread
 
 import pytest
 
@@ -274,6 +274,26 @@ def test_while_a_run_is_being_created_nothing_of_the_run_before_is_shown(
     assert [(s.mode, s.run_folder, s.status) for s in seen] == [(Mode.RUNNING, "", None)] * 3
     assert "_second_" in window.latest.run_folder  # the third has not begun
     assert window.latest.status.finish is FinishReason.COMPLETED
+
+
+@pytest.mark.parametrize("live_fit", [True, False])
+def test_what_fits_is_loaded_while_a_person_aligns_and_not_by_the_bench(
+    start, attach, monkeypatch, live_fit: bool
+) -> None:
+    loaded: list[tuple[str, str]] = []
+
+    def load(module: str) -> None:
+        loaded.append((module, current_thread().name))
+
+    monkeypatch.setattr("acquisition.workbench.engine_process.import_module", load)
+
+    window = attach(start(live_fit=live_fit))
+    window.reach(Mode.ALIGNING)
+    assert window.ask(Verb.NOTE, text="the desk is through").text.startswith(
+        "note: there is no run"
+    )
+
+    assert loaded == [("acquisition.fits.fit_worker", "engine process")] * live_fit
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from acquisition.bias.bias_port import LocalBiasPort
 from acquisition.channel.commands import Verb
 from acquisition.channel.engine_status import FinishReason, Safety
 from acquisition.running.preparation import Preparation, release_broken_blocks
@@ -71,6 +72,21 @@ def test_a_stage_is_homed_only_if_the_sweep_turns_it(bench, rows, prepared, angl
     prepared(rows(1, angle_deg=angle_deg), without=["bias"])
 
     assert len(bench.calls("polarizer", "home")) == homes
+
+
+def test_while_the_bias_is_armed_that_is_what_is_awaited(bench, rows, prepared, monkeypatch):
+    awaited = []
+    arm = LocalBiasPort.arm
+
+    def armed(port):
+        awaited.append(bench.engine.status().awaited)
+        return arm(port)
+
+    monkeypatch.setattr(LocalBiasPort, "arm", armed)
+
+    assert prepared(rows(1, voltage_V=5.0)).reason is FinishReason.COMPLETED
+
+    assert awaited == ["bias is armed: limits set, its cable measured"]
 
 
 def test_another_number_of_pixels_ends_the_run_before_light(bench, rows, prepared):

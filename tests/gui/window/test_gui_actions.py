@@ -8,7 +8,7 @@ from acquisition.channel.engine_status import EngineState, EngineStatus, FinishR
 from acquisition.channel.messages import Mode, Snapshot
 from gui.link.engine_link import Connection
 from gui.link.situation import Situation
-from gui.panels.run_look import look_of
+from gui.panels.run_look import explanation, look_of
 from gui.widgets.status_pill import Shape
 from gui.window.actions import ACTIONS, action
 
@@ -46,6 +46,15 @@ def test_whoever_only_watches_may_stop_and_nothing_else(state):
     assert action("stop").is_offered(watching) == TABLE[state][3]
     for name in ("start", "pause", "resume", "quit_engine", "connect", "disconnect"):
         assert not action(name).is_offered(watching)
+
+
+def test_a_run_that_has_no_instruments_yet_says_so():
+    snapshot = Snapshot(Mode.RUNNING, 1.8e9)
+
+    arming = Situation(Connection.CONNECTED, snapshot, "me 1")
+
+    assert arming.state is EngineState.PREPARING
+    assert explanation(arming) == "the run takes over the instruments"
 
 
 def test_the_reason_names_who_is_in_command():
