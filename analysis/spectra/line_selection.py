@@ -45,7 +45,7 @@ class Selection:
     had to exceed. false_rate: probability of the last accepted gain if there were one line less,
     with the profile as given. fits: of one spectrum or of the sum of several laid
     over one another, by number of lines. used: the spectra that went into it, with their
-    energy_eV as of a single line, and moved_eV, from the fits of the sum to the mean of these.
+    mean energy_eV of lines, and moved_eV, from the fits of the sum to the mean of these.
     """
 
     lines: int
@@ -87,16 +87,12 @@ def select_lines(
     unknown = set(confirmed_by) - set(EVIDENCE)
     if unknown or not windows:
         raise ValueError(f"evidence {sorted(unknown)} is none of {EVIDENCE}, or no spectrum at all")
-    single = ModelFitter(replace(model, lines=1), noise)
-    alone = [single.fit_window(window) for window in windows]
-    shown = [
-        i for i, one in enumerate(alone) if one.place is not None and one.fit.verdict in _SOUND
-    ]
+    alone, shown = _each(model, noise, windows, numbers)
     kept = _alike(alone, shown)
     if not kept:
         return Selection(1, False, alone[0].fit.reason, (), (), 1.0, {1: alone[0]})
     lit = [windows[i].rising() for i in kept]
-    moved = [alone[i]["energy_1_eV"] for i in kept]
+    moved = [_mean_energy_eV(alone[i]) for i in kept]
     whole, moved_eV = _registered(lit, moved)
     fits = _fits(model, noise, whole, numbers)
     joint = {
@@ -106,6 +102,36 @@ def select_lines(
     series = _Series(model, noise, lit, moved, wider=len(shown) - len(kept))
     selection = _decided(series, fits, joint, tuple(confirmed_by))
     return replace(selection, used=tuple(kept), energy_eV=np.array(moved), moved_eV=moved_eV)
+
+
+def _each(
+    model: SpectrumModel, noise: DetectorNoise, windows: Sequence[Window], numbers: Sequence[int]
+) -> tuple[list[ModelFit], list[int]]:
+    """Fit each spectrum by itself, and return the fits and which of them show the exciton.
+
+    With one line, whose width tells a jump; where one line describes none of the spectra, what it
+    does with them is chance, and they are fitted with as few lines as describe any.
+    """
+    fits: list[ModelFit] = []
+    shown: list[int] = []
+    for lines in sorted({1, *numbers}):
+        fitter = ModelFitter(replace(model, lines=lines), noise)
+        more = [fitter.fit_window(window) for window in windows]
+        seen = [i for i, one in enumerate(more) if one.place is not None and _is_sound(one)]
+        if len(seen) < len(shown):
+            break
+        fits, shown = more, seen
+        if len(windows) == 1 or not all(_misses(_Score.of(fits[i], None), noise) for i in shown):
+            break
+    return fits, shown
+
+
+def _is_sound(one: ModelFit) -> bool:
+    return one.fit.verdict in _SOUND
+
+
+def _mean_energy_eV(one: ModelFit) -> float:
+    return float(np.mean([one[f"energy_{k}_eV"] for k in range(1, one.fit.lines + 1)]))
 
 
 _UNLIKE = 4.0  # sigma of a spectrum's width
@@ -156,21 +182,31 @@ def _registered(windows: Sequence[Window], energies_eV: Sequence[float]) -> tupl
 def _fits(
     model: SpectrumModel, noise: DetectorNoise, whole: Window, numbers: Sequence[int]
 ) -> dict[int, ModelFit]:
-    """Fit every number of lines, each from a guess and from the smaller fit with a line split.
+    """Fit every number of lines, each from a guess, from the smaller fit with a line split and from
+    the larger one with two lines made one: a line too few must not be one at the wrong place.
 
     The pixels of cosmic hits are those of the largest number for all, so that deviances compare.
     """
     largest = ModelFitter(replace(model, lines=max(numbers)), noise).fit_window(whole)
     seen = largest.good_pixels(whole)
+    fitters = {n: ModelFitter(replace(model, lines=n), noise, clips=False) for n in sorted(numbers)}
     fits: dict[int, ModelFit] = {}
-    for n in sorted(numbers):
-        fitter = ModelFitter(replace(model, lines=n), noise, clips=False)
+    for n, fitter in fitters.items():
         tries = [fitter.fit_window(seen)]
         smaller = fits.get(n - 1)
         if smaller is not None and smaller.place is not None:
             tries += [fitter.split(seen, smaller, line) for line in range(1, n)]
-        fits[n] = min(tries, key=lambda fit: np.nan_to_num(fit.fit.deviance, nan=np.inf))
+        fits[n] = _likeliest(tries)
+    for n in sorted(fits, reverse=True):
+        larger = fits.get(n + 1)
+        if larger is not None and larger.place is not None:
+            merged = [fitters[n].merge(seen, larger, line) for line in range(1, n + 1)]
+            fits[n] = _likeliest([fits[n], *merged])
     return fits
+
+
+def _likeliest(tries: Sequence[ModelFit]) -> ModelFit:
+    return min(tries, key=lambda fit: np.nan_to_num(fit.fit.deviance, nan=np.inf))
 
 
 def _jointly(
@@ -204,7 +240,7 @@ def _jointly(
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """The spectra that are alike, and their energies as of a single line.
+    """The spectra that are alike, and their mean energies.
 
     wider: how many more show the exciton, but wider than these.
     """
@@ -322,14 +358,19 @@ def _doubt(series: _Series, lines: int, score: _Score) -> str:
         return f"{lines} lines in one spectrum: a line that jumps within it looks the same"
     if len(series.windows) < _FRAMES_TO_TELL:
         return f"{lines} lines in {len(series.windows)} frames: a line that jumps may look the same"
-    rippled = series.noise.response_error**2 * score.light_e
-    excess = (score.chi2_per_dof - 1.0) * score.pixels - rippled
-    if excess > 5.0 * float(np.sqrt(2.2 * score.pixels)):
+    if _misses(score, series.noise):
         return (
             f"the spectra are not {lines} lines that only move and blink "
             f"(chi2/dof {score.chi2_per_dof:.2f})"
         )
     return ""
+
+
+def _misses(score: _Score, noise: DetectorNoise) -> bool:
+    """Return whether the lines miss the light by more than noise and an uneven response do."""
+    rippled = noise.response_error**2 * score.light_e
+    excess = (score.chi2_per_dof - 1.0) * score.pixels - rippled
+    return excess > 5.0 * float(np.sqrt(2.2 * score.pixels))
 
 
 def _constancy(series: _Series, lines: int, fit: ModelFit, joint: JointModelFit) -> float:

@@ -50,6 +50,7 @@ _LEAST_PIXELS = 11
 _PLAIN = {Shape.VOIGT: Shape.LORENTZ, Shape.PROFILE: Shape.GAUSS}
 _NOT_GOOD = (Verdict.POOR_FIT, Verdict.AT_A_BOUND, Verdict.FAILED)
 _SPLIT_WIDTHS = 0.35  # to both sides, where a line is split in two
+_NO_LIGHT = 1e-300
 _BY_LINE = ("energy_{}_eV", "area_{}_counts", "biexciton_area_{}_counts")
 _ROUNDS = 3  # a hit on a line pulls the fit and shows piece by piece
 HITS_BELOW_PX = 2.0  # FWHM that a line has at least, where nothing more is known
@@ -178,12 +179,40 @@ class ModelFitter:
                 values[pattern.format(k)] = 0.5 * values.get(pattern.format(k), 0.0)
         values[_BY_LINE[0].format(line)] -= apart
         values[_BY_LINE[0].format(line + 1)] += apart
+        return self._from_other_lines(whole, smaller, values)
+
+    def merge(self, whole: Window, larger: ModelFit, line: int) -> ModelFit:
+        """Fit from a result with one line more, one of its lines (from 1) and the next made one.
+
+        Raises ValueError where the other has no result.
+        """
+        if larger.place is None:
+            raise ValueError("a fit without a result is no start for another")
+        values = dict(larger.place)
+        energy, area = (
+            np.array([values[pattern.format(k)] for k in (line, line + 1)])
+            for pattern in _BY_LINE[:2]
+        )
+        # Areas of lines that are hardly apart may have opposite signs.
+        share = np.maximum(area, 0.0) / max(float(np.maximum(area, 0.0).sum()), _NO_LIGHT)
+        values[_BY_LINE[0].format(line)] = float(energy[0] + share[1] * (energy[1] - energy[0]))
+        for pattern in _BY_LINE[1:]:
+            if pattern.format(line) in values:
+                values[pattern.format(line)] += values[pattern.format(line + 1)]
+        for k in range(line + 1, self.model.lines + 1):
+            for pattern in _BY_LINE:
+                if pattern.format(k) in values:
+                    values[pattern.format(k)] = values[pattern.format(k + 1)]
+        return self._from_other_lines(whole, larger, values)
+
+    def _from_other_lines(
+        self, whole: Window, other: ModelFit, values: Mapping[str, float]
+    ) -> ModelFit:
         window = self.cut(whole)
         if isinstance(window, str):
             return self._nothing(Verdict.NO_SIGNAL, window, whole.limits_eV)
-        contents = tuple(replace(one, lines=self.model.lines) for one in smaller.contents)
-        stage = _Stage(contents, self.table(contents), window, values)
-        return self._finished(stage, smaller.seen)
+        contents = tuple(replace(one, lines=self.model.lines) for one in other.contents)
+        return self._finished(_Stage(contents, self.table(contents), window, values), other.seen)
 
     def table(self, contents: tuple[Contents, ...]) -> LineTable:
         if contents not in self._tables:
