@@ -79,7 +79,9 @@ def _result(name: str, series: PointSeries) -> tuple[LawResult, str]:
     """Fit a law, that of the energy below a transition only, which is then said."""
     if name != "energy":
         return LAWS[name].fitted(series.x, series.y, series.sigma, series.sigma_x), ""
-    kept, said = below_the_onset(series.x, series.y, series.sigma)
+    kept, said = below_the_onset(
+        series.x, series.y, series.sigma, sigma_temperature_K=series.sigma_x
+    )
     x, y, sigma, sigma_x = (
         column[kept] for column in (series.x, series.y, series.sigma, series.sigma_x)
     )

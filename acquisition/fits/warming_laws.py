@@ -81,8 +81,8 @@ def _law(law: str, series: WarmingSeries) -> tuple[LawResult, str]:
         ), ""
     energy, own = series.energy_eV, series.own_energy_errors_eV
     if law == "onset":
-        return fit_transition_onset(place, energy, own), ""
-    below, said = below_the_onset(place, energy, own)
+        return fit_transition_onset(place, energy, own, sigma_temperature_K=error_K), ""
+    below, said = below_the_onset(place, energy, own, sigma_temperature_K=error_K)
     found = fit_energy_of_temperature(
         place[below],
         energy[below],

@@ -10,7 +10,7 @@ Sources: J. Orear, Am. J. Phys. 50, 912 (1982); H. D. Patterson and R. Thompson,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -22,6 +22,7 @@ from scipy.stats import norm
 from analysis.estimation.curve_fit import CurveFit, differences, fit_curve
 from analysis.estimation.verdict import Verdict
 from analysis.estimation.weighted_least_squares import check_points, restricted_cost
+from analysis.laws.uncertain_scatter import interval_95, uncertain_scatter
 
 __all__ = [
     "LawFit",
@@ -59,7 +60,8 @@ class LawFit:
     sigma: effective error of each point. scatter: what of it had to be added in quadrature beyond
     the given errors, as a share of the law where it is RELATIVE. chi2 and probability, of one as
     large by chance, are without it. probability_of_runs: of residuals as often of one sign in a row
-    by chance.
+    by chance. errors hold the truth in 68 % of cases; error_dof: from how many degrees of freedom
+    each is known where a scatter is in it, infinite otherwise.
     warnings: what must be said with the numbers; the verdict's reason is the first thing to read.
     """
 
@@ -77,12 +79,19 @@ class LawFit:
     reason: str
     warnings: tuple[str, ...] = ()
     scatter: float = 0.0
+    error_dof: Array = field(default_factory=lambda: np.empty(0))
 
     def __getitem__(self, name: str) -> float:
         return float(self.values[self.names.index(name)])
 
     def error(self, name: str) -> float:
         return float(self.errors[self.names.index(name)])
+
+    def interval_95(self, name: str) -> tuple[float, float]:
+        """Return between which values a parameter is in 95 % of cases."""
+        at = self.names.index(name)
+        dof = float(self.error_dof[at]) if self.error_dof.size else np.inf
+        return interval_95(self[name], float(self.errors_with_misfit[at]), dof)
 
     def correlation(self, one: str, other: str) -> float:
         """Return the correlation of two parameters, from -1 to 1."""
@@ -278,6 +287,8 @@ def _with_scatter(problem: _Problem, plain: LawFit) -> LawFit:
         fit = problem.fitted(part, scatter2)
         if settled or fit.verdict is Verdict.FAILED:
             break
+    if fit.verdict is not Verdict.FAILED:
+        fit = _honest(problem, fit, scatter2)
     size = float(np.sqrt(scatter2))
     said = f"{100 * size:.2g} %" if problem.scatter is Scatter.RELATIVE else f"{size:.2g}"
     return replace(
@@ -285,10 +296,26 @@ def _with_scatter(problem: _Problem, plain: LawFit) -> LawFit:
         chi2=plain.chi2,
         probability=plain.probability,
         scatter=size,
-        reason=f"chi2/dof {plain.chi2 / plain.dof:.2f}; {said} of scatter beyond the given errors"
+        reason=f"chi2/dof {plain.chi2 / plain.dof:.2f}; {said} of scatter beyond the given errors, "
+        f"which {fit.error_dof.min():.0f} degrees of freedom know"
         if fit.verdict is Verdict.CONVERGED
         else fit.reason,
     )
+
+
+def _honest(problem: _Problem, fit: LawFit, scatter2: float) -> LawFit:
+    """Enlarge the errors for a scatter that is known from these points only."""
+    free = list(problem.free)
+    part = fit.values[free]
+    change = np.diag(problem.profile2(part))
+    total = problem.total(part) + scatter2 * change
+    found = uncertain_scatter(differences(problem.curve, part), total, [change])
+    dof = np.full(fit.values.size, np.inf)
+    dof[free] = found.dofs()
+    covariance = np.zeros_like(fit.covariance)
+    covariance[np.ix_(free, free)] = found.covariance_68()
+    errors = np.sqrt(np.diag(covariance))
+    return replace(fit, covariance=covariance, errors=errors, error_dof=dof)
 
 
 def _whitened(

@@ -21,7 +21,7 @@ from analysis.laws.huang_rhys import fit_huang_rhys
 from analysis.laws.linewidth_of_temperature import fit_linewidth_of_temperature
 from analysis.laws.polarization import fit_polarization
 from analysis.laws.power_dependence import Pairs, fit_power_law, fit_saturation
-from analysis.laws.size_from_energy import MATERIALS, KaneCoulombModel, fit_size
+from analysis.laws.size_from_energy import MATERIALS, KaneCoulombModel, SizeMap, fit_size
 from analysis.laws.spectral_diffusion import fit_spectral_diffusion
 from analysis.laws.stark import fit_stark_parabola
 from analysis.laws.transition_onset import fit_transition_onset
@@ -85,6 +85,12 @@ def _beyond(counts: ArrayLike, sigma: ArrayLike) -> NDArray[np.float64]:
     return np.sqrt(np.maximum(np.asarray(sigma, dtype=np.float64) ** 2 - own, 0.0))
 
 
+def _size_with_errors(
+    size_map: SizeMap, x: ArrayLike, y: ArrayLike, sigma: ArrayLike, sigma_x: ArrayLike
+) -> LawResult:
+    return fit_size(x, y, sigma, size_map=size_map, sigma_temperature_K=sigma_x)
+
+
 LAWS: Mapping[str, Law] = MappingProxyType(
     {
         "parabola": Law(
@@ -121,7 +127,15 @@ LAWS: Mapping[str, Law] = MappingProxyType(
                 x, y, sigma, sigma_temperature_K=sigma_x
             ),
         ),
-        "onset": Law("transition onset", "temperature_K", "energy_eV", fit_transition_onset),
+        "onset": Law(
+            "transition onset",
+            "temperature_K",
+            "energy_eV",
+            fit_transition_onset,
+            lambda x, y, sigma, sigma_x: fit_transition_onset(
+                x, y, sigma, sigma_temperature_K=sigma_x
+            ),
+        ),
         "huang_rhys": Law("Huang-Rhys factor", "replica_order", "area_counts", fit_huang_rhys),
         "power": Law(
             "power law",
@@ -155,6 +169,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             "temperature_K",
             "energy_eV",
             partial(fit_size, size_map=KaneCoulombModel(material)),
+            partial(_size_with_errors, KaneCoulombModel(material)),
         )
         for name, material in MATERIALS.items()
     }

@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 
 from analysis.estimation.verdict import Verdict
 from analysis.estimation.weighted_least_squares import check_points
+from analysis.laws.errors_in_x import errors_in_x
 
 __all__ = [
     "MATERIALS",
@@ -189,16 +190,25 @@ class SizeFit:
 
 
 def fit_size(
-    temperature_K: ArrayLike, energy_eV: ArrayLike, sigma_eV: ArrayLike, *, size_map: SizeMap
+    temperature_K: ArrayLike,
+    energy_eV: ArrayLike,
+    sigma_eV: ArrayLike,
+    *,
+    size_map: SizeMap,
+    sigma_temperature_K: ArrayLike | None = None,
 ) -> SizeFit:
     """Return the size from the mean energy of the coldest points, for which maps are made.
 
+    sigma_temperature_K: error of each, which enters by the slope towards the next temperature.
     Raises ValueError for points that are none; an energy outside the map is said by the verdict.
     """
     temperature, energy, sigma = check_points(
         {"temperature_K": temperature_K, "energy_eV": energy_eV, "sigma_eV": sigma_eV}
     )
     cold = temperature <= temperature.min() + _COLDEST_K
+    if sigma_temperature_K is not None:
+        error_K = errors_in_x(sigma_temperature_K, temperature, "sigma_temperature_K")
+        sigma = np.hypot(sigma, _slope_from_the_cold(temperature, energy, cold) * error_K)
     weight = sigma[cold] ** -2.0
     mean, error = float(weight @ energy[cold] / weight.sum()), float(weight.sum() ** -0.5)
     try:
@@ -212,3 +222,12 @@ def fit_size(
     )
     vague = size.error_nm > _VAGUE * size.size_nm
     return SizeFit(size, mean, Verdict.ILL_DETERMINED if vague else Verdict.CONVERGED, said)
+
+
+def _slope_from_the_cold(temperature: Array, energy: Array, cold: NDArray[np.bool_]) -> float:
+    """Return how the energy rises to the next temperature, in eV/K; 0 where there is none."""
+    if cold.all():
+        return 0.0
+    following = temperature == temperature[~cold].min()
+    rise = energy[following].mean() - energy[cold].mean()
+    return float(rise / (temperature[following].mean() - temperature[cold].mean()))

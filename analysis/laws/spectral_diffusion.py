@@ -15,6 +15,7 @@ from scipy.stats import chi2 as chi2_distribution
 
 from analysis.estimation.verdict import Verdict
 from analysis.estimation.weighted_least_squares import check_points
+from analysis.laws.uncertain_scatter import student_sigmas
 from analysis.wavelength.axis import check_wavelength_axis
 from analysis.wavelength.units import energy_from_wavelength_eV
 
@@ -33,7 +34,8 @@ class Diffusion:
     scatter_eV: standard deviation of what the frames show of the wandering, photon noise taken off;
     memory_s: how long it remembers. photon_error_eV: of the mean if the line stood still.
     independent_frames: how many frames without memory would know the mean as well. probability: of
-    a scatter as large by photon noise alone.
+    a scatter as large by photon noise alone. error_eV holds the truth in 68 % of cases; error_dof:
+    from how many degrees of freedom it is known.
     """
 
     mean_eV: float
@@ -46,6 +48,7 @@ class Diffusion:
     probability: float
     verdict: Verdict
     reason: str
+    error_dof: float
 
 
 def fit_spectral_diffusion(
@@ -71,19 +74,22 @@ def fit_spectral_diffusion(
     verdict, reason = _verdict(
         scatter, memory_s, float(np.ptp(time)), probability, error / photon_error
     )
+    independent = float(
+        np.clip((scatter**2 + time.size * photon_error**2) / error**2, 1.0, time.size)
+    )
+    dof = max(independent - 1.0, 1.0)
     return Diffusion(
         mean_eV=mean,
-        error_eV=error,
+        error_eV=error * float(student_sigmas(1.0, dof)),
         photon_error_eV=photon_error,
         scatter_eV=scatter,
         memory_s=memory_s,
-        independent_frames=float(
-            np.clip((scatter**2 + time.size * photon_error**2) / error**2, 1.0, time.size)
-        ),
+        independent_frames=independent,
         chi2_per_dof=chi2 / (time.size - 1),
         probability=probability,
         verdict=verdict,
         reason=reason,
+        error_dof=dof,
     )
 
 

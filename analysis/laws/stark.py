@@ -7,27 +7,31 @@ the applied field that nulls the internal one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import f as f_distribution
+from scipy.stats import norm
 
 from analysis.estimation.verdict import Verdict
 from analysis.estimation.weighted_least_squares import (
     LinearFit,
     check_points,
+    drift,
     solve,
     solve_with_drift,
     solve_with_scatter,
 )
+from analysis.laws.errors_in_x import errors_in_x
 from analysis.laws.law_fit import said_of_runs
+from analysis.laws.uncertain_scatter import UncertainScatter, student_sigmas, uncertain_scatter
 
 __all__ = ["StarkFit", "fit_stark_parabola"]
 
 Array = NDArray[np.float64]
 
 _CUBIC_SIGMAS = 3.0
+_LEAST_CONDITION = 1e-10
 _PASSES = 5  # of the effective variance, which depends on the slope
 _E_NM_PER_EV_CM_PER_KV = 1e4  # 1 eV/(kV/cm) = 1e-5 e m = 1e4 e nm
 
@@ -37,9 +41,11 @@ class StarkFit:
     """The parabola, with photon and scatter errors.
 
     dipole_eV_per_kV_cm is mu; half_polarizability is alpha/2 in eV/(kV/cm)^2; coefficients are
-    (E_0, -mu, -alpha/2), then one offset in eV for each block but the first.
-    internal_field_interval_kV_per_cm: Fieller's 68.3 % interval; infinite where the curvature is
-    not significant, in which case the vertex may be anywhere.
+    (E_0, -mu, -alpha/2), then one offset in eV for each block but the first. Errors hold the truth
+    in 68 % of cases; error_dof: from how many degrees of freedom that of each coefficient is known,
+    infinite where no scatter is in it.
+    internal_field_interval_kV_per_cm: Fieller's 68.3 % interval, that of 95 % beside it; infinite
+    where the curvature is not significant, in which case the vertex may be anywhere.
     scatter_eV: what had to be added to each error, from spectral diffusion and drift; memory_s: of
     exposure over which neighbouring points share it.
     cubic_shift_kV_per_cm: by how much a cubic term would move the internal field, with its error:
@@ -55,6 +61,7 @@ class StarkFit:
     internal_field_kV_per_cm: float
     internal_field_error: float
     internal_field_interval_kV_per_cm: tuple[float, float]
+    internal_field_interval_95_kV_per_cm: tuple[float, float]
     vertex_energy_eV: float
     extrapolated: bool
     cubic_shift_kV_per_cm: tuple[float, float]
@@ -63,6 +70,7 @@ class StarkFit:
     chi2_per_dof: float
     dof: int
     residuals_eV: Array
+    error_dof: Array
     verdict: Verdict
     reason: str
 
@@ -100,22 +108,60 @@ def fit_stark_parabola(
     design = np.column_stack([np.ones_like(field), field, field**2, *_block_columns(field, block)])
     if field.size <= design.shape[1]:
         raise ValueError(f"{field.size} points for {design.shape[1]} parameters leave no residual")
-    field_variance = _field_variance(field, sigma_field_kV_per_cm)
+    field_variance = errors_in_x(sigma_field_kV_per_cm, field, "sigma_field_kV_per_cm") ** 2
     variance = sigma**2
     for _ in range(_PASSES if field_variance.any() else 1):
         fit = _solve(design, energy, variance, add_scatter, light_time_s, light_duration_s)
         slope = fit.coefficients[1] + 2.0 * fit.coefficients[2] * field
         variance = sigma**2 + slope**2 * field_variance
-    return _interpreted(fit, field, _cubic_shift(design, field, energy, fit, np.sqrt(variance)))
+    errors = _Errors.of(fit, design, variance, light_time_s, light_duration_s)
+    return _interpreted(
+        replace(fit, covariance=errors.covariance),
+        errors,
+        field,
+        _cubic_shift(design, field, energy, fit, np.sqrt(variance)),
+    )
 
 
-def _field_variance(field: Array, sigma: ArrayLike | None) -> Array:
-    if sigma is None:
-        return np.zeros_like(field)
-    error = np.broadcast_to(np.asarray(sigma, dtype=np.float64), field.shape)
-    if not (np.isfinite(error) & (error >= 0)).all():
-        raise ValueError("sigma_field_kV_per_cm must be finite and not negative")
-    return error**2
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """The covariance of the coefficients, and where a scatter is in it, how well it is known."""
+
+    covariance: Array
+    scatter: UncertainScatter | None
+
+    @classmethod
+    def of(
+        cls,
+        fit: LinearFit,
+        design: Array,
+        variance: Array,
+        light_time_s: ArrayLike | None,
+        light_duration_s: float,
+    ) -> _Errors:
+        if not fit.scatter or fit.condition < _LEAST_CONDITION:
+            return cls(fit.covariance, None)
+        if not fit.memory_s:
+            changes = [np.eye(variance.size)]
+            total = np.diag(variance) + fit.scatter**2 * changes[0]
+        else:
+            time_s, memory_s = np.asarray(light_time_s, dtype=np.float64), fit.memory_s
+            shared, longer = (
+                drift(time_s, light_duration_s, memory_s * more) for more in (1.0, 1.01)
+            )
+            changes = [shared, fit.scatter**2 * (longer - shared) / np.log(1.01)]
+            total = np.diag(variance) + fit.scatter**2 * shared
+        found = uncertain_scatter(design, total, changes)
+        return cls(found.covariance, found)
+
+    def dof(self, direction: ArrayLike) -> float:
+        return np.inf if self.scatter is None else self.scatter.dof(direction)
+
+    def along(self, direction: ArrayLike) -> float:
+        """Return the error of a combination of the coefficients, of 68 %."""
+        way = np.asarray(direction, dtype=np.float64)
+        wide = float(student_sigmas(1.0, self.dof(way)))
+        return wide * float(np.sqrt(way @ self.covariance @ way))
 
 
 def _solve(
@@ -148,14 +194,22 @@ def _block_columns(field: Array, block: ArrayLike | None) -> list[Array]:
     return [(blocks == one).astype(np.float64) for one in np.unique(blocks)[1:]]
 
 
-def _interpreted(fit: LinearFit, field: Array, cubic_shift: tuple[float, float]) -> StarkFit:
+def _interpreted(
+    fit: LinearFit, errors: _Errors, field: Array, cubic_shift: tuple[float, float]
+) -> StarkFit:
     level, slope, curvature = (float(c) for c in fit.coefficients[:3])
-    variance = fit.covariance
     vertex = -slope / (2.0 * curvature) if curvature else np.inf
     extrapolated = not field.min() <= vertex <= field.max()
-    low, high = _fieller_interval(fit, probability=0.683)
-    verdict, reason = _verdict(fit, vertex, field, extrapolated=extrapolated)
+    gradient = np.zeros(fit.coefficients.size)
+    if curvature:
+        gradient[1:3] = -0.5 / curvature, 0.5 * slope / curvature**2
+    dof = errors.dof(gradient) if curvature else np.inf
+    (low, high), (low_95, high_95) = (
+        _fieller_interval(fit, dof, probability=share) for share in (0.683, 0.95)
+    )
+    verdict, reason = _verdict(fit, dof, vertex, field, extrapolated=extrapolated)
     shift, shift_error = cubic_shift
+    unit = np.eye(fit.coefficients.size)
     if abs(shift) > _CUBIC_SIGMAS * shift_error:
         reason += (
             f"; a cubic term is there and would move the internal field by {shift:.0f} +- "
@@ -164,14 +218,15 @@ def _interpreted(fit: LinearFit, field: Array, cubic_shift: tuple[float, float])
     reason = "; ".join([reason, *said_of_runs(fit.residuals[np.argsort(field, kind="stable")])])
     return StarkFit(
         coefficients=fit.coefficients,
-        covariance=variance,
+        covariance=fit.covariance,
         dipole_eV_per_kV_cm=-slope,
-        dipole_error=float(np.sqrt(variance[1, 1])),
+        dipole_error=errors.along(unit[1]),
         half_polarizability=-curvature,
-        half_polarizability_error=float(np.sqrt(variance[2, 2])),
+        half_polarizability_error=errors.along(unit[2]),
         internal_field_kV_per_cm=-vertex,
-        internal_field_error=_vertex_error(fit),
+        internal_field_error=errors.along(gradient) if curvature else np.inf,
         internal_field_interval_kV_per_cm=(-high, -low),
+        internal_field_interval_95_kV_per_cm=(-high_95, -low_95),
         vertex_energy_eV=level + 0.5 * slope * vertex,
         extrapolated=extrapolated,
         cubic_shift_kV_per_cm=cubic_shift,
@@ -180,28 +235,22 @@ def _interpreted(fit: LinearFit, field: Array, cubic_shift: tuple[float, float])
         chi2_per_dof=fit.chi2_per_dof,
         dof=fit.dof,
         residuals_eV=fit.residuals,
+        error_dof=np.array([errors.dof(one) for one in unit]),
         verdict=verdict,
         reason=reason,
     )
 
 
-def _vertex_error(fit: LinearFit) -> float:
-    """Return the error of -slope/(2 curvature) to first order."""
-    _, slope, curvature = fit.coefficients[:3]
-    if curvature == 0:
-        return np.inf
-    gradient = np.array([-1.0 / (2.0 * curvature), slope / (2.0 * curvature**2)])
-    return float(np.sqrt(gradient @ fit.covariance[1:3, 1:3] @ gradient))
-
-
-def _fieller_interval(fit: LinearFit, *, probability: float) -> tuple[float, float]:
+def _fieller_interval(fit: LinearFit, dof: float, *, probability: float) -> tuple[float, float]:
     """Return the fields whose slope is compatible with 0, infinite if the set is not an interval.
+
+    dof: from how many degrees of freedom the covariance is known.
 
     Source: E. C. Fieller, J. R. Stat. Soc. B 16, 175 (1954).
     """
     _, b, a = (float(c) for c in fit.coefficients[:3])
     bb, ab, aa = fit.covariance[1, 1], fit.covariance[1, 2], fit.covariance[2, 2]
-    t2 = float(f_distribution.ppf(probability, 1, fit.dof)) if fit.dof else np.inf
+    t2 = float(student_sigmas(norm.ppf(0.5 + 0.5 * probability), dof)) ** 2 if fit.dof else np.inf
     square, linear, constant = 4 * (a**2 - t2 * aa), 4 * (a * b - t2 * ab), b**2 - t2 * bb
     discriminant = linear**2 - 4.0 * square * constant
     if square <= 0 or discriminant < 0:
@@ -228,7 +277,7 @@ def _cubic_shift(
 
 
 def _verdict(
-    fit: LinearFit, vertex: float, field: Array, *, extrapolated: bool
+    fit: LinearFit, dof: float, vertex: float, field: Array, *, extrapolated: bool
 ) -> tuple[Verdict, str]:
     said = []
     if extrapolated:
@@ -236,7 +285,8 @@ def _verdict(
         said.append(f"extrapolated: the vertex is {reach:.1f} times the largest applied field")
     if fit.scatter:
         said.append(f"{fit.scatter * 1e6:.1f} ueV of scatter beyond the given errors")
-    if fit.condition < 1e-10 or not np.isfinite(_fieller_interval(fit, probability=0.954)[0]):
+    interval = _fieller_interval(fit, dof, probability=0.954)
+    if fit.condition < _LEAST_CONDITION or not np.isfinite(interval[0]):
         significance = abs(fit.coefficients[2]) / np.sqrt(fit.covariance[2, 2])
         said.insert(0, f"curvature only {significance:.1f} sigma: the vertex is not determined")
         return Verdict.ILL_DETERMINED, "; ".join(said)

@@ -161,3 +161,17 @@ def test_a_large_nanocrystal_has_no_certain_size() -> None:
     found = LAWS["size_CsPbBr3"].fit([5.5], [2.3325], [1e-4])
 
     assert found.verdict is Verdict.ILL_DETERMINED
+
+
+def test_errors_of_the_temperature_are_in_the_size_where_the_energy_depends_on_it() -> None:
+    law = LAWS["size_CsPbBr3"]
+    temperature, energy, sigma = [50.0, 60.0, 70.0], [2.3920, 2.3950, 2.3980], [1e-5] * 3
+
+    exact = law.fitted(temperature, energy, sigma, [0.0] * 3)
+    unsure = law.fitted(temperature, energy, sigma, [2.0] * 3)
+
+    # 2 K at 0.3 meV/K are 0.6 meV, which is 25 pm of size at 24 meV/nm.
+    assert exact.size.error_from_energy_nm < 0.001
+    assert unsure.size.error_from_energy_nm == pytest.approx(0.025, abs=0.002)
+    with pytest.raises(ValueError, match="sigma_temperature_K must be finite"):
+        law.fitted(temperature, energy, sigma, [np.nan, 1.0, 1.0])

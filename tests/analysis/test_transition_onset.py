@@ -159,3 +159,43 @@ def test_points_below_an_onset_are_told_from_those_above() -> None:
     assert said == "of 15 points below 132 K, where a transition sets in"
     assert everything.all()
     assert nothing == ""
+
+
+def gentle(onset_K: float, temperatures: np.ndarray) -> np.ndarray:
+    """Return a sweep with a redshift of 20 meV over 30 K whose slope is half a sine."""
+    passed = np.clip((temperatures - onset_K) / 30.0, 0.0, 1.0)
+    return 2.28 + 0.36e-3 * temperatures - 10e-3 * (1.0 - np.cos(np.pi * passed))
+
+
+def test_a_redshift_that_begins_gently_is_found_where_it_begins(commit_seed: int) -> None:
+    rng = np.random.default_rng([commit_seed, 2])
+    sigma = np.full(NIGHT.size, 0.05e-3)
+    energy = gentle(127.0, NIGHT) + sigma * rng.standard_normal(NIGHT.size)
+
+    found = fit_transition_onset(NIGHT, energy, sigma)
+
+    assert found.is_gentle
+    assert found.onset_K == pytest.approx(127.0, abs=2.5)  # a hinge lies at 132 K
+    assert found.end_K == pytest.approx(157.0, abs=2.5)
+    assert "it begins gently: a hinge would lie at 13" in found.reason
+
+
+def test_an_onset_whose_shape_the_points_leave_open_says_so_in_its_error() -> None:
+    sigma = np.full(NIGHT.size, 0.6e-3)
+
+    found = fit_transition_onset(NIGHT, gentle(127.0, NIGHT), sigma)
+
+    assert found.error_K > 3.0
+    assert found.interval_95_K[0] < 127.0 < found.interval_95_K[1]
+    assert "other beginnings would move it by up to" in found.reason
+
+
+def test_errors_of_the_temperature_are_in_the_onset() -> None:
+    exact = fit_transition_onset(GRID, hinge(130.0), SIGMA)
+    # 1 K on slopes of 0.36 and 0.2 meV/K is some three times 0.1 meV.
+    unsure = fit_transition_onset(GRID, hinge(130.0), SIGMA, sigma_temperature_K=1.0)
+
+    ratio = unsure.profile_error_K / exact.profile_error_K
+    assert np.hypot(1.0, 2.0) < ratio < np.hypot(1.0, 3.6)
+    with pytest.raises(ValueError, match="sigma_temperature_K must be finite and not negative"):
+        fit_transition_onset(GRID, hinge(130.0), SIGMA, sigma_temperature_K=-1.0)
