@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
+from scipy.signal import oaconvolve
 
 __all__ = [
     "Candidates",
@@ -22,6 +23,7 @@ __all__ = [
     "kernel",
     "responses",
     "significance",
+    "smoothed",
     "width_px",
 ]
 
@@ -260,13 +262,21 @@ def kernel(sigma: float) -> Array:
 
 
 _MOST_PIXELS_AT_ONCE = 8192
+_LONG_KERNEL = 200
+
+
+def smoothed(values: Array, shape: Array) -> Array:
+    """Return np.convolve(values, shape, "same"), of a line of many pixels in far less time."""
+    if values.size > max(_MOST_PIXELS_AT_ONCE, shape.size) and shape.size > _LONG_KERNEL:
+        return np.asarray(oaconvolve(values, shape, "same"))
+    return np.convolve(values, shape, "same")
 
 
 def _responses(spectrum: Array, power: int) -> Array:
     """Return the correlation with the kernels to a power, one row for each usable width."""
     widths = _usable(spectrum.size)
     if spectrum.size > _MOST_PIXELS_AT_ONCE:
-        return np.array([np.convolve(spectrum, kernel(s) ** power, "same") for s in widths])
+        return np.array([smoothed(spectrum, kernel(s) ** power) for s in widths])
     transform, size = _kernel_transforms(spectrum.size, power)
     seen = irfft(transform * rfft(spectrum, size), size, axis=1)
     return np.asarray(seen[:, : spectrum.size])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
-from analysis.spectra.matched_filter import kernel
+from analysis.spectra.matched_filter import kernel, smoothed
 
 __all__ = ["LEAST_Z", "Residual", "Sighting", "sight_mirrored", "sight_single"]
 
@@ -37,8 +37,8 @@ class Residual:
     def filtered(self, fwhm_px: float) -> tuple[Array, Array]:
         """Return height of the best line at each pixel, times its norm, and its weight."""
         shape = kernel(fwhm_px / _SIGMAS_PER_FWHM)
-        projection = np.convolve(self.weight * self.electrons, shape, "same")
-        return projection, np.maximum(np.convolve(self.weight, shape**2, "same"), _LEAST_VARIANCE)
+        projection = smoothed(self.weight * self.electrons, shape)
+        return projection, np.maximum(smoothed(self.weight, shape**2), _LEAST_VARIANCE)
 
 
 @dataclass(frozen=True, slots=True)

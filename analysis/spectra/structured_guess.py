@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.spectra.components import COMPONENTS
-from analysis.spectra.matched_filter import find_lines, kernel, significance
+from analysis.spectra.matched_filter import find_lines, kernel, significance, smoothed
 from analysis.spectra.spectrum_model import SpectrumModel
 
 __all__ = ["ExcitonGuess", "guess_exciton"]
@@ -56,8 +56,8 @@ def guess_exciton(
     if not z > _LEAST_SIGNIFICANCE:
         return z
     shape = kernel(fwhm_px / _SIGMAS_PER_FWHM)
-    noise2 = np.convolve(deviation**2, shape**2, "same")
-    z_map = np.convolve(spectrum, shape, "same") / np.sqrt(noise2)
+    noise2 = smoothed(deviation**2, shape**2)
+    z_map = smoothed(spectrum, shape) / np.sqrt(noise2)
     peaks = _peaks(z_map, apart=max(1, round(0.7 * fwhm_px)))
     scores = [
         _score(model, emitter, middle_eV, z_map, int(peak))

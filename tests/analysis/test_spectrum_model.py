@@ -313,3 +313,23 @@ def test_counts_and_axes_may_come_in_other_units_and_directions(
     assert other["energy_1_eV"] == pytest.approx(plain["energy_1_eV"], abs=1e-9)
     assert other["area_2_counts"] == pytest.approx(0.5 * plain["area_2_counts"], rel=1e-5)
     assert other.error("background_0") == pytest.approx(0.5 * plain.error("background_0"), rel=1e-5)
+
+
+def test_the_components_of_a_spectrum_of_very_many_pixels_are_found(make_rng: MakeRng) -> None:
+    """A line of thousands of pixels needs filters as long; done pixel by pixel, minutes of them."""
+    rng = make_rng("many pixels")
+    wavelength = np.linspace(515.0, 535.0, 200_001)
+    energy = 1239.841984 / wavelength
+    light = sum(
+        area * np.exp(-4.0 * np.log(2.0) * ((energy - place) / 0.4e-3) ** 2)
+        for area, place in ((400.0, 2.3720), (200.0, 2.3600), (40.0, 2.3682))
+    )
+    emitter = Emitter({"replicas": ALWAYS, "trion": IF_SEEN}, (Phonon(3.8e-3),))
+    fitter = ModelFitter(SpectrumModel((emitter,)), DetectorNoise(read_noise_e=4.0))
+
+    found = fitter.fit(wavelength, rng.poisson(3.0 + light) + rng.normal(0.0, 4.0, light.size))
+
+    assert found.fit.verdict is Verdict.CONVERGED
+    truth = {"energy_1_eV": 2.372, "trion_binding_eV": 12e-3, "coupling_1": 0.1}
+    for name, value in truth.items():
+        assert abs(found[name] - value) < 5.5 * found.error(name)
