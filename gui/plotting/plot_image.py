@@ -121,6 +121,23 @@ class Image:
         self._is_levelled = True
         self._old_lines = -1
 
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The values of the first and the last colour."""
+        low, high = self.bar.levels()
+        return float(low), float(high)
+
+    def set_levels(self, low: float, high: float) -> None:
+        """Let the colours end there until follow_values, as if the bar had been dragged."""
+        self._set_levels((low, high))
+        self._is_levelled = False
+
+    def follow_values(self) -> None:
+        """Let the colours' ends follow what is shown, from now on."""
+        self.restore_levels()
+        if (levels := _levels(self.values)) is not None:
+            self._set_levels(levels)
+
     def set_colours(self, colours: str) -> None:
         """Use another colour map, by its name in pyqtgraph."""
         self.bar.setColorMap(pg.colormap.get(colours))

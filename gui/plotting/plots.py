@@ -17,10 +17,11 @@ from typing import Any
 
 import pyqtgraph as pg
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QKeyEvent, QPaintDevice, QPainter
+from PyQt6.QtGui import QAction, QColor, QImage, QKeyEvent, QPaintDevice, QPainter
 from PyQt6.QtWidgets import QBoxLayout, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from gui.look.theme import Role, text_scale, theme_of
+from gui.plotting.colour_limits import ColourLimits
 from gui.plotting.plot_axis import Axis
 from gui.plotting.plot_canvas import PlotCanvas
 from gui.plotting.plot_curve import Curve
@@ -66,6 +67,7 @@ class Plot(QWidget):
         self._curves: list[Curve] = []
         self._images: list[Image] = []
         self._words: list[PlotWords] = []
+        self._colour_limits: list[ColourLimits] = []
         self._is_log = False
         self._is_auto = True
         self._is_empty = True
@@ -97,7 +99,7 @@ class Plot(QWidget):
         self._auto_button.setChecked(True)
         self._log_button = self._button("log", "Logarithmic vertical axis (L)", self._flip_log)
         self._log_button.setCheckable(True)
-        self._more_button = self._button("⋯", "Save the picture or its numbers", None)
+        self._more_button = self._button("⋯", "Save the picture or its numbers, and more", None)
         self._more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._more_button.setMenu(self._export_menu())
         self._lay_out()
@@ -137,6 +139,10 @@ class Plot(QWidget):
         image = Image(self.item, name, colours, unit, theme_of(self), self._on_shown)
         self._images.append(image)
         self._adopt_menus(image.bar)
+        limits = ColourLimits(image, self)
+        self._whole.insertWidget(1, limits)
+        self._colour_limits.append(limits)
+        self._limits_action.setVisible(True)
         return image
 
     def remove(self, curve: Curve) -> None:
@@ -210,6 +216,13 @@ class Plot(QWidget):
     def settle(self) -> None:
         """Bring the view up to what is shown: else it is painted once before, and once after."""
         self.view.prepareForPaint()
+
+    # --- colours
+
+    def ask_colour_limits(self) -> None:
+        """Let the ends of the colours be typed."""
+        for limits in self._colour_limits:
+            limits.ask()
 
     # --- room
 
@@ -330,6 +343,10 @@ class Plot(QWidget):
         menu.addAction("Save &picture…", self._ask_picture)
         menu.addAction("Save &numbers…", self._ask_numbers)
         menu.addAction("&Copy picture", self._copy_picture)
+        self._limits_action = QAction("Colour &limits… (C)", menu)
+        self._limits_action.triggered.connect(lambda _checked: self.ask_colour_limits())
+        self._limits_action.setVisible(False)
+        menu.addAction(self._limits_action)
         return menu
 
     def _ask_picture(self) -> None:
@@ -432,6 +449,8 @@ class Plot(QWidget):
                 self.restore_auto()
             case Qt.Key.Key_L if self._log_button.isVisibleTo(self):
                 self._flip_log()
+            case Qt.Key.Key_C if self._colour_limits:
+                self.ask_colour_limits()
             case Qt.Key.Key_Plus:
                 self._zoom_by(0.8)
             case Qt.Key.Key_Minus:

@@ -88,6 +88,7 @@ PANELS: tuple[Panel, ...] = (  # key, title, class in gui, what it needs, place 
 )  # fmt: skip
 
 LARGEST, SMALLEST, STEP = 3.0, 0.7, 1.1  # scale of the text
+STRIDE_px = 40  # of a panel's edge moved by a key
 NUMBERED = 9  # panels that Ctrl and a digit bring to the front
 
 
@@ -302,6 +303,13 @@ class MainWindow(QMainWindow):
             "go_there": lambda: self.go_there.offer_point(self.point_cursor.point),
             "float_panel": lambda: self.docks.float_focused(),  # noqa: PLW0108 - the docks come later
             "close_panel": lambda: self.docks.close_focused(),  # noqa: PLW0108
+            "move_panel": lambda: self.docks.move_focused(),  # noqa: PLW0108
+            "wider": lambda: self.docks.resize_focused(width_px=STRIDE_px),
+            "narrower": lambda: self.docks.resize_focused(width_px=-STRIDE_px),
+            "taller": lambda: self.docks.resize_focused(height_px=STRIDE_px),
+            "lower": lambda: self.docks.resize_focused(height_px=-STRIDE_px),
+            "divider_on": lambda: self.docks.shift_divider(STRIDE_px),
+            "divider_back": lambda: self.docks.shift_divider(-STRIDE_px),
             "larger": lambda: self.scale_text(STEP),
             "smaller": lambda: self.scale_text(1 / STEP),
             "dark": self._flip_theme,

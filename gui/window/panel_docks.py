@@ -7,7 +7,15 @@ from enum import Enum
 from itertools import pairwise
 
 from PyQt6.QtCore import QObject, QSize, Qt, QTimer
-from PyQt6.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea, QWidget
+from PyQt6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QSplitter,
+    QWidget,
+)
 
 from gui.threads.background_imports import BackgroundImports
 from gui.widgets.dock_title import DockTitle
@@ -138,6 +146,49 @@ class PanelDocks(QObject):
         if (dock := self._focused()) is not None:
             dock.close()
 
+    def resize_focused(self, *, width_px: int = 0, height_px: int = 0) -> None:
+        """Give the panel that has the keyboard more room, or less, in the window or floating."""
+        if (dock := self._focused()) is None:
+            return
+        if dock.isFloating():
+            dock.resize(dock.width() + width_px, dock.height() + height_px)
+            return
+        self._settling.stop()  # from now on the sizes are the user's
+        if width_px:
+            self._window.resizeDocks([dock], [dock.width() + width_px], _H)
+        if height_px:
+            self._window.resizeDocks([dock], [dock.height() + height_px], _V)
+
+    def move_focused(self) -> None:
+        """Put the panel that has the keyboard as a tab to the next place: right, then down."""
+        if (dock := self._focused()) is None:
+            return
+        beside = {dock, *self._window.tabifiedDockWidgets(dock)}
+        fronts = [
+            one
+            for one in self.docks.values()
+            if one not in beside and not one.isFloating() and not one.visibleRegion().isEmpty()
+        ]
+        if not fronts:
+            return
+        self._settling.stop()
+        fronts.sort(key=_reading_order)
+        onwards = [one for one in fronts if _reading_order(one) > _reading_order(dock)]
+        dock.setFloating(False)
+        self._window.tabifyDockWidget((onwards or fronts)[0], dock)
+        self.reveal(dock.objectName())  # and let it keep the keyboard
+
+    def shift_divider(self, shift_px: int) -> None:
+        """Move the divider nearest to the keyboard in the panel that has it."""
+        if (dock := self._focused()) is None:
+            return
+        focus = QApplication.focusWidget()
+        splitters = dock.findChildren(QSplitter)
+        near = [one for one in splitters if focus is not None and one.isAncestorOf(focus)]
+        for splitter in near[-1:] or splitters[:1]:
+            sizes = splitter.sizes()
+            splitter.setSizes([sizes[0] + shift_px, sizes[1] - shift_px, *sizes[2:]])
+
     def _focused(self) -> QDockWidget | None:
         focus = QApplication.focusWidget() or self._window.focusWidget()
         docks = self.docks.values()
@@ -259,6 +310,10 @@ class PanelDocks(QObject):
         frame = self.docks[key].widget()
         assert isinstance(frame, _Frame)  # noqa: S101 - made with the dock
         frame.setWidget(self.built[key])
+
+
+def _reading_order(dock: QDockWidget) -> tuple[int, int]:
+    return dock.y(), dock.x()
 
 
 def _front(docks: Sequence[QDockWidget]) -> QDockWidget:

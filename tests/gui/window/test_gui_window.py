@@ -767,3 +767,67 @@ def test_windows_come_and_go_and_leave_nothing_behind(qtbot, qapp, engine, make,
     qtbot.waitUntil(lambda: engine.server.watchers == 0, timeout=5000)
     qtbot.waitUntil(lambda: threading.active_count() <= threads, timeout=5000)
     assert [one for one in qapp.topLevelWidgets() if one.isVisible()] == []
+
+
+# --- what else is done by the mouse
+
+
+def _presses(qtbot, window, key, modifiers):
+    qtbot.keyClick(window, key, modifiers)
+    QApplication.processEvents()
+
+
+CTRL_ALT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+CTRL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def settled(qtbot, whole_window):
+    """The window in Align when its panels have their sizes."""
+    whole_window.resize(2000, 1200)
+    docks = whole_window.docks
+    for key in ("raster", "count_rate", "detector"):
+        docks.need(key)
+    qtbot.waitUntil(lambda: not docks._settling.isActive(), timeout=20_000)
+    return whole_window
+
+
+def test_a_panel_grows_and_shrinks_by_keys(qtbot, settled):
+    settled.docks.reveal("live")
+    dock = settled.docks.docks["live"]
+    for more, less, size in (
+        (Qt.Key.Key_Right, Qt.Key.Key_Left, dock.width),
+        (Qt.Key.Key_Up, Qt.Key.Key_Down, dock.height),
+    ):
+        before = size()
+        _presses(qtbot, settled, less, CTRL_ALT)
+        smaller = size()
+        assert smaller < before - 10  # the neighbours have a say
+        _presses(qtbot, settled, more, CTRL_ALT)
+        assert size() > smaller + 10
+
+
+def test_a_divider_in_a_panel_moves_by_keys(qtbot, settled):
+    settled.docks.reveal("detector")
+    chip = settled.docks.built["detector"].plot
+    before = chip.width()
+
+    _presses(qtbot, settled, Qt.Key.Key_PageUp, CTRL_ALT)
+    assert chip.width() == pytest.approx(before - 40, abs=4)
+
+    _presses(qtbot, settled, Qt.Key.Key_PageDown, CTRL_ALT)
+    assert chip.width() == pytest.approx(before, abs=4)
+
+
+@pytest.mark.qt_log_ignore("does not support raise")  # the platform of the tests can't
+def test_a_panel_visits_every_place_by_a_key(qtbot, settled):
+    docks = settled.docks
+    docks.reveal("raster")
+    met = []
+    for _ in range(8):
+        _presses(qtbot, settled, Qt.Key.Key_M, CTRL_SHIFT)
+        met += settled.tabifiedDockWidgets(docks.docks["raster"])
+    names = {dock.objectName() for dock in met}
+
+    assert {"instruments", "live", "count_rate", "position", "detector", "log"} <= names
+    assert docks.docks["raster"].isVisible()
