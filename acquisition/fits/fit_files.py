@@ -58,7 +58,7 @@ class FileFit:
     """The fit of one window of one spectrum of a file, with what was fitted.
 
     table: the lines that were fitted. peak: around which the window was laid, where every peak was
-    asked for. labels: of what a model with components found.
+    asked for. labels: of what a model with components found. response_error: of the detector.
     """
 
     source: str
@@ -70,6 +70,7 @@ class FileFit:
     offset_counts: float
     peak: Peak | None = None
     labels: tuple[LabelledGroup, ...] = ()
+    response_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,16 @@ class SpectraToFit:
         def of(
             table: LineTable, fit: SpectrumFit, labels: tuple[LabelledGroup, ...] = ()
         ) -> FileFit:
-            below = self.noise.offset_counts
             return FileFit(
-                self.source, label, table, fit, self.vacuum_nm, counts, below, labels=labels
+                self.source,
+                label,
+                table,
+                fit,
+                self.vacuum_nm,
+                counts,
+                self.noise.offset_counts,
+                labels=labels,
+                response_error=self.noise.response_error,
             )
 
         if options.components or self.profile is not None:

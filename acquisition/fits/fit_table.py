@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from acquisition.fits.fit_files import FileFit
 from analysis.spectra.fit_labels import in_words, names_in_words
+from analysis.spectra.uneven_response import response_covariance
 
 __all__ = ["FitTable", "csv_text", "fit_table"]
 
@@ -21,7 +22,8 @@ class FitTable:
     """Columns by name: numbers, NaN where there is none, or texts.
 
     covariance: (rows, parameters, parameters) in the order of `parameters`, NaN for those that a
-    row does not have; like the errors it holds what the model lacks as well as photon noise.
+    row does not have; like the errors it holds what the model lacks, and what an uneven response
+    does to ratios of light, as well as photon noise.
     """
 
     columns: dict[str, Column]
@@ -37,8 +39,10 @@ def fit_table(fits: Sequence[FileFit]) -> FitTable:
     for row, one in enumerate(fits):
         at = [names.index(name) for name in one.fit.names]
         values[0, row, at] = one.fit.values
-        values[1, row, at] = one.fit.errors_with_misfit
-        covariance[row][np.ix_(at, at)] = one.fit.covariance * one.fit.misfit_factor**2
+        whole = one.fit.covariance * one.fit.misfit_factor**2
+        whole = whole + response_covariance(one.fit.names, one.fit.values, one.response_error)
+        values[1, row, at] = np.sqrt(np.maximum(np.diag(whole), 0.0))
+        covariance[row][np.ix_(at, at)] = whole
     columns: dict[str, Column] = {
         "file": tuple(one.source for one in fits),
         "spectrum": tuple(one.spectrum for one in fits),

@@ -22,7 +22,7 @@ from analysis.series.frame_series import PointFit
 
 __all__ = ["FIT_VERSION", "PointFitter", "detector_noise", "fit_model", "model_name", "open_fitter"]
 
-FIT_VERSION = "3"  # of the code that turns counts into parameters; raise it when results change
+FIT_VERSION = "4"  # of the code that turns counts into parameters; raise it when results change
 
 
 def model_name(config: FitConfig, *, knows_profile: bool = False) -> str:

@@ -94,9 +94,10 @@ def point_series(reader: JournalReader, *, sweep: str, observable: str) -> Itera
         yield _series(group, sweep, observable, where=where)
 
 
-def coupling_texts(reader: JournalReader) -> Iterator[str]:
+def coupling_texts(reader: JournalReader, response_error: float) -> Iterator[str]:
     """Yield the Huang-Rhys factors of every mode, mean of the points that share their setpoints.
 
+    response_error: of the camera, as of DetectorNoise.
     Points hold them where the sweep file has replicas among the components.
     """
     title = LAWS["huang_rhys"].title
@@ -105,7 +106,7 @@ def coupling_texts(reader: JournalReader) -> Iterator[str]:
         fits = [fit for _, fit in group if fit.verdict in WORTH_SOMETHING]
         for name in dict.fromkeys(n for fit in fits for n in fit.names if _COUPLING.fullmatch(n)):
             found = True
-            yield f"{title}{where}: {name} {_mean_coupling(fits, name)}"
+            yield f"{title}{where}: {name} {_mean_coupling(fits, name, response_error)}"
     if not found:
         yield (
             f"{title}: not fitted: no point has a good fit with replicas; the sweep file needs "
@@ -116,13 +117,13 @@ def coupling_texts(reader: JournalReader) -> Iterator[str]:
 _COUPLING = re.compile(r"coupling_\d+")
 
 
-def _mean_coupling(fits: list[FitRow], name: str) -> str:
+def _mean_coupling(fits: list[FitRow], name: str, response_error: float) -> str:
     of = [(fit, fit.names.index(name)) for fit in fits if name in fit.names]
     values = np.array([fit.values[i] for fit, i in of])
     errors = np.array([fit.errors[i] for fit, i in of])
     if len(of) == 1:
         return f"{values[0]:.4f} +- {errors[0]:.4f}; {of[0][0].verdict}: {of[0][0].reason}"
-    mean = compare_couplings(values, np.maximum(errors, 1e-12))
+    mean = compare_couplings(values, np.maximum(errors, 1e-12), response_error=response_error)
     alike = "alike" if mean.probability > _UNLIKELY else "they differ beyond their errors"
     return (
         f"{mean.mean:.4f} +- {mean.error:.4f}; {len(of)} points, {alike} "

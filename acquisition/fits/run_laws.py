@@ -74,7 +74,7 @@ def _texts(law: str, reader: JournalReader, warming: WarmingLaws) -> Iterator[st
     fit = configuration.sweep.fit
     assert fit is not None  # noqa: S101 - it asked for the law
     if law == "huang_rhys":
-        yield from coupling_texts(reader)
+        yield from coupling_texts(reader, configuration.station.camera.response_error)
         return
     if law in OF_WARMING and phonons_of(fit):
         yield from warming.texts(law)

@@ -18,6 +18,7 @@ from scipy.stats import chi2 as chi2_distribution
 from analysis.estimation.weighted_least_squares import check_points
 from analysis.laws.law_fit import LawFit, Scatter, fit_law
 from analysis.spectra.thermal_occupation import thermal_occupation
+from analysis.spectra.uneven_response import ratio_variance
 
 __all__ = ["Comparison", "compare_couplings", "fit_huang_rhys", "replica_weights"]
 
@@ -83,13 +84,21 @@ class Comparison:
     probability: float
 
 
-def compare_couplings(coupling: ArrayLike, sigma: ArrayLike | Sequence[float]) -> Comparison:
-    """Return the weighted mean of independent factors, such as those of lines A and B."""
+def compare_couplings(
+    coupling: ArrayLike, sigma: ArrayLike | Sequence[float], *, response_error: float = 0.0
+) -> Comparison:
+    """Return the weighted mean of independent factors, such as those of lines A and B.
+
+    response_error: as of DetectorNoise, where sigma holds it and all are of lines in the same
+    places: these are read wrong alike, which neither tells them apart nor averages out.
+    """
     value, error = np.asarray(coupling, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
     if value.ndim != 1 or value.shape != error.shape or value.size < 2 or not (error > 0).all():
         raise ValueError(f"{value.shape} factors with {error.shape} positive errors: needs 2 each")
-    weight = 1.0 / error**2
+    common2 = ratio_variance(value, response_error)
+    weight = 1.0 / np.where(error**2 > common2, error**2 - common2, error**2)
     mean = float(weight @ value / weight.sum())
     chi2 = float(weight @ (value - mean) ** 2)
     probability = float(chi2_distribution.sf(chi2, value.size - 1))
-    return Comparison(mean, float(weight.sum() ** -0.5), probability)
+    error_of_mean = np.sqrt(1.0 / weight.sum() + float(ratio_variance(mean, response_error)))
+    return Comparison(mean, float(error_of_mean), probability)

@@ -18,6 +18,7 @@ from analysis.spectra.fit_labels import LabelledGroup, in_words, label_fit
 from analysis.spectra.line_selection import Selection, select_lines
 from analysis.spectra.spectrum_model import SpectrumModel
 from analysis.spectra.spectrum_window import Window, in_electrons
+from analysis.spectra.uneven_response import response_covariance
 
 __all__ = ["beside", "fit_frames_of_model"]
 
@@ -54,7 +55,8 @@ def fit_frames_of_model(
         model, noise, _single(whole), numbers=numbers, confirmed_by=confirmed_by
     )
     found = label_fit(selection.fit, replace(model, lines=selection.lines))
-    return _point_fit(selection, found if model.emitters[0].components else (), frames=len(counts))
+    labels = found if model.emitters[0].components else ()
+    return _point_fit(selection, labels, frames=len(counts), response_error=noise.response_error)
 
 
 def beside(fit: PointFit, other: PointFit, prefix: str) -> PointFit:
@@ -96,7 +98,9 @@ def _single(whole: Window) -> list[Window]:
     ]
 
 
-def _point_fit(selection: Selection, found: Sequence[LabelledGroup], *, frames: int) -> PointFit:
+def _point_fit(
+    selection: Selection, found: Sequence[LabelledGroup], *, frames: int, response_error: float
+) -> PointFit:
     fit, used = selection.fit.fit, max(len(selection.used), 1)
     is_summed = np.array([n.endswith("_counts") or n.startswith("background") for n in fit.names])
     per_frame = np.where(is_summed, 1.0 / used, 1.0)
@@ -105,6 +109,7 @@ def _point_fit(selection: Selection, found: Sequence[LabelledGroup], *, frames: 
     covariance = fit.covariance * per_frame * per_frame[:, None]
     scatter = _scatter_eV(selection.energy_eV)
     enlarged = covariance * misfit**2 + np.outer(moves, moves) * scatter**2
+    enlarged += response_covariance(fit.names, fit.values, response_error)
     excluded = {
         i: "no exciton in it, or wider than in the other frames"
         for i in range(frames)

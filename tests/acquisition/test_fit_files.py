@@ -392,6 +392,16 @@ def test_a_whole_spectrum_with_trion_and_replicas_is_fitted_from_nothing(tmp_pat
     assert not row.get("biexciton_binding_eV")
     assert len(list((tmp_path / "plots").iterdir())) == 1
 
+    _, (even,), _ = fit(
+        file, "--lines", "2", "--model", "exciton+trion+biexciton+replicas", "--phonon", "3.5",
+        "--response-error", "0",
+    )  # fmt: skip
+
+    for name in ("coupling_1", "coupling_1_error", "area_1_counts_error"):
+        added = np.sqrt(2.0) * 0.018 * 0.1 * (name == "coupling_1_error")
+        whole = np.hypot(float(even[name]), added)
+        assert float(row[name]) == pytest.approx(whole, rel=0.02 if added else 1e-6)
+
 
 def run_file(path: Path, counts: np.ndarray, wavelength: np.ndarray = WAVELENGTH) -> Path:
     """Write what a run's HDF5 file has of a temperature sweep."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import poisson
 
 from analysis.estimation.cramer_rao import expected_electrons
@@ -147,6 +148,19 @@ def test_a_factor_without_its_line_or_phonon_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         fit_huang_rhys(order, [10.0, 1.0], [1.0, 1.0], temperature_K=temperature)
+
+
+def test_a_mean_of_factors_is_no_better_than_the_response_that_all_were_read_with() -> None:
+    own, response = 1e-4, np.sqrt(2.0) * 0.018
+    factors = 0.1 + own * np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    differing = np.array([0.1, 0.102])
+
+    mean = compare_couplings(factors, np.hypot(own, response * factors), response_error=0.018)
+    apart = compare_couplings(differing, np.hypot(own, response * differing), response_error=0.018)
+
+    assert mean.error == pytest.approx(np.hypot(own / np.sqrt(6.0), response * 0.1), rel=1e-6)
+    assert mean.probability == pytest.approx(stats.chi2.sf(6.0, 5), rel=1e-6)
+    assert apart.probability < 1e-6  # the response cannot have done that
 
 
 @pytest.mark.parametrize("couplings", [[0.1], [0.1, 0.2, 0.3]])
