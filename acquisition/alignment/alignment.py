@@ -56,6 +56,7 @@ Publish = Callable[[Message, NDArray[np.generic] | None], None]
 MONITOR_S = 2.0  # the longest period while somebody watches
 SILENT_S = 10.0  # between two tries to read an instrument that does not answer
 SAFE_DEADLINE_S = 600.0  # for a ramp to zero, as at the end of a run
+UNSEEN_S = 0.3  # that the way to the safe state may take before it is shown
 FRESH_S = 5.0  # for which a spectrum counts as that of what is under the spot
 STOPS = frozenset({Verb.STOP_NOW, Verb.STOP_MOVES, Verb.LIVE_STOP})
 DETECTOR = "detector_temperature_C"
@@ -112,6 +113,8 @@ class Alignment:
         self._found_on = ""
         self._safing_until_s: float | None = None
         self._safety = Safety.NOT_ASKED
+        self._safing_since_s: float | None = None  # make_safe() is at work
+        self._delay = ""  # of it
         self.spectrum: LiveSpectrum | None = None
         self._deeds: Mapping[Verb, Callable[[Request], str]] = {
             Verb.LIVE: self._look,
@@ -168,9 +171,15 @@ class Alignment:
             moves=tuple(move.report() for move in self._moves.values()),
             live=self._live.wanted,
             raster=None if raster is None else raster.progress(),
-            trouble=self._bias_found_on if self._trip is None else self._trip.reason,
+            trouble=self._trouble(),
             safety=self._safety,
         )
+
+    def _trouble(self) -> str:
+        since_s = self._safing_since_s
+        if since_s is not None and self._clock.now() - since_s > self._clock.patience_s(UNSEEN_S):
+            return self._delay or "on the way to the safe state"
+        return self._bias_found_on if self._trip is None else self._trip.reason
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -410,9 +419,17 @@ class Alignment:
         self._end_raster()
         self._live.wanted = None
         is_ramping = "temperature_K" in self._moves and self._moves["temperature_K"].is_moving
-        report = make_safe(self._station, self._clock, hold_temperature=is_ramping)
+        self._safing_since_s = self._clock.now()
+        report = make_safe(
+            self._station, self._clock, hold_temperature=is_ramping, tell=self._tell_of_delay
+        )
         self._safety, self._safing_until_s = report.safety, None
+        self._safing_since_s, self._delay = None, ""
         return report
+
+    def _tell_of_delay(self, text: str) -> None:
+        self._delay = text
+        self._say(Level.WARNING, text, code="safe state delayed")
 
     def bias_to_zero(self) -> None:
         """Begin the way to 0 V and off."""

@@ -294,7 +294,8 @@ class LocalBiasPort:
         try:
             action()
         except DeviceError as error:
-            logger.warning("%s", error)
+            level = logging.WARNING if self._silent_since_s is None else logging.DEBUG
+            logger.log(level, "%s", error)  # once for each time that it falls silent
             self._note_silence(error)
             return False
         self._silent_since_s = None

@@ -37,7 +37,7 @@ def said_of(event: Event) -> Said:
     done = f"the run has ended; safe state {safety}" if safety else _DONE.get(event.code, "")
     return Said(
         event.level,
-        event.text,
+        f"safe state: {event.text}" if event.code == "safe state" else event.text,
         event.utc,
         code=event.code,
         device=found[1] if found and is_news else "",

@@ -529,6 +529,11 @@ class Engine:
             return FinishReason.COMPLETED_WITH_FLAGS, "; ".join(troubles)
         return FinishReason.COMPLETED, "every planned point is accepted"
 
+    def _tell_of_delay(self, text: str) -> None:
+        """Let whoever watches see why the safe state takes longer."""
+        self._vigil.await_now(text)
+        self._log.event(Level.WARNING, "safe state delayed", text)
+
     def _finish(self, reason: FinishReason, text: str, *, heater_off: bool) -> Outcome:
         self._enter(EngineState.FINISHING)
         self._vigil.await_now("the safe state")
@@ -541,6 +546,7 @@ class Engine:
             emergency=reason in (FinishReason.INTERLOCK, FinishReason.FAILED),
             hold_temperature=any(mover.quantity == "temperature" for mover in self._moving),
             heater_off=heater_off,
+            tell=self._tell_of_delay,
         )
         self._log.event(
             _LEVELS[reason],

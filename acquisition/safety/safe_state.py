@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 
 from acquisition.bias.bias_port import BiasPort
 from acquisition.channel.engine_status import Safety
@@ -27,6 +28,7 @@ STEP_DEADLINE_S = 5.0  # in which a line that was lost may come back
 BIAS_DEADLINE_S = 600.0  # 1000 V at the slowest sensible slew
 POLL_S = 0.1
 RETRY_S = 0.5
+SILENT_S = 1.0  # without a measurement, after which a supply on its way to zero counts as silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,14 @@ def make_safe(
     emergency: bool = False,
     hold_temperature: bool = False,
     heater_off: bool = False,
+    tell: Callable[[str], None] = logger.warning,
 ) -> SafeReport:
     """Bring the station to its safe state; never raises, reports what could not be confirmed.
 
     hold_temperature: end a temperature ramp that is under way; the heater goes on regulating.
+    tell: hears at once of a step that has to be tried again, and for how long it will be.
     """
-    way = _WayToSafety(station.bias, clock)
+    way = _WayToSafety(station.bias, clock, tell)
     way.begin_ramp(emergency=emergency)
     if station.shutter is not None:
         way.take("laser shutter closed", partial(way.close_shutter, station.shutter))
@@ -78,12 +82,17 @@ def make_safe(
 class _WayToSafety:
     """Takes one step after the other, and lets the bias ramp down meanwhile."""
 
-    def __init__(self, bias: BiasPort | None, clock: Clock) -> None:
+    def __init__(self, bias: BiasPort | None, clock: Clock, tell: Callable[[str], None]) -> None:
         self.confirmed: list[str] = []
         self.failed: list[str] = []
         self._bias = bias
         self._clock = clock
+        self._tell = tell
         self._has_complained = False
+        self._told: set[str] = set()
+        self._silent_since_s: float | None = None
+        self._turn_s = 0.0  # from when on the supply is asked again while other steps wait
+        self._is_bias_alone = False
 
     def begin_ramp(self, *, emergency: bool) -> None:
         if self._bias is not None:
@@ -96,10 +105,13 @@ class _WayToSafety:
             try:
                 step()
             except Exception as error:  # each step must have its chance, whatever the others did
-                if isinstance(error, DeviceError) and self._clock.now() < end_s:
+                is_foreseen = isinstance(error, DeviceError)
+                if is_foreseen and self._clock.now() < end_s:
+                    self._say_once(name, f"{error}; tried again for {STEP_DEADLINE_S:g} s")
                     self._pass(RETRY_S)
                     continue
-                logger.exception("safe state: %s", name)
+                if not is_foreseen and not isinstance(error, TimeoutError):
+                    logger.exception("safe state: %s", name)
                 self.failed.append(f"{name} ({error})")
             else:
                 self.confirmed.append(name)
@@ -115,6 +127,7 @@ class _WayToSafety:
             raise InstrumentError(shutter.name, f"answered closed, then found: {found}")
 
     def await_zero(self, bias: BiasPort) -> None:
+        self._is_bias_alone = True
         self._wait_until(lambda: bias.status().is_zero, BIAS_DEADLINE_S, "bias to 0 V")
         bias.confirm_zero()
 
@@ -127,8 +140,41 @@ class _WayToSafety:
 
     def _pass(self, seconds: float) -> None:
         self._clock.wait(seconds)
-        if self._bias is not None:
+        if self._bias is not None and (self._is_bias_alone or self._clock.now() >= self._turn_s):
+            begun_s = self._clock.now()
             self._shielded(self._bias.advance)
+            self._yield_turn(begun_s)
+            self._shielded(partial(self._hear_silence, self._bias, begun_s))
+
+    def _yield_turn(self, begun_s: float) -> None:
+        """Leave the other steps as much time as a supply took that does not answer."""
+        now = self._clock.now()
+        took_s = now - begun_s
+        self._turn_s = now + took_s if took_s > self._clock.patience_s(POLL_S) else now
+
+    def _hear_silence(self, bias: BiasPort, begun_s: float) -> None:
+        """Say so if a supply that is not at zero says nothing."""
+        status = bias.status()
+        if status.is_zero or isfinite(status.voltage_V):
+            self._silent_since_s = None
+            return
+        if self._silent_since_s is None:
+            self._silent_since_s = begun_s
+        if self._clock.now() - self._silent_since_s > self._clock.patience_s(SILENT_S):
+            self._say_once(
+                "bias 0 V and off",
+                f"the supply is silent; asked again for {BIAS_DEADLINE_S:g} s at most; it can be "
+                "switched off at its front panel",
+            )
+
+    def _say_once(self, name: str, text: str) -> None:
+        """Say why a step takes longer, once for each; whoever hears of it can't hinder the way."""
+        if name not in self._told:
+            self._told.add(name)
+            try:
+                self._tell(f"on the way to the safe state: {name}: {text}")
+            except Exception:
+                logger.exception("safe state: %s: %s", name, text)
 
     def _shielded(self, action: Callable[[], None]) -> None:
         try:

@@ -265,8 +265,8 @@ class Bench:
                 return "connected"
             case Verb.DISCONNECT:
                 self._is_wanted = False
-                self._disconnect("disconnected by hand")
-                return "disconnected, in the safe state"
+                safety = self._disconnect("disconnected by hand")
+                return f"disconnected; safe state {safety.value}"
         if self._alignment is None:
             raise Refused(f"{request.verb.value}: not connected: {self._trouble}")
         return self._alignment.take(request)
@@ -321,23 +321,29 @@ class Bench:
             return 1.0
         return voltage_limit(sample, self._config.bias).volts
 
-    def _disconnect(self, trouble: str) -> None:
-        """Go to the safe state and close every line."""
+    def _disconnect(self, trouble: str) -> Safety:
+        """Go to the safe state and close every line; return whether it was confirmed."""
+        safety = Safety.NOT_ASKED
         station, alignment = self._station, self._alignment
         self._trouble = trouble
         if alignment is not None:
             report = alignment.make_safe()
-            self._judge(report.safety, str(report))
+            safety = report.safety
+            self._remember(safety)
+            self._tell_safety(safety, str(report))
             self._last_view = alignment.view()
         self._alignment = self._station = None
         if station is not None:
             station.close()
             self._renewed()
+        return safety
 
-    def _judge(self, safety: Safety, text: str) -> None:
-        is_safe = safety is not Safety.NOT_CONFIRMED
-        if not is_safe:
+    def _remember(self, safety: Safety) -> None:
+        if safety is Safety.NOT_CONFIRMED:
             self.unacknowledged = safety
+
+    def _tell_safety(self, safety: Safety, text: str) -> None:
+        is_safe = safety is not Safety.NOT_CONFIRMED
         self._say(
             Level.INFO if is_safe else Level.ERROR,
             f"safe state: {text}",
@@ -411,7 +417,7 @@ class Bench:
             self._last_status = self._status_now()
             self._run = None
         self._sample = sweep.configuration.sweep.sample
-        self._judge(outcome.safe.safety, str(outcome.safe))
+        self._remember(outcome.safe.safety)  # the run itself has said it
         if outcome.reason not in (FinishReason.COMPLETED, FinishReason.COMPLETED_WITH_FLAGS):
             self._queue.hold_back(f"the run before it ended: {outcome.reason.value}")
         self._ended(folder, sweep.configuration, outcome)

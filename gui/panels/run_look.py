@@ -65,6 +65,8 @@ def explanation(situation: Situation, trouble: str = "") -> str:
         return f"the engine has said nothing for {span(situation.silent_s)}; the run may go on"
     if snapshot.mode is Mode.DISCONNECTED:
         return snapshot.trouble or "no line is open"
+    if snapshot.mode is Mode.RUNNING and snapshot.status is None:
+        return snapshot.trouble or "the run takes over the instruments"
     if snapshot.mode is Mode.RUNNING:
         return _awaited(snapshot.status)
     return _between_runs(snapshot)
@@ -81,9 +83,7 @@ def _look_between_runs(situation: Situation, last: EngineStatus | None) -> Look:
 
 
 def _awaited(status: EngineStatus | None) -> str:
-    if status is None:
-        return "the run takes over the instruments"
-    if not status.awaited:
+    if status is None or not status.awaited:
         return ""
     waited_s = status.time_s - status.awaited_since_s
     return f"{status.awaited}, for {span(waited_s)}" if waited_s >= 1.0 else status.awaited

@@ -376,6 +376,31 @@ def test_leaving_ends_in_the_safe_state(open_bench) -> None:
     assert not bench.world.world.optics.shutter_open
 
 
+def test_on_the_way_to_the_safe_state_that_is_shown_and_what_delays_it(
+    open_bench, monkeypatch
+) -> None:
+    bench = open_bench(sample=sample_card())
+    camera, troubles = bench.alignment._station.camera, []
+
+    def abort() -> None:
+        bench.clock.wait(0.5)
+        troubles.append(bench.alignment.view().trouble)
+        raise LinkTimeout("camera", "no reply in 0.5 s")
+
+    monkeypatch.setattr(camera, "abort", abort)
+
+    report = bench.alignment.make_safe()
+
+    text = "exposure ended: camera: no reply in 0.5 s; tried again for 5 s"
+    assert (troubles[0], set(troubles[1:])) == (
+        "on the way to the safe state",
+        {f"on the way to the safe state: {text}"},
+    )
+    assert [said.text for said in bench.said()] == [f"on the way to the safe state: {text}"]
+    assert report.safety is Safety.NOT_CONFIRMED
+    assert bench.alignment.view().trouble == ""
+
+
 def test_an_interlock_stops_everything_and_lets_nothing_move_until_it_holds(open_bench) -> None:
     gauge = (
         '[gauge]\nmodel = "pfeiffer.tpg361"\naddress = "sim://gauge"\nmax_pressure = "1e-4 mbar"\n'

@@ -242,6 +242,8 @@ def test_sweeps_run_one_after_the_other_and_alignment_comes_back(start, attach, 
     assert [(c.point, c.done, c.total) for c in window.all(Committed)] == [
         (0, 1, 3), (1, 2, 3), (2, 3, 3), (0, 1, 2), (1, 2, 2),
     ]  # fmt: skip
+    safe = [text for text in window.said() if text.startswith("safe state: confirmed: ")]
+    assert len(safe) == 4  # before and after each, once
     assert window.latest.status.finish is FinishReason.COMPLETED
     runs = sorted((tmp_path / "runs").glob("*/*/*"))
     assert [run.name.split("_")[2] for run in runs] == ["first", "second"]

@@ -54,9 +54,10 @@ def test_what_goes_wrong_names_device_what_was_done_and_what_to_do(
 ) -> None:
     said = said_of(event)
 
+    prefix = "safe state: " if event.code == "safe state" else ""  # its text says only of what
     assert (said.level, said.text, said.utc, said.code) == (
         event.level,
-        event.text,
+        prefix + event.text,
         event.utc,
         event.code,
     )

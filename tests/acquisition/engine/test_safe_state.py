@@ -1,9 +1,12 @@
 """The way to the safe state: order, failures that block nothing, and what is not confirmed."""
 
+from itertools import pairwise
+
 import pytest
 
 from acquisition.channel.engine_status import Safety
 from acquisition.safety.safe_state import make_safe
+from acquisition.storage.record import Level
 from drivers.errors import DeviceError, LinkClosed, LinkTimeout
 
 GONE = LinkClosed("x", "gone")
@@ -111,6 +114,71 @@ def test_a_supply_that_comes_back_after_a_minute_is_brought_to_zero(bench, stati
     assert report.safety is Safety.CONFIRMED
     assert not bench.supply.is_on
     assert bench.supply.largest_step_V() <= 50.0 * 0.2 + 1e-9
+
+
+def test_a_silent_supply_is_told_of_at_once_and_holds_up_no_other_step(bench, station):
+    told = []
+    bench.supply.latency_s = 2.0  # until it is known that no answer comes
+    bench.supply.die(LinkTimeout("bias", "silent"))
+    begun_s = bench.clock.now()
+
+    def tell(text):
+        told.append((bench.clock.now() - begun_s, text))
+
+    report = make_safe(station, bench.clock, emergency=True, tell=tell)
+
+    ((told_s, text),) = told
+    assert text.startswith("on the way to the safe state: bias 0 V and off: the supply is silent;")
+    assert "asked again for 600 s at most" in text
+    assert told_s <= 2 * 2.0 + 0.1  # measuring and a step of the ramp
+    assert report.confirmed == (
+        "laser shutter closed",
+        "exposure ended",
+        "polarizer stopped",
+        "spectrograph stopped",
+    )
+    ended_s = bench.calls("spectrograph", "stop")[0][0] - begun_s
+    assert ended_s <= 2 * 2 * 2.0 + 1.0  # two of the supply's turns
+    tries = [t for t, *_ in bench.calls("bias", "measure")]
+    assert tries[-1] - begun_s > 590.0
+    assert max(b - a for a, b in pairwise(tries[3:])) <= 2 * 2.0 + 0.2
+
+
+def test_a_step_that_is_tried_again_is_told_once_with_how_long(bench, station):
+    told = []
+    bench.camera.die(LinkTimeout("camera", "no reply in 0.5 s"))
+
+    def tell(text):
+        told.append(text)
+        raise ZeroDivisionError  # whoever hears of it can't hinder the way
+
+    report = make_safe(station, bench.clock, tell=tell)
+
+    assert told == [
+        "on the way to the safe state: exposure ended: camera: no reply in 0.5 s; "
+        "tried again for 5 s"
+    ]
+    assert [text.split(" (")[0] for text in report.failed] == ["exposure ended"]
+    assert len(bench.calls("camera", "abort")) == 11
+    assert not bench.supply.is_on
+
+
+def test_a_run_shows_and_notes_what_delays_its_safe_state(bench, rows):
+    seen = []
+    bench.build(rows(1))
+    bench.stage.stop = lambda: (seen.append(bench.engine.status().awaited), _fail())[0]
+
+    outcome = bench.run(rows(1))
+
+    (delay,) = bench.events("safe state delayed")
+    text = "on the way to the safe state: polarizer stopped: x: gone; tried again for 5 s"
+    assert (delay.text, delay.level) == (text, Level.WARNING)
+    assert (seen[0], set(seen[1:])) == ("the safe state", {text})
+    assert outcome.safe.failed == ("polarizer stopped (x: gone)",)
+
+
+def _fail():
+    raise GONE
 
 
 def test_a_port_that_raises_is_not_confirmed(bench, station):
