@@ -26,7 +26,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import pyqtgraph as pg
 from PIL import Image
 from PyQt6.QtCore import QEventLoop, QSettings, Qt, QTimer
-from PyQt6.QtGui import QColor, QImage
+from PyQt6.QtGui import QColor, QImage, qGray
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
@@ -147,7 +147,7 @@ def _palette() -> Image.Image:
             colours += [_between(first, second, part / 8) for part in range(1, 8)]
         for tone in theme.Tone:
             colours += [_between(look.on_tone, look.tone(tone), part / 3) for part in (1, 2)]
-        colours += [QColor(look.bad).lighter(percent) for percent in (85, 93, 106, 112, 120)]
+        colours += [_of_button(look.bad).lighter(percent) for percent in range(102, 126, 2)]
         colours += [_between(look.window, look.bad, 0.14), _between(look.window, look.busy, 0.14)]
     viridis = pg.colormap.get("viridis").getLookupTable(nPts=64)
     flat = [part for one in colours for part in (one.red(), one.green(), one.blue())]
@@ -161,6 +161,14 @@ def _colours(look: theme.Theme) -> set[str]:
     values = [getattr(look, field.name) for field in fields(look)]
     named = {value for value in values if isinstance(value, str) and value.startswith("#")}
     return named | set(look.series)
+
+
+def _of_button(colour: str) -> QColor:
+    """Return what Fusion makes of a button's colour; it shades that from 124 % down to 102 %."""
+    ground = QColor(colour)
+    ground = ground.lighter(100 + max(1, (180 - qGray(ground.rgb())) // 6))
+    hue, saturation, value, _ = ground.getHsv()
+    return QColor.fromHsv(hue or 0, int(0.75 * (saturation or 0)), value or 0)
 
 
 def _between(first: str, second: str, part: float) -> QColor:

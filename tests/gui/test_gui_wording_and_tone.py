@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QObject
+from PyQt6.QtCore import QByteArray, QObject
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -154,6 +154,98 @@ def test_an_output_that_fails_is_named_and_the_system_beeps(
     assert why in sound.how
     qtbot.waitUntil(lambda: len(beeps) > 1)
     sound.switch(is_on=False)
+
+
+class _Speaker:
+    """An output that keeps what it is given; it has room for some samples at a time."""
+
+    ROOM = 1764  # samples, as much as two feeds
+
+    def __init__(self, *_: object) -> None:
+        self.heard: list[bytes] = []
+        speakers.append(self)
+
+    def start(self) -> "_Speaker":
+        return self
+
+    def bytesFree(self) -> int:
+        return 2 * self.ROOM
+
+    def write(self, samples: QByteArray) -> None:
+        self.heard.append(bytes(samples.data()))
+
+    @property
+    def wave(self) -> "np.ndarray":
+        return np.frombuffer(b"".join(self.heard), np.int16).astype(float)
+
+    def __getattr__(self, _name: str) -> object:
+        return lambda *_: None
+
+
+speakers: list[_Speaker] = []
+
+
+@pytest.fixture
+def speaker(monkeypatch: pytest.MonkeyPatch) -> list[_Speaker]:
+    """A computer with a loudspeaker; the outputs that were opened."""
+    speakers.clear()
+    output = SimpleNamespace(isNull=lambda: False)
+    devices = SimpleNamespace(defaultAudioOutput=lambda: output)
+    monkeypatch.setattr(tone, "QAudioSink", _Speaker)
+    monkeypatch.setattr(tone, "QMediaDevices", devices, raising=False)
+    monkeypatch.setattr(tone, "QAudioFormat", MagicMock(), raising=False)
+    return speakers
+
+
+def _rising_zeros_per_s(wave: "np.ndarray") -> float:
+    """Count how often the wave comes up through zero: its frequency in Hz."""
+    at = np.flatnonzero((wave[:-1] < 0) & (wave[1:] >= 0))
+    between = wave[at] / (wave[at] - wave[at + 1])
+    places = at + between
+    return float((places.size - 1) / (places[-1] - places[0]) * tone.SAMPLE_Hz)
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "frequency_Hz"),  # 110 Hz at 10 counts/s, an octave for each factor of ten
+    [(0.0, 110.0), (10.0, 110.0), (100.0, 220.0), (3162.28, 622.25), (1e6, 3520.0), (nan, 110.0)],
+)
+def test_what_is_put_out_has_the_frequency_of_the_count_rate(
+    qtbot: QtBot, speaker: list[_Speaker], rate_per_s: float, frequency_Hz: float
+) -> None:
+    parent = QObject()
+    sound = Tone(parent)
+    sound.follow(rate_per_s)
+
+    sound.switch(is_on=True)
+    qtbot.waitUntil(lambda: len(speaker[0].heard) >= 4)
+    sound.switch(is_on=False)
+
+    assert not sound.why_beeps
+    assert _rising_zeros_per_s(speaker[0].wave) == pytest.approx(frequency_Hz, rel=2e-3)
+    assert np.abs(speaker[0].wave).max() == pytest.approx(0.5 * 32767, rel=0.02)
+
+
+def test_more_light_raises_the_tone_without_a_click_and_off_is_silent(
+    qtbot: QtBot, speaker: list[_Speaker]
+) -> None:
+    parent = QObject()
+    sound = Tone(parent)
+    sound.follow(100.0)
+    sound.switch(is_on=True)
+    qtbot.waitUntil(lambda: len(speaker[0].heard) >= 3)
+    before = len(speaker[0].heard)
+    sound.follow(1e4)
+    qtbot.waitUntil(lambda: len(speaker[0].heard) >= before + 3)
+    sound.switch(is_on=False)
+    count = len(speaker[0].heard)
+    qtbot.wait(3 * tone.FEED_ms)
+
+    wave, step = speaker[0].wave, before * _Speaker.ROOM
+    assert _rising_zeros_per_s(wave[:step]) == pytest.approx(220.0, rel=2e-3)
+    assert _rising_zeros_per_s(wave[step:]) == pytest.approx(880.0, rel=2e-3)
+    steepest = 0.5 * 32767 * 2 * np.pi * 880.0 / tone.SAMPLE_Hz
+    assert np.abs(np.diff(wave)).max() <= steepest + 1  # no jump where the pitch changes
+    assert len(speaker[0].heard) == count
 
 
 def test_the_home_folder_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
