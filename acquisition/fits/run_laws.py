@@ -11,19 +11,21 @@ from acquisition.configuration.station_file import CameraConfig
 from acquisition.configuration.sweep_file import FitConfig
 from acquisition.fits.point_fitter import PointFitter, detector_noise, fit_model
 from acquisition.fits.point_laws import coupling_texts, point_law_texts
+from acquisition.fits.setting_errors import angle_error_deg, field_error_kV_per_cm
 from acquisition.fits.warming_laws import OF_WARMING, WarmingLaws, phonons_of
+from acquisition.fits.zone_fit import fit_exciton
 from acquisition.planning.point_table import Point, PointKind
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.journal_rows import StoredAttempt
 from acquisition.storage.record import Attempt
 from acquisition.storage.run_configuration import configuration_of
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.verdict import Verdict
 from analysis.laws.dipoles import Aperture, angles_between, tilted_dipole
 from analysis.laws.laws import LAWS
 from analysis.laws.polarization import PolarizationFit
 from analysis.laws.spectral_diffusion import fit_spectral_diffusion
-from analysis.series.frame_series import fit_frames
 from analysis.series.polarization_series import PolarizationSeries, fit_polarization_series
 from analysis.series.stark_series import StarkSeries, fit_stark_series
 from analysis.spectra.fit_model import FitModel
@@ -36,10 +38,13 @@ class Series:
     """The frames of the accepted points that differ in one setpoint only.
 
     frames: (frames, pixels), raw; the other arrays: (frames,), NaN where there is no reading.
-    light_s: exposure that the nanocrystal had seen before the middle of each frame.
+    light_s: exposure that the nanocrystal had seen before the middle of each frame. profile: of the
+    instrument, as a lamp showed it. *_error: of the fields and angles, each.
     """
 
     where: str
+    config: FitConfig
+    temperature_K: float | None
     model: FitModel
     noise: DetectorNoise
     wavelength_nm: NDArray[np.float64]
@@ -50,7 +55,15 @@ class Series:
     point_light_s: float
     field_kV_per_cm: NDArray[np.float64]
     angle_deg: NDArray[np.float64]
+    profile: InstrumentProfile | None = None
+    field_error_kV_per_cm: float = 0.0
+    angle_error_deg: float = 0.0
     numerical_aperture: float = float("nan")
+
+    @property
+    def through(self) -> str:
+        """What the lines are seen through, in words."""
+        return "" if self.profile is None else ", through the lamp's profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +120,14 @@ def series_of(
         if point.kind is PointKind.SAMPLE:
             axis = fitter.wavelength_nm(stored).tobytes()
             groups[(*(getattr(point, name) for name in same), axis)].append((point, stored))
+    configuration = configuration_of(reader.meta)
+    field_error = field_error_kV_per_cm(configuration.station, configuration.sweep)
     for group in groups.values():
-        yield _series(group, fitter, fit, camera, same)
+        yield replace(
+            _series(group, fitter, fit, camera, same),
+            field_error_kV_per_cm=field_error,
+            angle_error_deg=angle_error_deg(configuration.station),
+        )
 
 
 def stark_of(series: Series) -> StarkSeries:
@@ -124,6 +143,8 @@ def stark_of(series: Series) -> StarkSeries:
         light_time_s=series.light_s,
         light_duration_s=series.point_light_s,
         background=series.background,
+        instrument=series.profile,
+        sigma_field_kV_per_cm=series.field_error_kV_per_cm,
     )
 
 
@@ -138,6 +159,8 @@ def polarization_of(series: Series) -> PolarizationSeries:
         noise=series.noise,
         point=series.point,
         background=series.background,
+        instrument=series.profile,
+        sigma_angle_deg=series.angle_error_deg,
     )
 
 
@@ -155,6 +178,8 @@ def _series(
     one_exposure = np.unique(exposure_s).size == 1
     return Series(
         where=_where(first_point, same),
+        config=fit,
+        temperature_K=first_point.temperature_K,
         model=fit_model(fit, first_point.temperature_K),
         noise=detector_noise(camera),
         wavelength_nm=fitter.wavelength_nm(first),
@@ -165,6 +190,7 @@ def _series(
         point_light_s=float(np.median([len(a.counts) * a.exposure_s for a in attempts])),
         field_kV_per_cm=_of_frames(attempts, numbers, "field_kV_per_cm"),
         angle_deg=_of_frames(attempts, numbers, "angle_deg"),
+        profile=fitter.profile(first),
     )
 
 
@@ -200,7 +226,7 @@ def _parabola_texts(series: Series) -> Iterator[str]:
             f"ueV/(kV/cm)^2, dipole {law.dipole_e_nm:.3f} e nm; {law.verdict.value}: {law.reason}"
         )
 
-    return _said(f"Stark parabola{series.where}", text)
+    return _said(f"Stark parabola{series.where}{series.through}", text)
 
 
 def _cos2_texts(series: Series) -> Iterator[str]:
@@ -220,7 +246,7 @@ def _cos2_texts(series: Series) -> Iterator[str]:
             )
         yield from dipole_texts(fit.lines, series.numerical_aperture)
 
-    return _said(f"cos^2{series.where}", text)
+    return _said(f"cos^2{series.where}{series.through}", text)
 
 
 def dipole_texts(lines: Sequence[PolarizationFit], numerical_aperture: float) -> Iterator[str]:
@@ -253,12 +279,14 @@ def dipole_texts(lines: Sequence[PolarizationFit], numerical_aperture: float) ->
 
 def _diffusion_texts(series: Series) -> Iterator[str]:
     def text() -> Iterator[str]:
-        point = fit_frames(
+        point = fit_exciton(
+            series.config,
+            series.temperature_K,
             series.wavelength_nm,
             series.frames,
-            model=series.model,
             noise=series.noise,
             background=series.background,
+            profile=series.profile,
         )
         used = [i for i in range(len(series.frames)) if i not in point.excluded]
         if len(used) != point.frame_energy_eV.size:
@@ -275,7 +303,7 @@ def _diffusion_texts(series: Series) -> Iterator[str]:
             f"{found.verdict.value}: {found.reason}"
         )
 
-    return _said(f"{LAWS['diffusion'].title}{series.where}", text)
+    return _said(f"{LAWS['diffusion'].title}{series.where}{series.through}", text)
 
 
 OF_FRAMES: Mapping[str, OfFrames] = {

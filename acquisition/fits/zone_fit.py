@@ -17,7 +17,7 @@ from analysis.spectra.emitter import Emitter, Phonon, Presence
 from analysis.spectra.fit_model import FitModel
 from analysis.spectra.spectrum_model import SpectrumModel
 
-__all__ = ["fit_as_scheduled", "fit_model", "spectrum_model", "whole_model"]
+__all__ = ["fit_as_scheduled", "fit_exciton", "fit_model", "spectrum_model", "whole_model"]
 
 _NOTHING = (Verdict.NO_SIGNAL, Verdict.FAILED)
 _WIDTHS_AROUND = 7.0
@@ -69,6 +69,31 @@ def fit_as_scheduled(
         return fit
     voigt = zone.model_copy(update={"lines": fit.lines, "shape": "voigt"})
     return beside(fit, fitted(voigt), "voigt_")
+
+
+def fit_exciton(
+    config: FitConfig,
+    temperature_K: float | None,
+    wavelength_nm: ArrayLike,
+    frames: ArrayLike,
+    *,
+    noise: DetectorNoise,
+    background: ArrayLike | None,
+    profile: InstrumentProfile | None = None,
+) -> PointFit:
+    """Fit the exciton's lines of this temperature alone, whatever else is scheduled."""
+    alone = [
+        zone.model_copy(update={"components": (), "voigt_beside": False}) for zone in config.model
+    ]
+    return fit_as_scheduled(
+        config.model_copy(update={"model": tuple(alone)}),
+        temperature_K,
+        wavelength_nm,
+        frames,
+        noise=noise,
+        background=background,
+        profile=profile,
+    )
 
 
 def _around(fit: PointFit) -> tuple[float, float]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.verdict import Verdict
 from analysis.estimation.weighted_least_squares import LinearFit
-from analysis.laws.polarization import PolarizationFit, harmonics, interpret
+from analysis.laws.polarization import PolarizationFit, harmonics, interpret, slope_per_deg
 from analysis.series.multiplet import Multiplet, find_multiplets, frame_windows
-from analysis.series.series_fit import MOST_MISFIT, SeriesFit, SeriesStart, fit_series
+from analysis.series.series_fit import (
+    MOST_MISFIT,
+    FrameWindows,
+    SeriesFit,
+    SeriesStart,
+    fit_series,
+    moved_by,
+)
 from analysis.spectra.fit_model import FitModel
 
 __all__ = ["PolarizationSeries", "fit_polarization_series"]
@@ -47,12 +55,15 @@ def fit_polarization_series(
     noise: DetectorNoise,
     background: ArrayLike | None = None,
     point: ArrayLike | None = None,
+    instrument: InstrumentProfile | None = None,
+    sigma_angle_deg: float = 0.0,
 ) -> PolarizationSeries:
     """Fit all frames of all angles together.
 
     frames: raw counts, (frames, pixels); angle_deg: of the polarization that passes, for each frame
     (twice the turn of a half-wave plate). point: which frames belong together; None: those of one
-    angle. model.lines must be a number.
+    angle. model.lines must be a number. instrument: the profile that a lamp showed. sigma_angle:
+    error of the angle of each point, which all its frames share.
     Raises ValueError for unequal lengths, fewer than 4 angles or when no frame shows a line.
     """
     angle = np.asarray(angle_deg, dtype=np.float64)
@@ -75,8 +86,34 @@ def fit_polarization_series(
         [_start(found, columns) for found in find_multiplets(windows, model.lines)],
         lines=model.lines,
         background_order=model.background_order,
+        instrument=instrument,
     )
+    if sigma_angle_deg > 0:
+        by_angle = _moved_by_angles(series, windows, angle[kept], model.lines)
+        series = replace(series, covariance=series.covariance + sigma_angle_deg**2 * by_angle)
     return _interpreted(series, model.lines)
+
+
+def _moved_by_angles(
+    series: SeriesFit, windows: FrameWindows, angle_deg: Array, lines: int
+) -> Array:
+    """Return the covariance of the shared parameters for angles off by 1 deg, point by point."""
+    moves = np.zeros_like(series.optimum.parameters)
+    for k in range(1, lines + 1):
+        slope = slope_per_deg(angle_deg[series.used], _coefficients(series, k))
+        moves[:, series.table_names.index(f"share_{k}")] = slope
+    by_frame = moved_by(series, windows, moves)
+    _, place = np.unique(windows.point[series.used], return_inverse=True)
+    by_point = np.zeros((int(place.max()) + 1, by_frame.shape[1]))
+    np.add.at(by_point, place, by_frame)
+    return np.asarray(by_point.T @ by_point)
+
+
+def _coefficients(series: SeriesFit, line: int) -> Array:
+    """Return mean, cosine and sine of a line; the mean of the first is 1 by definition."""
+    names = [f"share_{line}[{k}]" for k in range(2 if line == 1 else 3)]
+    found = series.values[[series.names.index(name) for name in names]]
+    return np.concatenate([[1.0], found]) if line == 1 else found
 
 
 def _start(found: Multiplet, columns: Array) -> SeriesStart:
@@ -138,13 +175,9 @@ _LEAST_CONDITION = 1e-5
 
 def _law(series: SeriesFit, line: int, covariance: Array) -> PolarizationFit:
     """Return the law of one line; the constant of the first is 1 by definition, without error."""
-    if line == 1:
-        i = [series.names.index(f"share_1[{k}]") for k in range(2)]
-        values = np.concatenate([[1.0], series.values[i]])
-        part = np.zeros((3, 3))
-        part[1:, 1:] = covariance[np.ix_(i, i)]
-    else:
-        i = [series.names.index(f"share_{line}[{k}]") for k in range(3)]
-        values, part = series.values[i], covariance[np.ix_(i, i)]
+    i = [n for n, name in enumerate(series.names) if name.startswith(f"share_{line}[")]
+    part = np.zeros((3, 3))
+    part[-len(i) :, -len(i) :] = covariance[np.ix_(i, i)]
     nothing = np.zeros(0)
+    values = _coefficients(series, line)
     return interpret(LinearFit(values, part, nothing, series.chi2_per_dof, 1, 0.0, 1.0))

@@ -4,7 +4,8 @@ Spectral diffusion moves all lines together and blinking scales them together, s
 its own energy, width, brightness and background; the splittings, the relative areas (as a law of
 the sweep) and the line profile are the same throughout. The profile is a Gaussian core with a
 Gaussian tail and Lorentzian wings, whose shares, offset and widths the series itself determines:
-what a lamp line would tell where none was taken.
+what a lamp line would tell where none was taken. Where one was, the lines are seen through its
+profile, and their own width is the same throughout.
 """
 
 from __future__ import annotations
@@ -16,15 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimation.fisher_scoring import Counts
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.joint_fit import JointOptimum, Sharing, maximise_jointly
 from analysis.estimation.line_table import Line, LineTable, Shape
 from analysis.estimation.table_fit import slopes_of
 
-__all__ = ["MOST_MISFIT", "FrameWindows", "SeriesFit", "SeriesStart", "fit_series", "series_table"]
+__all__ = [
+    "MOST_MISFIT",
+    "FrameWindows",
+    "SeriesFit",
+    "SeriesStart",
+    "fit_series",
+    "moved_by",
+    "series_table",
+]
 
 Array = NDArray[np.float64]
 
 MOST_MISFIT = 4.0  # of misfit_ratio: beyond, the lines found are not those of the spectra
+_BEHIND = ("width_eV", "lorentz_width_eV")  # of a line seen through the lamp's profile
 _PROFILE = ("tail", "tail_offset_eV", "tail_width_eV", "wing")
 # Of the core's width as first seen; its share alone is fitted, for one valley less.
 _WING_WIDTH = 1.5
@@ -68,7 +79,7 @@ class SeriesFit:
     scatter_ratio, misfit_ratio: by how much, the first for each parameter.
     energy_eV, energy_error_eV, width_eV, brightness_e: of each frame used. used: which frames these
     are; excluded: why the others are not. residual_e, variance_e2: of their pixels that were
-    fitted, (frames used, pixels), 0 elsewhere. optimum, own_names: all else.
+    fitted, (frames used, pixels), 0 elsewhere. optimum, own_names, table, sharing: all else.
     """
 
     names: tuple[str, ...]
@@ -90,6 +101,8 @@ class SeriesFit:
     residual_e: Array
     variance_e2: Array
     optimum: JointOptimum
+    table: LineTable
+    sharing: Sharing
 
     def __getitem__(self, name: str) -> float:
         return float(self.values[self.names.index(name)])
@@ -105,19 +118,54 @@ class SeriesFit:
         return float(np.sqrt(self.photon_covariance[i, i]))
 
 
+def moved_by(series: SeriesFit, windows: FrameWindows, moves: Array) -> Array:
+    """Return what displaced parameters of single frames do to the shared ones, (frames, shared).
+
+    windows: as they were given to fit_series. moves: of each frame used from what the laws make of
+    it, (frames used, parameters of the table). To first order.
+    """
+    edges, c = windows.edges_eV[series.used], windows.counts
+    kept = Counts(
+        c.electrons[series.used],
+        c.shift[series.used],
+        c.good[series.used] * (series.variance_e2 > 0),
+    )
+    slope, _ = slopes_of(series.table, edges, kept)(series.optimum.parameters)
+    own, matrix = series.sharing.own, slope.information
+    mixed = matrix[:, own]
+    alone = matrix[:, own[:, None], own]
+    score = (matrix @ moves[..., None])[..., 0]
+    score -= (mixed.transpose(0, 2, 1) @ np.linalg.solve(alone, mixed @ moves[..., None]))[..., 0]
+    pull = np.einsum("fps,fp->fs", series.sharing.design, score)
+    return np.asarray(pull @ series.photon_covariance)
+
+
 def series_table(
-    lines: int, *, profile: bool, background_order: int, shape: Shape = Shape.GAUSS
+    lines: int,
+    *,
+    profile: bool,
+    background_order: int,
+    shape: Shape = Shape.GAUSS,
+    instrument: InstrumentProfile | None = None,
 ) -> LineTable:
-    """Return the lines of the multiplet; profile: each with core, tail and wings, else a core."""
+    """Return the lines of the multiplet; profile: each with core, tail and wings, else a core.
+
+    instrument: the profile that a lamp showed, through which Voigt profiles are seen instead.
+    """
     rows: list[Line] = []
     for k in range(1, lines + 1):
         centre = (("energy_1_eV", 1.0),) + (((f"splitting_{k}_eV", 1.0),) if k > 1 else ())
         area = ("brightness_e", f"share_{k}")
+        if instrument is not None:
+            rows.append(
+                Line(centre, "width_eV", area, Shape.PROFILE, lorentz_width="lorentz_width_eV")
+            )
+            continue
         rows.append(Line(centre, "width_eV", area, shape))
         if profile:
             rows.append(Line((*centre, ("tail_offset_eV", 1.0)), "tail_width_eV", (*area, "tail")))
             rows.append(Line(centre, "wing_width_eV", (*area, "wing"), Shape.LORENTZ))
-    return LineTable(rows, background_order=background_order)
+    return LineTable(rows, background_order=background_order, profile=instrument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,25 +202,51 @@ def fit_series(
     profile: bool = True,
     background_order: int = 1,
     shape: Shape = Shape.GAUSS,
+    instrument: InstrumentProfile | None = None,
 ) -> SeriesFit:
     """Fit all frames, leave out those that do not fit, and fit again.
 
     starts: several where it is not clear which peaks are the lines; a fit of the brightest frames
-    of the points decides between them.
+    of the points decides between them. instrument: the profile that a lamp showed; then no other
+    is sought, and widths are those of the lines alone.
     """
-    table = series_table(lines, profile=profile, background_order=background_order, shape=shape)
+    table = series_table(
+        lines,
+        profile=profile and instrument is None,
+        background_order=background_order,
+        shape=shape,
+        instrument=instrument,
+    )
     start = starts[0] if len(starts) == 1 else _most_likely(table, windows, starts)
     used, optimum, sharing, reasons = _without_misfits(table, windows, start)
-    if not optimum.converged and profile:
-        # A profile without a tail leaves open where it would be.
-        held = replace(start, fixed={**_tail_of(start.shared["width_eV"]), **start.fixed})
-        used, optimum, sharing, reasons = _without_misfits(table, windows, held)
+    for held in _HELD_BEHIND if instrument is not None else (_tail_of(start),) if profile else ():
+        if optimum.converged and _has_widths(table, optimum):
+            break
+        fixed = replace(start, fixed={**held, **start.fixed})
+        used, optimum, sharing, reasons = _without_misfits(table, windows, fixed)
     part = _near_the_lines(windows.only(used), table, optimum.parameters)
     return _summary(table, part, sharing, optimum, used=np.flatnonzero(used), excluded=reasons)
 
 
-def _tail_of(width_eV: float) -> dict[str, float]:
+# A line may have no Lorentzian beside its Gaussian, or no Gaussian, or no width at all.
+_HELD_BEHIND: tuple[dict[str, float], ...] = (
+    {"lorentz_width_eV": 0.0},
+    {"width_eV": 0.0},
+    {"width_eV": 0.0, "lorentz_width_eV": 0.0},
+)
+
+
+def _tail_of(start: SeriesStart) -> dict[str, float]:
+    """Return where to hold a tail: a profile without one leaves open where it would be."""
+    width_eV = start.shared["width_eV"]
     return {name: _PROFILE_START[name] * width_eV for name in ("tail_offset_eV", "tail_width_eV")}
+
+
+def _has_widths(table: LineTable, optimum: JointOptimum) -> bool:
+    """Return whether the Lorentzian behind the lamp's profile has a width, not less than none."""
+    if "lorentz_width_eV" not in table.names:
+        return True
+    return bool((optimum.parameters[:, table.names.index("lorentz_width_eV")] >= 0.0).all())
 
 
 # Frames that fit worse than this times the limit are left out first, since they spoil the rest.
@@ -235,17 +309,21 @@ def _arranged(table: LineTable, start: SeriesStart) -> tuple[Sharing, Array, Arr
     for name, value in _PROFILE_START.items():
         begin[name] = value * width if name.endswith("_eV") else value
     constant = np.ones((frames, 1))
+    shared_ones = _PROFILE if table.profile is None else _BEHIND
+    if table.profile is not None:
+        begin["width_eV"] = _own_width(table, start)
+        begin["lorentz_width_eV"] = 0.3 * begin["width_eV"]
     columns = {
         name: constant
         for name in table.names
-        if (name in _PROFILE or name.startswith("splitting")) and name not in start.fixed
+        if (name in shared_ones or name.startswith("splitting")) and name not in start.fixed
     } | dict(start.laws)
     fixed = {"wing_width_eV": _WING_WIDTH * width, **start.fixed}
     own = [n for n in table.names if n not in columns and n not in fixed]
     sharing = Sharing.of(table.names, columns, own=own, spectra=frames)
     place = np.zeros((frames, len(table.names)))
     for name, constant_value in {"width_eV": width, **fixed}.items():
-        if name in table.names:
+        if name in table.names and (name in start.fixed or name not in columns):
             place[:, table.names.index(name)] = constant_value
     for name, of_frames in start.frames.items():
         if name in own:
@@ -262,6 +340,26 @@ def _arranged(table: LineTable, start: SeriesStart) -> tuple[Sharing, Array, Arr
         ]
     )
     return sharing, shared, place
+
+
+def _own_width(table: LineTable, start: SeriesStart) -> float:
+    """Return what a profile of the instrument leaves of the width that was seen, to begin with."""
+    seen = start.shared["width_eV"]
+    through = _profile_width(table, start.frames["energy_1_eV"])
+    return float(np.sqrt(max(seen**2 - through**2, (_LEAST_OWN_WIDTH * seen) ** 2)))
+
+
+_LEAST_OWN_WIDTH = 0.3  # of what is seen, to begin with: from none a fit has no way up
+
+
+def _profile_width(table: LineTable, energy_eV: Array) -> float:
+    """Return the width of the instrument's profile at the lines, 0 where none was measured."""
+    profile = table.profile
+    if profile is None:
+        return 0.0
+    at = int(np.argmin(np.abs(profile.energy_eV - np.median(energy_eV))))
+    part = int(np.argmax(profile.share[at]))
+    return float(profile.gauss_fwhm_eV[at, part] + profile.lorentz_fwhm_eV[at, part])
 
 
 def _law_start(column: Array, wanted: Array) -> Array:
@@ -283,9 +381,11 @@ def _climb(
     energies = np.array([n.endswith("_eV") for n in names])
     portions = np.array([n in ("tail", "wing") for n in names])
 
+    through = _profile_width(table, place[:, names.index("energy_1_eV")])
+
     def largest_step(at: Array) -> Array:
         cap = np.full(at.shape, np.inf)
-        cap[:, energies] = 0.4 * np.abs(at[:, [width]])
+        cap[:, energies] = 0.4 * np.hypot(at[:, [width]], through)
         cap[:, portions] = 0.2
         return cap
 
@@ -304,7 +404,8 @@ def _climb(
 def _near_the_lines(windows: FrameWindows, table: LineTable, parameters: Array) -> FrameWindows:
     """Mask what is farther from the lines than the profile needs: there the replicas begin."""
     of = {name: parameters[:, [i]] for i, name in enumerate(table.names)}
-    reach = _WIDTHS_AROUND * float(np.median(of["width_eV"]))
+    through = _profile_width(table, of["energy_1_eV"])
+    reach = _WIDTHS_AROUND * float(np.median(np.hypot(of["width_eV"], through)))
     lowest = highest = of["energy_1_eV"]
     for name, splitting in of.items():
         if name.startswith("splitting"):
@@ -367,7 +468,7 @@ def _summary(
         misfit_ratio=misfit_ratio,
         energy_eV=optimum.parameters[:, names.index("energy_1_eV")],
         energy_error_eV=np.sqrt(optimum.own_covariance[:, energy, energy]),
-        width_eV=optimum.parameters[:, names.index("width_eV")],
+        width_eV=np.abs(optimum.parameters[:, names.index("width_eV")]),
         brightness_e=optimum.parameters[:, names.index("brightness_e")],
         chi2_per_dof=float((residual**2).sum() / max(1.0, counts.good.sum() - free)),
         used=used,
@@ -378,6 +479,8 @@ def _summary(
         residual_e=counts.good * (counts.electrons - optimum.expected),
         variance_e2=counts.good * variance,
         optimum=optimum,
+        table=table,
+        sharing=sharing,
     )
 
 

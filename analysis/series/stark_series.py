@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.detector.detector_noise import DetectorNoise
+from analysis.estimation.instrument_profile import InstrumentProfile
 from analysis.estimation.verdict import Verdict
 from analysis.laws.stark import StarkFit, fit_stark_parabola
 from analysis.series.multiplet import Multiplet, find_multiplets, frame_windows
@@ -49,12 +50,15 @@ def fit_stark_series(
     light_time_s: ArrayLike | None = None,
     light_duration_s: float = 0.0,
     background: ArrayLike | None = None,
+    instrument: InstrumentProfile | None = None,
+    sigma_field_kV_per_cm: float = 0.0,
 ) -> StarkSeries:
     """Fit all frames of all fields together, then the parabola through the points.
 
     frames: raw counts, (frames, pixels); field, point: of each frame, as read back and as numbered
     in the sweep. light_time_s: exposure seen before the middle of each frame, light_duration_s: of
     a whole point, for the memory of spectral diffusion; None: points are taken as independent.
+    instrument: the profile that a lamp showed. sigma_field: error of the field of each point.
     The mean of the lines is free of the exchange splitting, which shrinks with the field.
     """
     if model.lines == "auto":
@@ -76,6 +80,7 @@ def fit_stark_series(
         [_start(found, line) for found in find_multiplets(windows, model.lines)],
         lines=model.lines,
         background_order=model.background_order,
+        instrument=instrument,
     )
     used = kept[series.used]
     above = sum(
@@ -94,6 +99,7 @@ def fit_stark_series(
         np.asarray(point)[used],
         None if light_time_s is None else np.asarray(light_time_s, dtype=np.float64)[used],
         light_duration_s,
+        sigma_field_kV_per_cm,
     )
 
 
@@ -123,6 +129,7 @@ def _through_points(
     point: Array,
     time_s: Array | None,
     light_duration_s: float,
+    sigma_field_kV_per_cm: float,
 ) -> StarkSeries:
     """Average the frames of each point and fit the parabola."""
     _, place = np.unique(point, return_inverse=True)
@@ -138,6 +145,7 @@ def _through_points(
         photon,
         light_time_s=None if time_s is None else mean(time_s),
         light_duration_s=light_duration_s,
+        sigma_field_kV_per_cm=sigma_field_kV_per_cm,
     )
     photons_only = fit_stark_parabola(mean(field), mean(energy), photon, add_scatter=False)
     return StarkSeries(
