@@ -18,6 +18,9 @@ __all__ = ["Backgrounds", "Frames", "RunFile"]
 
 Counts = NDArray[np.int32] | NDArray[np.int64] | NDArray[np.uint16]
 
+# what h5py and numpy raise where something is missing, or something else than it should be
+_NOT_OURS = (LookupError, AttributeError, TypeError, ValueError, RuntimeError)
+
 
 @dataclass(frozen=True, slots=True)
 class Frames:
@@ -73,7 +76,12 @@ class RunFile:
         with h5py.File(path, "r") as file:
             if "entry/data/spectra" not in file:
                 raise ValueError(f"{path}: holds no run: /entry/data/spectra is missing")
-            return _read_run(Path(path), file["entry"])
+            try:
+                run = _read_run(Path(path), file["entry"])
+            except _NOT_OURS as error:
+                raise ValueError(f"{path}: no run as cryoscan writes it: {error}") from error
+        _refuse_misfits(run)
+        return run
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -150,6 +158,24 @@ def _read_run(path: Path, entry: h5py.Group) -> RunFile:
         attempt=group["attempt"][...],
         backgrounds=_backgrounds(entry, pixels),
     )
+
+
+def _refuse_misfits(run: RunFile) -> None:
+    """Raise ValueError where arrays do not belong together."""
+    points = tuple(axis.size for axis in run.axes.values())
+    row = run.spectra.shape[-1:]
+    for name, found, expected in (
+        ("spectra", run.spectra, points + row),
+        ("pixel", run.pixel, row),
+        ("wavelength", run.wavelength_nm, row if run.wavelength_nm.ndim == 1 else points + row),
+        ("attempt", run.attempt, points),
+        ("frames", run.frames, points),
+        ("exposure", run.exposure_s, points),
+        ("time", run.time_s, points),
+        *((reading, values, points) for reading, values in run.readings.items()),
+    ):
+        if found.shape != expected:
+            raise ValueError(f"{run.path}: {name} of shape {found.shape}, expected {expected}")
 
 
 def _columns(group: h5py.Group) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:

@@ -165,6 +165,42 @@ def test_an_unknown_attempt_is_said_in_both_kinds_of_file(finished, live):
             RunFile.open(path).frames_of(99)
 
 
+@pytest.mark.parametrize(
+    "lost",
+    ["data/temperature", "data/attempt", "data/frames", "data/exposure", "data/time", "title"],
+)
+def test_a_finished_run_that_lacks_something_is_refused_by_name(finished, lost):
+    with h5py.File(finished, "r+") as file:
+        del file[f"entry/{lost}"]
+
+    with pytest.raises(ValueError, match=r"run\.nxs: no run as cryoscan writes it: "):
+        RunFile.open(finished)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("spectra", COUNTS[:, :, :3], r"pixel of shape \(4,\), expected \(3,\)"),
+        ("spectra", COUNTS[:1], r"spectra of shape \(1, 3, 4\), expected \(2, 3, 4\)"),
+        ("spectra", "none", "no run as cryoscan writes it"),
+        ("attempt", ATTEMPT[:1], r"attempt of shape \(1, 3\), expected \(2, 3\)"),
+        ("wavelength", [500.0, 501.0], r"wavelength of shape \(2,\), expected \(4,\)"),
+        ("temperature", ["warm", "cold"], "no run as cryoscan writes it: could not convert"),
+        ("temperature_K", [5.6], r"temperature_K of shape \(1,\), expected \(2, 3\)"),
+    ],
+)
+def test_arrays_of_a_run_that_do_not_fit_together_are_refused(finished, name, value, message):
+    with h5py.File(finished, "r+") as file:
+        data = file["entry/data"]
+        kept = dict(data[name].attrs)
+        del data[name]
+        data[name] = value
+        data[name].attrs.update(kept)
+
+    with pytest.raises(ValueError, match=rf"run\.nxs: {message}"):
+        RunFile.open(finished)
+
+
 def test_a_file_that_is_no_run_is_said(tmp_path):
     h5py.File(tmp_path / "other.h5", "w").close()
     (tmp_path / "text.h5").write_text("no HDF5")
