@@ -30,7 +30,7 @@ from analysis.spectra.spectrum_fit import SpectrumFit, fit_spectrum
 from analysis.spectra.spectrum_model import SpectrumModel
 from analysis.spectra.spectrum_peaks import Peak, spectrum_peaks
 from analysis.spectra.spectrum_window import in_electrons
-from analysis.wavelength.units import vacuum_from_air_nm
+from analysis.wavelength.units import vacuum_from_air_nm, wavelength_from_energy_nm
 
 __all__ = [
     "Calibration",
@@ -49,6 +49,7 @@ Window = tuple[float, float]
 
 FRAMES_COMPARED = 5  # neighbouring spectra that show what is a cosmic ray in one of them
 FEWEST_FRAMES = 3
+_PIXELS_BESIDE = 11  # an edge lies between two of them
 HIT_REACH_PX = 2  # nothing is told beside a pixel without a count
 UNKNOWN_SHAPE = "; shape not known, splitting not claimed"
 
@@ -125,8 +126,16 @@ class SpectraToFit:
             labels = label_fit(found, model) if options.components else ()
             return of(model.table(found.contents), found.fit, labels)
         simple = options.model(window)
-        fit = fit_spectrum(self.vacuum_nm, counts, model=simple, noise=self.noise)
+        near = self._around(window) if options.windows_eV == "peaks" else slice(None)
+        fit = fit_spectrum(self.vacuum_nm[near], counts[near], model=simple, noise=self.noise)
         return of(simple.table(fit.lines), fit)
+
+    def _around(self, window: Window | None) -> slice:
+        """Return the pixels of a peak's window and some beside it: spectra may have millions."""
+        assert window is not None  # noqa: S101 - a peak has one
+        far, near = wavelength_from_energy_nm(window)
+        inside = np.flatnonzero((self.vacuum_nm > near) & (self.vacuum_nm < far))
+        return slice(max(0, int(inside[0]) - _PIXELS_BESIDE), int(inside[-1]) + _PIXELS_BESIDE + 1)
 
     def _selected(
         self, counts: Array, options: FileFitOptions, model: SpectrumModel

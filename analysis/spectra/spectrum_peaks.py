@@ -67,10 +67,12 @@ def spectrum_peaks(
     filled = np.interp(place, place[good], electrons[good])
     variance = np.maximum(filled, 0.0) + noise.read_noise_e**2 + 1e-6
     found: dict[int, tuple[float, tuple[float, float]]] = {}
+    is_peak = np.zeros(raw.size, dtype=np.bool_)
     for sigma in _SMOOTH_PX:
+        reach = int(3.0 * sigma)
         for peak, width, top in _standing_out(filled, variance, sigma):
-            if all(abs(peak - other) > 3.0 * sigma for other in found):
-                found[peak] = width, top
+            if not is_peak[max(0, peak - reach) : peak + reach + 1].any():
+                found[peak], is_peak[peak] = (width, top), True
     peaks = sorted(found)
     valleys = _valleys(_smoothed(filled, _SMOOTH_PX[0]), peaks)
     return tuple(
@@ -131,7 +133,9 @@ def _highest(
     at, error = _vertex(filled[part], variance[part], peak - first, degree)
     other, _ = _vertex(filled[part], variance[part], peak - first, degree + 1)
     error_px = min(float(np.hypot(error, at - other)), 0.5 * (last - first))
-    energy = float(np.interp(peak + at + 0.5, np.arange(edges.size), edges))
+    low = int(np.clip(np.floor(peak + at + 0.5), 0, edges.size - 2))
+    share = float(np.clip(peak + at + 0.5 - low, 0.0, 1.0))
+    energy = float(edges[low] + share * (edges[low + 1] - edges[low]))
     return energy, error_px * float(edges[peak + 1] - edges[peak])
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from acquisition.cli import app
-from acquisition.fits.fit_files import fit_file, measured_file
+from acquisition.fits import fit_files
+from acquisition.fits.fit_files import SpectraToFit, fit_file, measured_file
 from acquisition.fits.fit_options import FileFitOptions, parse_windows
+from analysis.detector.detector_noise import DetectorNoise
 from analysis.detector.noise_estimate import estimate_noise
 from analysis.estimation.cramer_rao import bound_of_lines, expected_electrons
 from analysis.estimation.verdict import Verdict
 from analysis.readers.read_any import read_any
+from analysis.spectra.spectrum_fit import SpectrumFit, fit_spectrum
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import air_from_vacuum_nm, wavelength_from_energy_nm
 
@@ -401,6 +405,34 @@ def test_a_whole_spectrum_with_trion_and_replicas_is_fitted_from_nothing(tmp_pat
         added = np.sqrt(2.0) * 0.018 * 0.1 * (name == "coupling_1_error")
         whole = np.hypot(float(even[name]), added)
         assert float(row[name]) == pytest.approx(whole, rel=0.02 if added else 1e-6)
+
+
+def test_each_peak_is_fitted_in_its_own_pixels_as_it_would_be_in_the_whole_spectrum(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hundreds of peaks in a million pixels took minutes where each fit looked at all of them."""
+    wavelength, pixel = np.linspace(500.0, 560.0, 20_000), np.arange(20_000)
+    comb = np.exp(-0.5 * ((pixel % 1000 - 500) / 5.0) ** 2)
+    counts = np.random.default_rng(43).poisson(20.0 + 2000.0 * comb).astype(float)
+    spectra = SpectraToFit("comb", ("A",), wavelength, counts[None], DetectorNoise(1.0, 4.0))
+    fitted: list[int] = []
+
+    def counted(wavelength_nm: np.ndarray, *rest: Any, **options: Any) -> SpectrumFit:
+        fitted.append(len(wavelength_nm))
+        return fit_spectrum(wavelength_nm, *rest, **options)
+
+    monkeypatch.setattr(fit_files, "fit_spectrum", counted)
+    (found,) = spectra.fits(FileFitOptions(windows_eV="peaks"))
+    pixels = sum(fitted)
+    windows = tuple(one.peak.window_eV for one in found if one.peak)
+    (whole,) = spectra.fits(FileFitOptions(windows_eV=windows))
+
+    assert len(found) == len(whole) == 20
+    assert pixels < wavelength.size
+    for one, other in zip(found, whole, strict=True):
+        assert one.fit.verdict is other.fit.verdict is Verdict.CONVERGED
+        np.testing.assert_allclose(one.fit.values, other.fit.values, rtol=1e-9)
+        assert one.fit.window_eV == pytest.approx(other.fit.window_eV, rel=1e-12)
 
 
 def run_file(path: Path, counts: np.ndarray, wavelength: np.ndarray = WAVELENGTH) -> Path:
