@@ -71,8 +71,13 @@ class RunFollower(QObject):
             self._lead(point)
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
-        """Open a run of the engine once, when it begins or when we come to it."""
-        if snapshot.mode is Mode.RUNNING and snapshot.run_folder not in ("", self._run):
+        """Open a run of the engine once, when it begins or when we come to it.
+
+        Of one that is over a window that comes later shows what happened, if nothing else is shown.
+        """
+        is_wanted = self._is_following and self._model.path is None
+        is_new = snapshot.run_folder not in ("", self._run)
+        if is_new and (snapshot.mode is Mode.RUNNING or is_wanted):
             self._run = snapshot.run_folder
             self._is_following = True
             self._cursor.set_point(NOWHERE)

@@ -160,8 +160,15 @@ class MainWindow(QMainWindow):
             self.close_for_good()
 
     def ask(self, verb: Verb, text: str = "") -> None:
-        """Ask the engine; a refusal is said in the log."""
+        """Ask the engine; a refusal is said in the log, and that a silent one has not heard."""
         self._asked[self.link.ask(verb, text)] = verb.value
+        if self._silence.seconds:
+            self._say(
+                Level.ERROR if verb is Verb.STOP_NOW else Level.WARNING,
+                f"{verb.value}: sent to an engine that says nothing",
+                done="nothing is confirmed",
+                advice="it obeys when it wakes; go to the instruments if that is too late",
+            )
 
     def _on_hello(self, hello: Hello) -> None:
         if hello.station_path:

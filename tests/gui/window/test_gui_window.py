@@ -582,6 +582,21 @@ def test_an_engine_that_comes_back_is_shown_again(qtbot, window, engine):
     assert any("connection lost" in entry.said.text for entry in window.log.entries)
 
 
+def test_a_stop_that_a_silent_engine_has_not_heard_is_said_to_be_unconfirmed(
+    qtbot, window, shows, running
+):
+    shows(running(EngineState.MEASURING))
+    window._silence._tell(9.0)
+
+    qtbot.keyClick(window, Qt.Key.Key_Escape, SHIFT)
+
+    said = window.log.entries[-1].said
+    assert said.text == "stop now: sent to an engine that says nothing"
+    assert said.done == "nothing is confirmed"
+    assert "go to the instruments" in said.advice
+    assert window.alarms.waiting
+
+
 # --- messages
 
 
