@@ -90,21 +90,31 @@ def fit(
             lamp_lines=tuple(lamp_lines or ()),
             sees_profile=profile,
         )
-        fit_options.check_table_name(table)
+        fit_options.check_destinations(table, plots)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    code = 0
+    if (options, table, plots) == (fit_options.FileFitOptions(), None, None):
+        code = _fit_runs([path for path in files if path.is_dir()])
+        files = [path for path in files if not path.is_dir()]
     with refusals_told():
-        if (options, table, plots) == (fit_options.FileFitOptions(), None, None):
-            _fit_runs([path for path in files if path.is_dir()])
-            files = [path for path in files if not path.is_dir()]
         _fit_files(files, options, table, plots)
+    if code:
+        raise typer.Exit(code)
 
 
-def _fit_runs(folders: Iterable[Path]) -> None:
+def _fit_runs(folders: Iterable[Path]) -> int:
+    """Fit runs; return the exit code of the last that could not be fitted, 0 if all were."""
     from acquisition.fits.fit_run import fit_run  # noqa: PLC0415 - keeps the start fast
 
+    code = 0
     for folder in folders:
-        out.print(f"{fit_run(folder, out)} points fitted")
+        try:
+            with refusals_told():
+                out.print(f"{fit_run(folder, out)} points fitted")
+        except typer.Exit as end:
+            code = end.exit_code
+    return code
 
 
 def _fit_files(

@@ -19,7 +19,7 @@ from analysis.wavelength.units import energy_from_wavelength_eV
 __all__ = [
     "EVERY_PEAK",
     "FileFitOptions",
-    "check_table_name",
+    "check_destinations",
     "parse_lines",
     "parse_medium",
     "parse_model",
@@ -70,6 +70,10 @@ class FileFitOptions:
             raise ValueError("a lamp needs both its spectrum (--lamp) and its lines (--lamp-lines)")
         if self.sees_profile and self.lamp is None:
             raise ValueError("the instrument profile (--profile) needs a lamp (--lamp)")
+        if not self.saturation_counts > 0:  # NaN is not
+            raise ValueError(f"saturation {self.saturation_counts:g}: expected counts above 0")
+        if not self.gain_e_per_count < np.inf:
+            raise ValueError(f"gain {self.gain_e_per_count:g}: expected a finite number")
         if self.components:
             self.spectrum_model()
 
@@ -156,12 +160,16 @@ def parse_windows(texts: list[str]) -> tuple[Window, ...] | Literal["peaks"]:
     return tuple(_window(text) for text in texts)
 
 
-def check_table_name(path: Path | None) -> None:
-    """Raise ValueError for a table file whose name says neither CSV nor HDF5."""
-    if path is not None and path.suffix not in TABLE_SUFFIXES:
+def check_destinations(table: Path | None, plots: Path | None) -> None:
+    """Raise ValueError, before anything is fitted, where table or plots can't be written."""
+    if table is not None and table.suffix not in TABLE_SUFFIXES:
         raise ValueError(
-            f"table {str(path)!r}: expected a name ending in {', '.join(TABLE_SUFFIXES)}"
+            f"table {str(table)!r}: expected a name ending in {', '.join(TABLE_SUFFIXES)}"
         )
+    if table is not None and not table.parent.is_dir():
+        raise ValueError(f"table {str(table)!r}: there is no folder {str(table.parent)!r}")
+    if plots is not None and plots.exists() and not plots.is_dir():
+        raise ValueError(f"plots {str(plots)!r}: expected a folder, found a file")
 
 
 def _window(text: str) -> Window:
@@ -170,7 +178,10 @@ def _window(text: str) -> Window:
         raise ValueError(
             f"window {text!r}: expected LOW:HIGH in eV, or 515nm:525nm, or {EVERY_PEAK} alone"
         )
-    in_nm = "nm" in (ends[0][2], ends[1][2])
+    units = {ends[0][2], ends[1][2]}
+    if units == {"nm", "eV"}:
+        raise ValueError(f"window {text!r}: expected both ends in nm, or both in eV")
+    in_nm = "nm" in units
     low, high = (float(end[1]) for end in ends if end is not None)
     if not 0 < low < high:
         raise ValueError(f"window {text!r}: {low:g} must be above 0 and below {high:g}")

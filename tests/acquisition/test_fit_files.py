@@ -112,6 +112,17 @@ def test_a_file_that_cannot_be_read_does_not_keep_the_others_from_being_fitted(
     assert "absent.txt" in remarks
 
 
+def test_a_folder_without_a_run_does_not_keep_the_others_from_being_fitted(tmp_path: Path) -> None:
+    good = written(tmp_path / "good.txt", WAVELENGTH, spectrum(7))
+    (tmp_path / "empty").mkdir()
+
+    code, table, remarks = fit(tmp_path / "empty", good)
+
+    assert code == 1
+    assert len(table) == 1
+    assert "empty: holds no journal.sqlite" in remarks
+
+
 def test_table_and_plots_go_where_they_are_wanted(tmp_path: Path) -> None:
     file = written(tmp_path / "s.txt", WAVELENGTH, spectrum(8))
 
@@ -323,6 +334,12 @@ def test_saturated_pixels_are_left_out_where_saturation_is_given(tmp_path: Path)
         (("--profile", "--lines", "2"), "the instrument profile (--profile) needs a lamp"),
         (("--model", "exciton+replicas", "--phonon", "-3"), "must be positive"),
         (("--lamp", "l.txt"), "a lamp needs both its spectrum"),
+        (("--window", "2.38eV:525nm"), "expected both ends in nm, or both in eV"),
+        (("--saturation", "nan"), "saturation nan: expected counts above 0"),
+        (("--saturation", "-1"), "saturation -1: expected counts above 0"),
+        (("--gain", "inf"), "gain inf: expected a finite number"),
+        (("--out", "nowhere/t.csv"), "there is no folder 'nowhere'"),
+        (("--plot", __file__), "expected a folder, found a file"),
     ],
 )
 def test_an_option_that_is_none_is_refused_before_anything_is_read(
