@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 __all__ = ["Table", "decoded", "parse_table"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.I)
+
+_BLOCK = 1 << 18  # characters read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +48,84 @@ def parse_table(text: str, *, source: str) -> Table:
     The line above them gives the names of the columns if it has as many cells. Raises ValueError
     for a text without numbers and, naming it, for a line among them that is broken.
     """
-    lines = text.lstrip("\ufeff").splitlines()
-    separator, decimal = _dialect(lines)
-    rows = [_row(line, separator, decimal) for line in lines]
-    widths = Counter(len(row) for row in rows if row is not None and len(row) > 1)
-    if not widths:
+    blocks = tuple(_blocks(text.lstrip("\ufeff")))
+    separator, decimal = _dialect(blocks)
+    widths, numbers = _read(blocks, separator, decimal)
+    width = _commonest(widths[widths > 1])
+    if not width:
         raise ValueError(f"{source}: holds no table of numbers")
-    width = widths.most_common(1)[0][0]
-    inside = [i for i, row in enumerate(rows) if row is not None and len(row) == width]
-    first, known = inside[0], frozenset(inside)
-    last = max(i for i, row in enumerate(rows) if row is not None)
-    for i in range(first, last + 1):
-        if i not in known and lines[i].strip():
-            raise ValueError(f"{source}, line {i + 1}: {lines[i].strip()[:60]!r} is no row of it")
-    names = _names([lines[i] for i in range(first) if rows[i] is None], separator)
+    is_row = widths == width
+    inside = np.flatnonzero(is_row)
+    first, last = int(inside[0]), int(np.flatnonzero(widths)[-1])
+    others = _lines(blocks, np.flatnonzero(~is_row))
+    for i, line in others.items():
+        if first < i < last + 1 and line.strip():
+            raise ValueError(f"{source}, line {i + 1}: {line.strip()[:60]!r} is no row of it")
+    names = _names([line for i, line in others.items() if i < first and not widths[i]], separator)
     return Table(
-        numbers=np.array([rows[i] for i in inside], dtype=np.float64),
+        numbers=numbers[np.repeat(is_row, widths)].reshape(-1, width),
         names=names if len(names) == width else (),
-        other=tuple(line for i, line in enumerate(lines) if line.strip() and i not in known),
-        lines=tuple(i + 1 for i in inside),
-        left_out=tuple(i + 1 for i in range(first) if rows[i] is not None),
+        other=tuple(line for line in others.values() if line.strip()),
+        lines=tuple((inside + 1).tolist()),
+        left_out=tuple((np.flatnonzero(widths[:first]) + 1).tolist()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A part of the text, with the number of its first line from 0.
+
+    By the block nothing takes long at a time: another thread may go on in between.
+    """
+
+    first: int
+    text: str
+
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    start = number = 0
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        block = _Block(number, text[start:end])
+        yield block
+        start, number = end, number + len(block.lines())
+
+
+def _read(
+    blocks: Iterable[_Block], separator: str | None, decimal: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return how many numbers each line holds, 0 for one that is no row, and all of them."""
+    widths: list[NDArray[np.int64]] = []
+    numbers: list[NDArray[np.float64]] = []
+    for block in blocks:
+        rows = [_row(line, separator, decimal) or [] for line in block.lines()]
+        widths.append(np.array([len(row) for row in rows], dtype=np.int64))
+        numbers.append(np.array(list(chain.from_iterable(rows)), dtype=np.float64))
+    if not widths:
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    return np.concatenate(widths), np.concatenate(numbers)
+
+
+def _commonest(widths: NDArray[np.int64]) -> int:
+    """Return the commonest of some numbers, of several the one that comes first; 0 of none."""
+    found, first, times = np.unique(widths, return_index=True, return_counts=True)
+    return int(found[np.lexsort((first, -times))[0]]) if found.size else 0
+
+
+def _lines(blocks: Iterable[_Block], wanted: NDArray[np.intp]) -> dict[int, str]:
+    """Return these lines by their numbers, in order."""
+    found: dict[int, str] = {}
+    for block, following in pairwise((*blocks, None)):
+        assert block is not None  # noqa: S101 - only the last following one is
+        end = len(wanted) if following is None else np.searchsorted(wanted, following.first)
+        own = wanted[np.searchsorted(wanted, block.first) : end].tolist()
+        if own:
+            lines = block.lines()
+            found |= {i: lines[i - block.first] for i in own}
+    return found
 
 
 def _names(above: list[str], separator: str | None) -> tuple[str, ...]:
@@ -75,10 +135,12 @@ def _names(above: list[str], separator: str | None) -> tuple[str, ...]:
     return tuple(cell.strip(" #") for cell in last.strip(separator or " ").split(separator))
 
 
-def _dialect(lines: list[str]) -> tuple[str | None, str]:
+def _dialect(blocks: Iterable[_Block]) -> tuple[str | None, str]:
     """Return the separator (None: blanks) and the decimal mark that make most cells numbers."""
-    sample = [line for line in lines if re.match(r"\s*[-+.\d]", line)]
-    sample = sample[:: max(1, len(sample) // 50)]
+    sample: list[str] = []
+    for block in blocks:
+        sample += [line for line in block.lines() if re.match(r"\s*[-+.\d]", line)]
+        sample = sample[:: max(1, len(sample) // 50)]  # and of the next ones less and less
     choices: list[tuple[str | None, str]] = [
         (separator, decimal)
         for separator in ("\t", ";", ",", None)

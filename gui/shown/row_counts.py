@@ -40,16 +40,18 @@ class RowCounts:
         spectrum: NDArray[Any] = self.of(np.array([point]))[0]
         return spectrum
 
-    def of(self, points: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Return the counts of these rows, (k, pixels)."""
+    def of(
+        self, points: NDArray[np.integer[Any]], pixels: NDArray[np.intp] | None = None
+    ) -> NDArray[Any]:
+        """Return the counts of these rows, (k, pixels): of all pixels, or of these."""
         if not self.is_on_disk:
-            own: NDArray[Any] = self._array[points]
+            own: NDArray[Any] = self._array[points if pixels is None else np.ix_(points, pixels)]
             return own
         found = np.empty((len(points), self.shape[1]), self.dtype)
         for first, place, length in _stretches(points):
             self._file.seek(first * self._row_bytes)
             self._file.readinto(found[place : place + length].data.cast("B"))
-        return found
+        return found if pixels is None else found[:, pixels]
 
     def put(self, points: NDArray[np.integer[Any]], counts: NDArray[Any]) -> None:
         """Store the counts of these rows."""

@@ -96,12 +96,12 @@ class MapImage:
     def _add(self, points: NDArray[np.intp], axis: int) -> None:
         """Add rows of one axis, in order of their lines."""
         rows, pixel, line = self._model.rows, self._pixels(axis), self._line_of[points]
-        counts = rows.counts.of(points).astype(np.float32)
+        counts = rows.counts.of(points, pixel).astype(np.float32)
         frames = np.maximum(rows.frames[points], 1)
         if (frames > 1).any():
             counts /= frames[:, None]
         lines, first, number = np.unique(line, return_index=True, return_counts=True)
-        total = np.add.reduceat(counts, first, axis=0, dtype=float)[:, pixel]
+        total = np.add.reduceat(counts, first, axis=0, dtype=float)
         total[:, pixel < 0] = np.nan
         self._sum[lines] += total
         self._rows[lines] += number
@@ -130,18 +130,29 @@ class MapImage:
             middle = 0.5 * (edges[1:] + edges[:-1])
             if place is None:
                 place = np.arange(float(self._model.rows.plan.pixels))
-            rising = _rising(place)
-            between = 0.5 * (place[rising][1:] + place[rising][:-1])
-            pixel = np.arange(place.size)[rising][np.searchsorted(between, middle)]
-            step = np.abs(np.diff(place)).max(initial=1e-300)
+            steps = np.diff(place)
+            pixel = _nearest(place, steps, middle)
+            step = max(steps.max(initial=1e-300), -steps.min(initial=0.0))
             outside = (middle < place.min() - step) | (middle > place.max() + step)
             self._columns[axis] = np.where(outside, -1, pixel)
         return self._columns[axis]
 
 
-def _rising(place: Array) -> slice | NDArray[np.intp]:
-    """Return how to bring an axis into rising order, most often without sorting."""
-    steps = np.diff(place)
+def _nearest(place: Array, steps: Array, wanted: Array) -> NDArray[np.intp]:
+    """Return where the place lies that is nearest to each wanted one, most often without sorting.
+
+    place: shape (n,), in any order; steps: its differences.
+    """
+    last = place.size - 1
     if (steps >= 0).all():
-        return slice(None)
-    return slice(None, None, -1) if (steps <= 0).all() else np.argsort(place)
+        return _nearest_of_rising(place, wanted)
+    if (steps <= 0).all():
+        return last - _nearest_of_rising(place[::-1], wanted)
+    order = np.argsort(place)
+    return order[_nearest_of_rising(place[order], wanted)]
+
+
+def _nearest_of_rising(place: Array, wanted: Array) -> NDArray[np.intp]:
+    above = np.searchsorted(place, wanted).clip(0, place.size - 1)
+    below = (above - 1).clip(0)
+    return np.where(wanted - place[below] <= place[above] - wanted, below, above)

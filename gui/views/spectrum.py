@@ -262,12 +262,13 @@ class SpectrumView(QWidget):
 
     def _axes(self, point: int) -> tuple[Array, Array]:
         """Return wavelength and energy of each pixel, NaN where they are not known."""
-        unknown = np.full(self._model.rows.plan.pixels, np.nan)
-        wavelength_nm, energy_eV = self._model.wavelength_nm(point), self._model.energy_eV(point)
         return (
-            unknown if wavelength_nm is None else wavelength_nm,
-            unknown if energy_eV is None else energy_eV,
+            self._or_unknown(self._model.wavelength_nm(point)),
+            self._or_unknown(self._model.energy_eV(point)),
         )
+
+    def _or_unknown(self, axis: Array | None) -> Array:
+        return np.full(self._model.rows.plan.pixels, np.nan) if axis is None else axis
 
     def _place(self, point: int) -> Array:
         """Return where the pixels lie on the axis; their numbers where nothing is known."""

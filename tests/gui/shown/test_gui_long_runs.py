@@ -22,6 +22,7 @@ from gui.shown.journal_follower import JournalFollower
 from gui.shown.journal_reading import JournalReading
 from gui.shown.row_counts import RowCounts
 from gui.shown.row_fits import RowFits
+from gui.views import map_image
 from gui.views.map import MapView
 from gui.views.map_image import MapImage
 from gui.views.parameters import NO_LAW, ParametersView
@@ -30,6 +31,32 @@ from gui.views.spectrum import SpectrumView
 from gui.views.strips import StripsView
 
 LONGEST_ms = 20_000
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_of_a_long_spectrum_only_the_pixels_that_are_asked_for_are_read(monkeypatch, on_disk):
+    monkeypatch.setattr(row_counts, "IN_MEMORY_BYTES", 0 if on_disk else 10**9)
+    kept = RowCounts((3, 1000), np.dtype("<i4"))
+    kept.put(np.arange(3), np.arange(3000).reshape(3, 1000))
+
+    found = kept.of(np.array([2, 0]), np.array([999, 5, 5]))
+
+    assert kept.is_on_disk == on_disk
+    assert found.tolist() == [[2999, 2005, 2005], [999, 5, 5]]
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
+def test_a_column_of_a_map_is_its_nearest_pixel_whatever_the_order_of_the_axis(order):
+    rng = np.random.default_rng(3)
+    place = np.cumsum(rng.uniform(0.5, 1.5, 500))
+    if order != "rising":
+        place = place[::-1].copy() if order == "falling" else rng.permutation(place)
+    wanted = rng.uniform(place.min() - 1, place.max() + 1, 300)
+
+    found = map_image._nearest(place, np.diff(place), wanted)
+
+    nearest = np.abs(place[None, :] - wanted[:, None]).argmin(axis=1)
+    np.testing.assert_array_equal(found, nearest)
 
 
 # --- reading
