@@ -17,7 +17,9 @@ from acquisition.channel.engine_address import EngineAddress
 from acquisition.channel.messages import Hello, Message, Verb
 from acquisition.channel.watcher_link import LinkLost
 
-__all__ = ["Channel", "Connect", "Find", "Greeting"]
+__all__ = ["NO_ENGINE", "Channel", "Connect", "Find", "Greeting"]
+
+NO_ENGINE = "no engine is running"
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ def _outcome(find: Find, connect: Connect) -> Outcome:
     try:
         address = find()
         if address is None:
-            return "no engine is running"
+            return NO_ENGINE
         return address, connect(address)
     except (LinkLost, OSError) as error:
         logger.debug("no greeting: %s", error)

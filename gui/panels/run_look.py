@@ -3,6 +3,7 @@
 from acquisition.channel.engine_status import EngineState, EngineStatus, FinishReason
 from acquisition.channel.messages import Mode, Snapshot
 from gui.link.engine_link import Connection
+from gui.link.greeting import NO_ENGINE
 from gui.link.situation import Situation
 from gui.look.theme import Tone
 from gui.look.wording import span
@@ -11,7 +12,6 @@ from gui.widgets.status_pill import Look, Shape
 __all__ = ["explanation", "look_of"]
 
 SILENT_s = 3.0
-NO_ENGINE = "no engine is running"
 _START = "Ctrl+Shift+E starts it, "
 _WAYS = "Ctrl+Shift+O chooses a station, Ctrl+O opens a run"
 _NO_ENGINE = Look("NO ENGINE", Shape.RING, Tone.NEUTRAL)

@@ -27,6 +27,7 @@ from acquisition.channel.event_words import said_of
 from acquisition.channel.messages import Answer, Hello, Mode, Said, Snapshot, Verb
 from acquisition.storage.record import Event, Level
 from gui.link.engine_link import EngineLink
+from gui.link.engine_loss import EngineLoss
 from gui.link.engine_search import EngineSearch
 from gui.link.silence import Silence
 from gui.link.situation import Situation
@@ -117,6 +118,7 @@ class MainWindow(QMainWindow):
         self.perspective = Perspective.ALIGN
         self._text_scale = memory.number("text_scale", 1.0)
         self._silence = Silence(link, self)
+        self._loss = EngineLoss(link, self)
         self._asked: dict[int, str] = {}
         self._is_closing = self._has_left = False
         self._closes_when_stopped = False
@@ -162,6 +164,8 @@ class MainWindow(QMainWindow):
     def ask(self, verb: Verb, text: str = "") -> None:
         """Ask the engine; a refusal is said in the log, and that a silent one has not heard."""
         self._asked[self.link.ask(verb, text)] = verb.value
+        if verb is Verb.QUIT:
+            self._loss.expect()
         if self._silence.seconds:
             self._say(
                 Level.ERROR if verb is Verb.STOP_NOW else Level.WARNING,
@@ -187,10 +191,8 @@ class MainWindow(QMainWindow):
         if asked and not answer.ok:
             self._say(Level.WARNING, answer.text or f"{asked}: refused")
 
-    def _on_lost(self, why: str) -> None:
-        advice = "a run goes on without the window as long as its engine lives"
-        self._say(Level.WARNING, f"connection lost: {why}", advice=advice)
-        self._refresh()
+    def _on_loss(self, level: Level, text: str, done: str, advice: str) -> None:
+        self._say(level, text, done=done, advice=advice)
 
     # --- messages
 
@@ -529,7 +531,8 @@ class MainWindow(QMainWindow):
         link.snapshot.connect(self._on_snapshot)
         link.said.connect(log.take)
         link.answered.connect(self._on_answer)
-        link.lost.connect(self._on_lost)
+        link.lost.connect(lambda _: self._refresh())
+        self._loss.told.connect(self._on_loss)
         link.connection_changed.connect(lambda _: self._refresh())
         link.trouble_changed.connect(lambda _: self._refresh())
         self._silence.changed.connect(lambda _: self._refresh())

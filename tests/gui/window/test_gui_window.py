@@ -597,6 +597,42 @@ def test_a_stop_that_a_silent_engine_has_not_heard_is_said_to_be_unconfirmed(
     assert window.alarms.waiting
 
 
+@pytest.mark.parametrize(
+    ("state", "level", "text", "done"),
+    [
+        (EngineState.MEASURING, Level.ERROR, "it died in the middle of a run", "NOT confirmed"),
+        (EngineState.IDLE, Level.WARNING, "it has ended", "not known"),
+    ],
+)
+def test_an_engine_that_dies_is_told_from_a_lost_connection(
+    qtbot, window, engine, shows, running, state, level, text, done
+):
+    shows(running(state) if state is EngineState.MEASURING else Snapshot(Mode.ALIGNING, UTC))
+    engine.stop()  # and nobody finds one any more
+
+    def said():
+        return next((e.said for e in window.log.entries if e.said.text.startswith(text)), None)
+
+    qtbot.waitUntil(lambda: said() is not None, timeout=10_000)
+    assert said().level is level
+    assert done in said().done
+    assert "look at the instruments" in said().advice
+    assert bool(window.alarms.waiting) is (level is Level.ERROR)
+
+
+def test_an_engine_that_was_shut_down_is_no_alarm(qtbot, window, engine, shows):
+    shows(Snapshot(Mode.ALIGNING, UTC))
+    window.ask(Verb.QUIT)
+    qtbot.waitUntil(lambda: engine.verbs == ["quit"], timeout=5000)
+    engine.stop()
+
+    qtbot.waitUntil(
+        lambda: any(e.said.text == "it has been shut down" for e in window.log.entries),
+        timeout=10_000,
+    )
+    assert {entry.said.level for entry in window.log.entries} == {Level.INFO}
+
+
 # --- messages
 
 
