@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -122,7 +122,7 @@ def _fit_files(
 ) -> None:
     """Fit foreign files; exit with a failure if one could not be read, after all others."""
     from acquisition.fits.fit_files import fit_paths  # noqa: PLC0415
-    from acquisition.fits.fit_plot import plot_fit  # noqa: PLC0415
+    from acquisition.fits.fit_plot import plot_fits  # noqa: PLC0415
     from acquisition.fits.fit_table import csv_text, fit_table  # noqa: PLC0415
     from acquisition.fits.fit_table_file import write_fit_table  # noqa: PLC0415
     from analysis.estimation import kernels  # noqa: PLC0415
@@ -141,8 +141,8 @@ def _fit_files(
         write_fit_table(table, path)
     if path is not None:
         out.print(f"{len(fits)} fits written to {path}", markup=False)
-    for one in fits if plots else ():
-        plot_fit(one, cast("Path", plots))
+    if plots is not None:
+        plot_fits(fits, plots)
     for problem in unread:
         err.print(problem, markup=False)
     if unread:

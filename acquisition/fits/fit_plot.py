@@ -1,6 +1,8 @@
-"""A picture of one fit: counts, what the fit expects, and residuals."""
+"""Pictures of fits: counts, what the fit expects, and residuals."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +17,30 @@ from analysis.wavelength.axis import energy_edges_eV
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_fit"]
+__all__ = ["plot_fits"]
 
 Array = NDArray[np.float64]
 
+LONGEST_NAME = 120
 
-def plot_fit(one: FileFit, folder: Path) -> Path:
-    """Draw counts, fit and residuals of a window into a PNG in the folder; return its path."""
+
+def plot_fits(fits: Iterable[FileFit], folder: Path) -> None:
+    """Draw every fit into a PNG of its own; the second of one name is NAME_2. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = Counter[str]()
+    for one in fits:
+        name = _name(one)
+        drawn[name] += 1
+        again = f"_{drawn[name]}" if drawn[name] > 1 else ""
+        _draw(one, folder / f"{name}{again}.png")
+
+
+def _name(one: FileFit) -> str:
+    start = re.sub(r"[^\w.+-]+", "_", f"{Path(one.source).stem}_{one.spectrum}")[:LONGEST_NAME]
+    return f"{start}_{one.fit.window_eV[0]:.4f}eV"
+
+
+def _draw(one: FileFit, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - a second that not everybody needs
 
     energy, counts, expected = _in_window(one)
@@ -37,12 +56,7 @@ def plot_fit(one: FileFit, folder: Path) -> Path:
     above.set(ylabel="counts", title=f"{Path(one.source).name} {one.spectrum}".strip())
     below.set(xlabel="photon energy (eV)", ylabel="residual")
     above.legend()
-    low, _ = one.fit.window_eV
-    name = re.sub(r"[^\w.+-]+", "_", f"{Path(one.source).stem}_{one.spectrum}_{low:.4f}eV")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.png"
     figure.savefig(path, dpi=120)
-    return path
 
 
 def _write_label(axes: "Axes", found: LabelledGroup, energy: Array, counts: Array) -> None:

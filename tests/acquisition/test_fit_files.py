@@ -147,6 +147,20 @@ def test_table_and_plots_go_where_they_are_wanted(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+def test_spectra_of_one_name_in_two_folders_have_two_pictures(tmp_path: Path) -> None:
+    files = []
+    for k, folder in enumerate((tmp_path / "monday", tmp_path / "tuesday")):
+        folder.mkdir()
+        files.append(written(folder / "s.txt", WAVELENGTH, spectrum(8 + k)))
+
+    code, table, _ = fit(*files, "--plot", tmp_path / "plots", *WINDOWS)
+
+    assert code == 0
+    pictures = [path.name for path in (tmp_path / "plots").iterdir()]
+    assert len(pictures) == len(table) == 4
+    assert sum(name.endswith("eV_2.png") for name in pictures) == 2
+
+
 def test_the_table_as_hdf5_has_units_and_whole_covariances(tmp_path: Path) -> None:
     file = written(tmp_path / "s.txt", WAVELENGTH, spectrum(8), 600.0 + np.zeros(600))
 
