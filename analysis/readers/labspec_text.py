@@ -19,6 +19,7 @@ from analysis.wavelength.units import wavelength_from_energy_nm
 __all__ = ["is_labspec_text", "parse_labspec_text"]
 
 _SETTING = re.compile(r"#\s*([^=]+?)\s*=\s*(.*?)\s*")
+_MOST_PLACES = 2  # on the sample
 _RANGE = re.compile(r"Range \((.+)\)")
 
 
@@ -38,6 +39,11 @@ def parse_labspec_text(text: str, *, source: str) -> MeasuredSpectra:
         "\n".join("" if line.startswith("#") else line for line in lines), source=source
     ).numbers
     places = int(np.argmax(np.isfinite(numbers[0]))) if np.isnan(numbers[0, 0]) else 0
+    if places > _MOST_PLACES:
+        raise ValueError(
+            f"{source}: the axis of a map begins with {places} empty cells, at most {_MOST_PLACES} "
+            "are the place: wavelengths are missing"
+        )
     if places:
         axis, counts = numbers[0, places:], numbers[1:, places:]
         labels = tuple(", ".join(f"{at:g}" for at in row) for row in numbers[1:, :places])

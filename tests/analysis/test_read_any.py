@@ -186,6 +186,11 @@ def test_a_labspec_map_has_a_place_for_every_spectrum(tmp_path: Path) -> None:
         ("#AxisUnit[1]=\teV\n", "-1\t1\n2\t2\n", "energy_eV"),
         ("#AxisUnit[1]=\tnm\n", "500\t1\n501\n502\t3\n503\t3\n", "is no row"),
         ("#AxisUnit[1]=\tnm\n", "", "holds no table of numbers"),
+        (
+            "#AxisUnit[1]=\tnm\n",
+            "\t\tnan\t501\t502\n1\t1\t4\t5\t6\n1\t2\t4\t5\t6\n",
+            "begins with 3 empty cells, at most 2",
+        ),
     ],
 )
 def test_a_labspec_export_that_is_no_spectrum_is_refused(
