@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from acquisition.planning.point_table import AxisColumn
 from acquisition.storage.record import Event, FitRow, StreamBatch
@@ -24,6 +24,7 @@ from gui.shown.journal_follower import JournalFollower
 from gui.shown.run_rows import NOTHING, RunRows
 from gui.shown.shown_run import Detail, RunHead, RunNews, RunPhase
 from gui.shown.stream_log import StreamLog
+from gui.threads.memory import give_memory_back
 
 if TYPE_CHECKING:
     from acquisition.configuration.config import Configuration
@@ -35,6 +36,7 @@ __all__ = ["RunModel"]
 Array = NDArray[np.float64]
 
 LOADING_ms = 400
+LEFT_ms = 1000  # after which no view draws the run before any more
 
 
 class RunModel(QObject):
@@ -63,6 +65,7 @@ class RunModel(QObject):
     def __init__(self, link: EngineLink | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._opening = 0
+        self._has_left = False
         self._follower: JournalFollower | None = None
         self._file: _FileReader | None = None
         self._leaving: list[JournalFollower | _FileReader] = []  # told to end, not joined yet
@@ -95,6 +98,7 @@ class RunModel(QObject):
         self._clear()
         if was_open:
             self.closed.emit()
+            give_memory_back()
 
     def look(self, *, for_old_fits: bool = False) -> None:
         """Look for news at once; for_old_fits: also where fits were missing long ago."""
@@ -262,6 +266,7 @@ class RunModel(QObject):
             self._follower.took()
 
     def _begin(self, head: RunHead) -> None:
+        self._has_left = self.is_open  # another one, which the views forget as they draw
         self._clear()
         self.head, self.phase = head, head.phase
         self.rows = RunRows(head.plan)
@@ -286,6 +291,8 @@ class RunModel(QObject):
         if news.is_all:
             self.is_loaded = True
             self.loaded.emit()
+            if self._has_left:
+                QTimer.singleShot(LEFT_ms, give_memory_back)
 
     def _log(self, streams: tuple[StreamBatch, ...]) -> None:
         for batch in streams:
