@@ -193,7 +193,7 @@ def take_all(gallery: Gallery) -> None:
     _browsing(gallery)
     _keyboard(gallery)
     _others(gallery)
-    gallery.ask(Verb.QUIT)
+    gallery.window.ask(Verb.QUIT)
     gallery.until(lambda: window.link.latest is None, "the engine's end")
     gallery.picture("disconnected")
 
@@ -261,7 +261,7 @@ def _accidents(gallery: Gallery) -> None:
     """Measure a sample that leaks; then pull the plug of the shutter in the middle of a run."""
     window, lab = gallery.window, gallery.lab
     good = lab / "station_simulated.toml"
-    gallery.ask(Verb.QUIT)
+    gallery.window.ask(Verb.QUIT)
     gallery.until(lambda: window.link.latest is None, "the engine's end")
     bad, served = lab / "station_leaking.toml", lab / "station_served.toml"
     bad.write_text(good.read_text(encoding="utf-8") + LEAKS, encoding="utf-8")
@@ -288,7 +288,7 @@ def _accidents(gallery: Gallery) -> None:
             window.alarms.seen_button.click()
         gallery.until(lambda: not window.situation.must_acknowledge, "the acknowledgement")
         gallery.picture("instruments_off")
-        gallery.ask(Verb.QUIT)
+        gallery.window.ask(Verb.QUIT)
         gallery.until(lambda: window.link.latest is None, "the engine's end")
     finally:
         instruments.kill()
@@ -449,7 +449,7 @@ def main() -> int:
             return 1
         finally:
             gallery.ask(Verb.STOP_NOW)
-            gallery.ask(Verb.QUIT)
+            gallery.window.ask(Verb.QUIT)
             gallery.spin(2.0)
             gallery.window.close_for_good()
     return 0

@@ -77,6 +77,11 @@ class Panel:
         )
         return found
 
+    @property
+    def home(self) -> Place:
+        """Where it is put in a perspective in which it has no place."""
+        return self.align or self.sweep or self.browse or Place.CENTRE
+
     def place(self, perspective: Perspective) -> Place | None:
         """Return where it stands in the perspective."""
         return {
@@ -218,6 +223,7 @@ class PanelDocks(QObject):
                 dock.show()
             if docks:
                 docks[0].raise_()
+        self._put_away(perspective, columns)
         self._columns = columns
         self._heights = _HEIGHTS_ALIGN if perspective is Perspective.ALIGN else _HEIGHTS
         self._sizing.start()
@@ -245,6 +251,21 @@ class PanelDocks(QObject):
         for place, anchor, orientation in _SPLITS:
             if columns[place] and columns[anchor]:
                 self._window.splitDockWidget(columns[anchor][0], columns[place][0], orientation)
+
+    def _put_away(
+        self, perspective: Perspective, columns: Mapping[Place, list[QDockWidget]]
+    ) -> None:
+        """Close the panels of other perspectives as tabs where they stand there.
+
+        Left outside they would lie over the others when shown, and a layout that is remembered
+        would bring all of them.
+        """
+        stood = {place: docks for place, docks in columns.items() if docks}
+        for key, panel in self.panels.items():
+            if panel.place(perspective) is None and stood:
+                docks = stood.get(panel.home, next(iter(stood.values())))
+                self._window.tabifyDockWidget(docks[0], self.docks[key])
+                self.docks[key].hide()
 
     def _size(self) -> None:
         """Give each column and row its share of the window."""

@@ -8,7 +8,7 @@ from PyQt6.QtCore import QByteArray, QSettings
 
 __all__ = ["WindowMemory", "user_settings"]
 
-VERSION = 1  # of the layouts; another one is forgotten
+VERSION = 2  # of the layouts; another one is forgotten
 
 
 def user_settings() -> QSettings:

@@ -413,6 +413,41 @@ def test_what_was_arranged_is_there_again_in_the_next_window(qtbot, window, open
     again.scale_text(1 / 1.1)
 
 
+def _shown(window):
+    return {key for key, dock in window.docks.docks.items() if not dock.isHidden()}
+
+
+@pytest.mark.parametrize("perspective", list(Perspective))
+def test_the_next_window_has_the_same_panels_and_no_other(qtbot, make, perspective):
+    window = make(PANELS)
+    window.show_perspective(perspective)
+    window.docks.docks["log"].hide()
+    before = _shown(window)
+    window.close_for_good()
+    again = make(PANELS)
+    after = _shown(again)
+    for other in (Perspective.SWEEP, Perspective.ALIGN, perspective):
+        again.show_perspective(other)
+    back = _shown(again)
+    again.close_for_good()
+    for one in (window, again):
+        one.deleteLater()
+
+    assert before == after == back
+    assert "log" not in before
+    assert len(before) < len(PANELS) - 4
+
+
+def test_a_panel_of_another_perspective_stands_beside_the_others_not_over_them(qtbot, settled):
+    settled.show_perspective(Perspective.SWEEP)
+    settled.docks.reveal("live")
+    live, spectrum = (settled.docks.docks[key] for key in ("live", "spectrum"))
+
+    qtbot.waitUntil(lambda: not live.visibleRegion().isEmpty())
+    assert spectrum in settled.tabifiedDockWidgets(live)
+    assert spectrum.visibleRegion().isEmpty()
+
+
 def test_settings_that_are_no_settings_are_forgotten(qtbot, settings, open_window):
     WindowMemory(settings)
     settings.setValue("perspective", "nonsense")
