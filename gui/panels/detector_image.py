@@ -46,7 +46,7 @@ class DetectorImagePanel(QWidget):
         self.zero_order = CompactButton("&Zero order")
         self.note = Note()
         self.plot = Plot("pixel", "", "row", name="detector")
-        self.profile = Plot("above offset", "", "row", name="row profile")
+        self.profile = Plot("light", "", "row", name="row profile")
         self.plot.invite("No image yet: press Image to see the whole chip")
         self.profile.invite("sum of each row")
         self._picture = self.plot.image("counts", unit="")

@@ -383,6 +383,6 @@ _HEIGHTS: tuple[tuple[Place, float], ...] = (
     (Place.BOTTOM, 0.22),
 )
 _HEIGHTS_ALIGN = tuple(
-    (place, {Place.RIGHT: 0.36, Place.RIGHT_LOWER: 0.42}.get(place, share))
+    (place, {Place.RIGHT: 0.41, Place.RIGHT_LOWER: 0.37}.get(place, share))
     for place, share in _HEIGHTS
 )  # a map needs room, a number less

@@ -319,7 +319,11 @@ def test_a_map_of_light_has_room_on_a_small_screen(qtbot, whole_window):
     whole_window.docks.need("raster")
     raster = whole_window.docks.built["raster"]
 
-    qtbot.waitUntil(lambda: raster.plot.view.height() > 100, timeout=20_000)  # 64 once
+    rate = whole_window.docks.need("count_rate")
+    frame = whole_window.docks.docks["count_rate"].widget()
+
+    qtbot.waitUntil(lambda: raster.plot.view.height() > 90, timeout=20_000)  # 64 once
+    qtbot.waitUntil(lambda: rate.height() == frame.viewport().height())  # and nothing scrolls
 
 
 def test_text_that_grew_and_shrank_leaves_the_instruments_one_scroll_bar(qtbot, qapp, engine, make):
