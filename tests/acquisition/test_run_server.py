@@ -77,7 +77,10 @@ def test_everything_that_is_published_is_what_the_journal_holds(configuration) -
         committed = [m for m, _ in published if isinstance(m, Committed)]
         assert [c.key for c in committed] == [stored.id for stored in attempts]
         assert (committed[-1].done, committed[-1].total) == (len(table.points),) * 2
-        events = [event.text for _, event in reader.events()]
+        events = [
+            f"safe state: {event.text}" if event.code == "safe state" else event.text
+            for _, event in reader.events()
+        ]
         assert [m.text for m, _ in published if isinstance(m, Said)] == events
         fitted = {m.key: m for m, _ in published if isinstance(m, Fitted)}
         rows = {row.attempt: row for row in reader.fits()}
