@@ -32,14 +32,18 @@ def exciton_values(
     for k, (energy, area) in enumerate(zip(guess.energy_eV, guess.area_e, strict=True), start=1):
         values[f"{prefix}energy_{k}_eV"] = float(energy)
         values[f"{prefix}area_{k}_counts"] = float(area)
-    heights = np.interp(guess.energy_eV, middle_eV, spectrum)
+    seen = np.interp(guess.energy_eV, middle_eV, spectrum) @ guess.area_e
     for j, phonon in enumerate(emitter.phonons, start=1):
         copies = np.interp(guess.energy_eV - phonon.energy_eV, middle_eV, spectrum)
-        ratio = float(copies @ guess.area_e / max(float(heights @ guess.area_e), 1e-300))
-        values[f"{prefix}coupling_{j}"] = float(np.clip(ratio, *_COUPLINGS))
+        values[f"{prefix}coupling_{j}"] = _coupling(copies @ guess.area_e, seen)
         values[f"{prefix}phonon_{j}_eV"] = phonon.energy_eV
         values[f"{prefix}replica_{j}_width_eV"] = _BROADER * values[f"{prefix}width_eV"]
     return _untied(model, values)
+
+
+def _coupling(copied: float, seen: float) -> float:
+    """Return copy over original within what a coupling may be; the least of nothing seen."""
+    return float(np.clip(copied / seen, *_COUPLINGS)) if seen > 0.0 else _COUPLINGS[0]
 
 
 def sighted_values(

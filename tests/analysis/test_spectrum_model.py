@@ -16,6 +16,8 @@ from analysis.spectra.components import COMPONENTS, Component, rows_of
 from analysis.spectra.emitter import Emitter, Phonon, Presence
 from analysis.spectra.model_fit import ModelFitter
 from analysis.spectra.spectrum_model import Contents, SpectrumModel
+from analysis.spectra.start_values import exciton_values
+from analysis.spectra.structured_guess import ExcitonGuess
 
 if TYPE_CHECKING:
     from conftest import MakeRng, Nanocrystals
@@ -281,6 +283,17 @@ def test_counts_that_show_no_nanocrystal_get_a_verdict(
 
     assert fit.fit.verdict is not Verdict.CONVERGED
     assert fit.fit.reason
+
+
+def test_a_replica_of_what_is_not_seen_starts_from_the_least_coupling() -> None:
+    model = SpectrumModel((Emitter({"replicas": ALWAYS}, (Phonon(5e-3),)),))
+    guess = ExcitonGuess(np.array([2.37]), np.array([1e15]), 0.5e-3, 9.0)
+    middle_eV = np.linspace(2.36, 2.38, 200)
+    below = np.where(middle_eV < 2.367, 1e200, 0.0)
+
+    values = exciton_values(model, 0, guess, middle_eV, below)
+
+    assert values["coupling_1"] == pytest.approx(0.02)
 
 
 def test_a_window_off_the_axis_is_said_in_words(nanocrystals: Nanocrystals) -> None:
