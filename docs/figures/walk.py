@@ -249,7 +249,7 @@ def measure(walk: Walk) -> None:
     walk.press("pause")
     walk.until(lambda: window.run_bar.pill.text() == "PAUSED")
     walk.press("resume")
-    walk.until(lambda: window.run_bar.pill.text() in ("SETTLING", "MEASURING"))
+    walk.until(lambda: window.run_bar.pill.text() in ("SETTLING", "RUNNING"))
 
 
 def stop(walk: Walk) -> None:
