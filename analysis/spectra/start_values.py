@@ -32,10 +32,10 @@ def exciton_values(
     for k, (energy, area) in enumerate(zip(guess.energy_eV, guess.area_e, strict=True), start=1):
         values[f"{prefix}energy_{k}_eV"] = float(energy)
         values[f"{prefix}area_{k}_counts"] = float(area)
-    seen = np.interp(guess.energy_eV, middle_eV, spectrum) @ guess.area_e
+    seen = float(np.interp(guess.energy_eV, middle_eV, spectrum) @ guess.area_e)
     for j, phonon in enumerate(emitter.phonons, start=1):
         copies = np.interp(guess.energy_eV - phonon.energy_eV, middle_eV, spectrum)
-        values[f"{prefix}coupling_{j}"] = _coupling(copies @ guess.area_e, seen)
+        values[f"{prefix}coupling_{j}"] = _coupling(float(copies @ guess.area_e), seen)
         values[f"{prefix}phonon_{j}_eV"] = phonon.energy_eV
         values[f"{prefix}replica_{j}_width_eV"] = _BROADER * values[f"{prefix}width_eV"]
     return _untied(model, values)
