@@ -126,7 +126,10 @@ def _groups(fit: ModelFit, model: SpectrumModel) -> list[tuple[str, LineGroup]]:
     centre = float(energy.mean())
     if _is_seen(fit, "trion_area_counts"):
         place, light = centre - fit["trion_binding_eV"], fit["trion_area_counts"]
-        groups.append(("trion", _group([place], [fit.error("trion_binding_eV")], [light])))
+        trion = _group([place], [fit.error("trion_binding_eV")], [light])
+        groups.append(
+            ("trion", replace(trion, has_shape=_has_shape(fit, model, trion, energy, area)))
+        )
     mirrored = [f"biexciton_area_{k}_counts" for k in lines]
     if any(_is_seen(fit, name) for name in mirrored):
         places = 2.0 * centre - energy - fit["biexciton_binding_eV"]
@@ -154,14 +157,55 @@ def _is_seen(fit: ModelFit, name: str) -> bool:
     return name in fit.fit.names and fit[name] > _LEAST_SIGMA * fit.error(name) > 0
 
 
+_TELLING = 8.0  # sigma between one line and a copy of the exciton's, whose residual would show
+_USUAL_CHI2 = 3.0  # sigma of chi2 about a line that the fit describes
+
+
+def _has_shape(
+    fit: ModelFit, model: SpectrumModel, one: LineGroup, energy: Array, area: Array
+) -> bool:
+    """Return whether the spectrum tells a single line from a copy of the exciton's lines.
+
+    It does where the fit had both to choose from, or where a copy would have left a residual.
+    """
+    if "replicas" in model.emitters[0].components:
+        return True
+    wide = _width_seen(fit, model)
+    z = fit["trion_area_counts"] / max(fit.error("trion_area_counts"), 1e-300)
+    if z * _unlike(energy - energy.mean(), area, wide) < _TELLING:
+        return False
+    reach = np.ptp(energy) + wide
+    near = (np.abs(fit.middle_eV - one.centre_eV) < reach) & (fit.good > 0)
+    chi2, pixels = float((fit.residual_sigma[near] ** 2).sum()), int(near.sum())
+    return chi2 - pixels < _USUAL_CHI2 * float(np.sqrt(2.0 * pixels))
+
+
+def _unlike(offset_eV: Array, area: Array, fwhm_eV: float) -> float:
+    """Return what a single line misses of a copy of Gaussians, as a share of the copy's light."""
+    sigma2 = fwhm_eV**2 / (8.0 * np.log(2.0))
+    share = area / area.sum()
+    places = np.linspace(offset_eV.min(), offset_eV.max(), 50)
+
+    def overlap(one: Array, other: Array) -> Array:
+        return np.asarray(np.exp(-((one[:, None] - other) ** 2) / (4.0 * sigma2)))
+
+    alike2 = float((overlap(places, offset_eV) @ share).max()) ** 2
+    alike2 /= float(share @ overlap(offset_eV, offset_eV) @ share)
+    return float(np.sqrt(max(0.0, 1.0 - alike2)))
+
+
+def _width_seen(fit: ModelFit, model: SpectrumModel) -> float:
+    own = sum(fit[name] for name in ("width_eV", "lorentz_width_eV") if name in fit.fit.names)
+    return float(np.hypot(own, model.instrument_fwhm_eV(0, fit["energy_1_eV"])))
+
+
 _OWN_WIDTHS = 1.5  # FWHM around a line: what is left there is its shape, not another line
 
 
 def _left_over(fit: ModelFit, groups: Iterable[LineGroup], model: SpectrumModel) -> list[LineGroup]:
     """Return lines that stand out of the residual beside the groups', the strongest first."""
     residual = fit.residual_sigma.copy()
-    own = sum(fit[name] for name in ("width_eV", "lorentz_width_eV") if name in fit.fit.names)
-    wide = float(np.hypot(own, model.instrument_fwhm_eV(0, fit["energy_1_eV"])))
+    wide = _width_seen(fit, model)
     for place in np.concatenate([group.energy_eV for group in groups]):
         residual[np.abs(fit.middle_eV - place) < _OWN_WIDTHS * wide] = 0.0
     found: list[LineGroup] = []
@@ -171,7 +215,8 @@ def _left_over(fit: ModelFit, groups: Iterable[LineGroup], model: SpectrumModel)
         if z < _LEFT_OVER:
             break
         error = 0.6 * fwhm_px * pixel_eV / z
-        found.append(_group([fit.middle_eV[place]], [error], [z]))
+        one = _group([fit.middle_eV[place]], [error], [z])
+        found.append(replace(one, has_shape="replicas" in model.emitters[0].components))
         reach = int(np.ceil(fwhm_px))
         residual[max(0, place - reach) : place + reach + 1] = 0.0
     return found

@@ -33,6 +33,7 @@ class LineGroup:
 
     axes_deg: of each line, where a polarization series told. power_exponent: with its error.
     with_exciton: correlation in time of its light with the exciton's, with its error.
+    has_shape: whether there is light enough to tell one line from a copy of the exciton's.
     """
 
     energy_eV: Array
@@ -41,6 +42,7 @@ class LineGroup:
     axes_deg: Array | None = None
     power_exponent: tuple[float, float] | None = None
     with_exciton: tuple[float, float] | None = None
+    has_shape: bool = True
 
     @property
     def centre_eV(self) -> float:
@@ -117,7 +119,7 @@ def _fitting(group: LineGroup, exciton: LineGroup, rules: Rules) -> dict[str, st
         group, exciton, rules
     ):
         names["Bx"] = f"X mirrored {window}" + _in_words(group)
-    mode = _mode(below, group, rules)
+    mode = _mode(below, group, rules) or _mode_of_a_part(group, exciton, rules)
     if mode and _may_be_replica(group, exciton, rules):
         names[mode] = f"a copy of X {window}" + _in_words(group)
     return names
@@ -144,13 +146,16 @@ def _may_be_biexciton(group: LineGroup, exciton: LineGroup, rules: Rules) -> boo
 
 
 def _may_be_replica(group: LineGroup, exciton: LineGroup, rules: Rules) -> bool:
-    if group.energy_eV.size != exciton.energy_eV.size:
-        return False
-    if not _agree(_offsets(group), _offsets(exciton), group, exciton, rules):
+    if group.has_shape and not _is_copy(group, exciton, rules):
         return False
     if group.power_exponent is not None and _exceeds(group.power_exponent, _SUPERLINEAR):
         return False
     return _same_axes(group, exciton)
+
+
+def _is_copy(group: LineGroup, exciton: LineGroup, rules: Rules) -> bool:
+    is_alike = group.energy_eV.size == exciton.energy_eV.size
+    return is_alike and _agree(_offsets(group), _offsets(exciton), group, exciton, rules)
 
 
 def _offsets(group: LineGroup) -> Array:
@@ -167,6 +172,8 @@ def _same_axes(group: LineGroup, exciton: LineGroup, *, reverse: bool = False) -
     """Return whether the axes agree line by line; unmeasured ones don't disagree."""
     if group.axes_deg is None or exciton.axes_deg is None:
         return True
+    if not group.has_shape:
+        return True  # an axis of light that blurs several
     axes = group.axes_deg[::-1] if reverse else group.axes_deg
     if axes.size != exciton.axes_deg.size:
         return False
@@ -181,6 +188,15 @@ def _mode(below_eV: float, group: LineGroup, rules: Rules) -> str:
         if abs(below_eV - phonon) <= allowed:
             return f"LO{j}"
     return ""
+
+
+def _mode_of_a_part(group: LineGroup, exciton: LineGroup, rules: Rules) -> str:
+    """Return the mode of which this may be part of a copy, none where the shape is told."""
+    if group.has_shape:
+        return ""
+    belows = exciton.energy_eV - group.centre_eV
+    modes = [_mode(float(below), group, rules) for below in belows]
+    return next((mode for mode in modes if mode), "")
 
 
 def _exceeds(value: tuple[float, float], limit: float) -> bool:

@@ -86,6 +86,37 @@ def test_a_single_exciton_and_a_single_line_where_a_replica_could_be_stay_undeci
     assert set(trion.label.rivals) == {"T", "LO1"}
 
 
+@pytest.mark.parametrize(
+    ("area", "copies", "labels"),
+    [(200.0, False, {"unassigned"}), (4e3, False, {"T"}), (4e3, True, {"unassigned", "LO1"})],
+)
+def test_a_single_line_at_a_phonon_is_a_trion_only_where_its_shape_is_told(
+    nanocrystals: Nanocrystals, make_rng: MakeRng, area: float, *, copies: bool, labels: set[str]
+) -> None:
+    rng = make_rng("told", area, copies)
+    emitter = Emitter(
+        {"trion": Presence.IF_SEEN}, (Phonon(12e-3),), windows_eV={"trion": (9e-3, 17e-3)}
+    )
+    model = SpectrumModel((emitter,), lines=2)
+    doublet = np.array([-0.5e-3, 0.5e-3])
+    light = np.full(nanocrystals.pixels, 5.0)
+    lines = [(2.372 + off, 1e4) for off in doublet]
+    lines += [(2.360 + off, area / 2.0) for off in (doublet if copies else (0.0, 0.0))]
+    for energy, electrons in lines:
+        sigmas = (nanocrystals.edges_eV - energy) * np.sqrt(8.0 * np.log(2.0)) / 0.4e-3
+        light += electrons * np.abs(np.diff(ndtr(sigmas)))
+
+    fit = ModelFitter(model, DetectorNoise(read_noise_e=4.0)).fit(
+        nanocrystals.wavelength_nm, nanocrystals.measured(light, rng)
+    )
+    found = {one.fitted_as: one.label for one in label_fit(fit, model)}
+
+    assert found["trion"].name in labels, found["trion"].reason
+    if found["trion"].name == "unassigned":
+        assert set(found["trion"].rivals) == {"T", "LO1"}
+        assert "T and LO1 fit alike" in found["trion"].reason
+
+
 def test_windows_and_phonons_of_the_model_are_the_rules(nanocrystals: Nanocrystals) -> None:
     rules = rules_of(fitter_for(nanocrystals, 1).model)
 
