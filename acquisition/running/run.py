@@ -222,67 +222,17 @@ class Run:
         broadcast: RunBroadcast | None,
         worker: "FitWorker | None",
     ) -> Outcome:
-        config, sweep = self._configuration.station, self._configuration.sweep
+        config = self._configuration.station
         monitors = Monitors(monitors_of(station, config))
-        inbox = Inbox(self.folder, self._commands, RealClock())
-        if segment.is_resumed:
-            inbox.drop_old()
+        inbox = self._inbox(segment)
         table = journal.table()
-        vigil = Vigil(
-            self._clock,
-            monitors,
-            interlocks_of(
-                station,
-                config,
-                self._clock,
-                longest_series_s=_longest_series_s(table, config),
-            ),
-            self._commands,
-            bias=station.bias,
-            longest_tick_s=_longest_tick_s(self._clock),
-        )
-        log = RunLog(
-            journal,
-            monitors,
-            segment.run_time,
-            self._clock.utc,
-            *([broadcast.on_event] if broadcast is not None else []),
-        )
+        vigil = self._vigil(station, monitors, table)
+        log = self._log(journal, monitors, segment, broadcast)
         monitors.report = partial(log.event, Level.WARNING, "monitor")
         if worker is not None:
             worker.report = partial(log.event, Level.INFO, FITS)
         recovery = Recovery(station, vigil, log)
-        calibrations = WavelengthCalibrations(
-            journal,
-            station.camera,
-            segment.run_time,
-            delivered_in=_medium(self._configuration),
-            computed=grating_axis(config),
-        )
-        verifier = Verifier(
-            station,
-            monitors,
-            tolerances_of(config, sweep),
-            to_field_kV_per_cm=to_field(config, sweep),
-            to_angle_deg=to_polarization(config),
-            channels=journal.meta.readings,
-        )
-        engine = Engine(
-            run=self.folder.name,
-            station=station,
-            movers=movers_of(station, config, sweep, monitors, self._clock),
-            vigil=vigil,
-            verifier=verifier,
-            detector=detector_setup(config, sweep),
-            choice=ExposureChoice(partial(_shortest_s, sweep, config)),
-            log=log,
-            run_time=segment.run_time,
-            segment=segment.number,
-            calibration_of=calibrations.of,
-            policy=_policy(self._configuration, table),
-            followers=followers,
-            recover=recovery,
-        )
+        engine = self._assembled(journal, station, segment, vigil, log, recovery, followers)
         vigil.attend(note=engine.take_note, every_tick=(inbox.look, engine.collect_results))
         self._engine = engine
         points = journal.todo()
@@ -297,11 +247,92 @@ class Run:
             electrons_per_count=config.camera.electrons_per_count,
             accept_changed=self._options.accept_changed,
         )
-        prices_s = [
-            price.total_s for price in Tariff(sweep, config).rows(replace(table, points=points))
-        ]
+        prices_s = self._prices_s(replace(table, points=points))
         done = len(table.points) - len(points)
         return engine.run(points, done=done, prices_s=prices_s, prepare=preparation)
+
+    def _inbox(self, segment: Segment) -> Inbox:
+        """Return the inbox; what was asked of an earlier segment is not heard."""
+        inbox = Inbox(self.folder, self._commands, RealClock())
+        if segment.is_resumed:
+            inbox.drop_old()
+        return inbox
+
+    def _vigil(self, station: Station, monitors: Monitors, table: PointTable) -> Vigil:
+        config = self._configuration.station
+        longest_series_s = _longest_series_s(table, config)
+        return Vigil(
+            self._clock,
+            monitors,
+            interlocks_of(station, config, self._clock, longest_series_s=longest_series_s),
+            self._commands,
+            bias=station.bias,
+            longest_tick_s=_longest_tick_s(self._clock),
+        )
+
+    def _log(
+        self,
+        journal: Journal,
+        monitors: Monitors,
+        segment: Segment,
+        broadcast: RunBroadcast | None,
+    ) -> RunLog:
+        hear = [] if broadcast is None else [broadcast.on_event]
+        return RunLog(journal, monitors, segment.run_time, self._clock.utc, *hear)
+
+    def _assembled(
+        self,
+        journal: Journal,
+        station: Station,
+        segment: Segment,
+        vigil: Vigil,
+        log: RunLog,
+        recovery: Recovery,
+        followers: Sequence[Follower],
+    ) -> Engine:
+        config, sweep = self._configuration.station, self._configuration.sweep
+        return Engine(
+            run=self.folder.name,
+            station=station,
+            movers=movers_of(station, config, sweep, vigil.monitors, self._clock),
+            vigil=vigil,
+            verifier=self._verifier(journal, station, vigil.monitors),
+            detector=detector_setup(config, sweep),
+            choice=ExposureChoice(partial(_shortest_s, sweep, config)),
+            log=log,
+            run_time=segment.run_time,
+            segment=segment.number,
+            calibration_of=self._calibrations(journal, station, segment).of,
+            policy=_policy(self._configuration, journal.table()),
+            followers=followers,
+            recover=recovery,
+        )
+
+    def _verifier(self, journal: Journal, station: Station, monitors: Monitors) -> Verifier:
+        config, sweep = self._configuration.station, self._configuration.sweep
+        return Verifier(
+            station,
+            monitors,
+            tolerances_of(config, sweep),
+            to_field_kV_per_cm=to_field(config, sweep),
+            to_angle_deg=to_polarization(config),
+            channels=journal.meta.readings,
+        )
+
+    def _calibrations(
+        self, journal: Journal, station: Station, segment: Segment
+    ) -> WavelengthCalibrations:
+        return WavelengthCalibrations(
+            journal,
+            station.camera,
+            segment.run_time,
+            delivered_in=_medium(self._configuration),
+            computed=grating_axis(self._configuration.station),
+        )
+
+    def _prices_s(self, table: PointTable) -> list[float]:
+        tariff = Tariff(self._configuration.sweep, self._configuration.station)
+        return [price.total_s for price in tariff.rows(table)]
 
 
 class LiveViewFollower:
