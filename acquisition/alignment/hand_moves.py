@@ -5,6 +5,7 @@ from functools import partial
 from math import isnan
 from typing import TypeGuard
 
+from acquisition.alignment.dead_reckoning import DeadReckoning
 from acquisition.alignment.hand_move import HandMove
 from acquisition.bias.bias_core import BiasState
 from acquisition.bias.bias_port import BiasPort
@@ -31,7 +32,6 @@ from drivers.status import Status
 
 __all__ = ["hand_moves", "has_electrodes"]
 
-PLACE_DIGITS = 6  # in um: there and back again is 0, not 2e-16
 MOST_STEPS = 1e6
 AT_TEMPERATURE_K = 0.1  # from where on a temperature counts as reached
 
@@ -291,41 +291,7 @@ def _position(
     backward = (config.step_back_um if config.step_um else None) or forward
     unit = "um" if config.step_um else "steps"
     most = config.travel_um if config.step_um else MOST_STEPS
-    place = 0.0
-    is_under_way = False
-    length, begun = forward, 0.0  # of the latest move: of a step, and the count before it
-
-    def count() -> float:
-        return positioner.read()[f"steps_{axis}"].value
-
-    def arrive() -> None:
-        nonlocal place, is_under_way
-        place = round(place + (count() - begun) * length, PLACE_DIGITS)
-        is_under_way = False
-
-    def begin(way: float) -> Status:
-        nonlocal length, begun, is_under_way
-        length = forward if way > 0 else backward
-        begun = count()
-        stepping = positioner.move_by(axis, round(way / length))
-        is_under_way = True
-
-        def is_there() -> bool:
-            if stepping.poll():
-                stepping.check()
-                arrive()
-                return True
-            return False
-
-        return Status(stepping.action, is_there)
-
-    def halt() -> None:
-        positioner.stop()
-        arrive()  # by as many steps as the controller had time for
-
-    def read() -> float | None:
-        return None if is_under_way or f"steps_{axis}" not in monitors.latest else place
-
+    reckoning = DeadReckoning(positioner, axis, forward=forward, backward=backward)
     movable = Movable(
         quantity=f"position_{axis}_{unit}",
         label=f"position {axis}",
@@ -338,9 +304,9 @@ def _position(
     return HandMove(
         movable,
         positioner.name,
-        begin,
-        halt=halt,
-        read=read,
+        reckoning.begin,
+        halt=reckoning.halt,
+        read=lambda: reckoning.place if f"steps_{axis}" in monitors.latest else None,
     )
 
 
