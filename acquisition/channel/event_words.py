@@ -22,8 +22,8 @@ _DONE = {
     "follower off": "left out from now on; the run goes on",
 }
 _TO_DO = {
-    "interlock": "find the cause first; then Resume a run… measures what is lacking",
-    "failed": "mend it; then Resume a run… measures what is lacking",
+    "interlock": 'find the cause first; then "Resume a run…" measures what is lacking',
+    "failed": 'mend it; then "Resume a run…" measures what is lacking',
     "safe state": "look at the instruments, then acknowledge",
     "not settled": "look at the monitors; a longer settling time helps where it only was slow",
 }

@@ -209,7 +209,8 @@ def _open(
     try:
         device = connections.connect(name, config.model, config.address, driver_config)
     except LinkError as error:
-        raise LinkClosed(name, f"at {config.address}: {error}") from error
+        why = str(error).removeprefix(f"{config.address}: ")  # the line names itself too
+        raise LinkClosed(name, f"at {config.address}: {why}") from error
     identity = device.identify()
     _refuse_another_model(name, config.model, identity)
     logger.info("%s: %s", name, identity)

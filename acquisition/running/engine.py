@@ -30,7 +30,7 @@ from acquisition.planning.point_table import Point, PointKind
 from acquisition.running.exposure import DetectorSetup, Exposed, Exposer, is_saturated, peak_rate
 from acquisition.running.exposure_choice import ExposureChoice
 from acquisition.running.run_log import RunLog
-from acquisition.running.verification import READING_UNITS, Verifier, Violation
+from acquisition.running.verification import Verifier, Violation, read_units
 from acquisition.safety.interlocks import Consequence
 from acquisition.safety.safe_state import SafeReport, make_safe
 from acquisition.safety.vigil import InterlockTripped, StopRequested, Vigil
@@ -309,8 +309,9 @@ class Engine:
         if self._verifier.angle_holds(point, angle):
             self._premove(following)
         readings = {**self._verifier.read(point), **angle}
-        self._verified = _as_read(readings, self.clock.now())
-        violations = self._verifier.violations(point, readings) + self._verifier.light_leaks(point)
+        after = self._verifier.read_shutter(point)
+        self._say_read({**readings, **after, "laser_open_s": self._exposer.laser_open_s})
+        violations = self._verifier.violations(point, readings) + self._verifier.light_leaks(after)
         exposed = self._exposer.read_out(meanwhile=self._advance_moves)
         readings["laser_open_s"] = exposed.laser_open_s
         wants_repeat, flags = self._judge_counts(point, exposed, exposure_s)
@@ -328,6 +329,15 @@ class Engine:
             flags=(*flags, *(("probe",) if probe else ())),
         )
         return attempt, violations, wants_repeat or probe
+
+    def _say_read(self, readings: Mapping[str, float]) -> None:
+        """Keep for the watchers what was read with a row, of the instruments there are."""
+        time_s = self.clock.now()
+        self._verified = {
+            channel: Reading(readings[channel], unit, time_s, note=AT_POINT)
+            for channel, unit in read_units(self._station).items()
+            if channel in readings
+        }
 
     def _judge_counts(
         self, point: Point, exposed: Exposed, exposure_s: float
@@ -579,13 +589,6 @@ _LEVELS = {
     FinishReason.INTERLOCK: Level.ERROR,
     FinishReason.FAILED: Level.ERROR,
 }
-
-
-def _as_read(readings: Mapping[str, float], time_s: float) -> dict[str, Reading]:
-    return {
-        c: Reading(value, READING_UNITS.get(c, ""), time_s, note=AT_POINT)
-        for c, value in readings.items()
-    }
 
 
 def _setpoint(quantity: str, point: Point) -> float | None:

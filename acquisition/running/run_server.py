@@ -17,7 +17,7 @@ from acquisition.configuration.config import Configuration
 from acquisition.instruments.open_station import instruments_of
 from acquisition.running.run import Run
 from acquisition.running.run_broadcast import Publish
-from acquisition.running.verification import reading_units
+from acquisition.running.verification import read_units
 from drivers.clock import Clock, ScaledClock
 
 __all__ = ["COMMANDS", "RunServer", "served"]
@@ -50,7 +50,7 @@ class RunServer:
         self._commands = commands
         self._run: Run | None = None
         self._folder = str(folder.resolve())
-        self._units = reading_units(configuration.station)
+        self._units = read_units(configuration.station)
         self._identity = uuid.uuid4().hex
         self.server = EngineServer(
             station=configuration.station.station.name,

@@ -9,7 +9,14 @@ from acquisition.instruments.station import Station
 from acquisition.planning.point_table import Point, PointKind
 from drivers.roles import Reading
 
-__all__ = ["READING_UNITS", "Tolerances", "Verifier", "Violation", "reading_units"]
+__all__ = [
+    "READING_UNITS",
+    "Tolerances",
+    "Verifier",
+    "Violation",
+    "read_units",
+    "reading_units",
+]
 
 NAN = float("nan")
 
@@ -33,6 +40,24 @@ READING_UNITS: Mapping[str, str] = {
 }
 """The verified conditions of every attempt, in the order in which they are stored."""
 
+_READ_FROM: Mapping[str, str] = {
+    "temperature_K": "cryostat",
+    "temperature_min_K": "cryostat",
+    "temperature_max_K": "cryostat",
+    "sample_temperature_K": "cryostat",
+    "heater_percent": "cryostat",
+    "voltage_V": "bias",
+    "gap_voltage_V": "bias",
+    "current_A": "bias",
+    "leakage_A": "bias",
+    "field_kV_per_cm": "bias",
+    "angle_deg": "polarizer",
+    "wavelength_nm": "spectrograph",
+    "grating": "spectrograph",
+    "shutter_open": "shutter",
+    "laser_open_s": "shutter",
+}
+
 MONITORED_UNITS: Mapping[str, tuple[str, str]] = {
     "gauge": ("pressure_mbar", "mbar"),
     "power_meter": ("laser_power_W", "W"),
@@ -48,6 +73,15 @@ def reading_units(station: object) -> dict[str, str]:
         if getattr(station, role, None) is not None
     )
     return {**READING_UNITS, **further}
+
+
+def read_units(station: object) -> dict[str, str]:
+    """Return those of the readings that come from an instrument which the station has."""
+    return {
+        channel: unit
+        for channel, unit in reading_units(station).items()
+        if getattr(station, _READ_FROM.get(channel, "camera"), None) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +169,17 @@ class Verifier:
             found.append(_beyond("shutter", "laser shutter", readings["shutter_open"], 0.0, ""))
         return tuple(violation for violation in found if violation is not None)
 
-    def light_leaks(self, point: Point) -> tuple[Violation, ...]:
-        """Return whether the laser shutter, closed after a row with light, is found otherwise."""
+    def read_shutter(self, point: Point) -> dict[str, float]:
+        """Return the laser shutter after a row with light; for the others it was read before."""
         if self._station.shutter is None or point.kind is not PointKind.SAMPLE:
+            return {}
+        return {"shutter_open": _good(self._station.shutter.read(), "is_open")}
+
+    def light_leaks(self, after: Mapping[str, float]) -> tuple[Violation, ...]:
+        """Return whether the laser shutter, closed after a row with light, was read otherwise."""
+        if "shutter_open" not in after:
             return ()
-        is_open = _good(self._station.shutter.read(), "is_open")
+        is_open = after["shutter_open"]
         leak = _beyond("shutter", "laser shutter after the exposure", is_open, 0.0, "")
         return () if leak is None else (leak,)
 

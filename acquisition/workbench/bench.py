@@ -37,7 +37,7 @@ from acquisition.instruments.open_station import open_station
 from acquisition.instruments.station import Station
 from acquisition.running.engine import Outcome
 from acquisition.running.run import Run, RunOptions, create_run
-from acquisition.running.verification import reading_units
+from acquisition.running.verification import read_units
 from acquisition.storage.journal import JournalReader
 from acquisition.storage.record import Level
 from acquisition.storage.storage_errors import StorageError
@@ -139,7 +139,7 @@ class Bench:
     @property
     def channels(self) -> dict[str, str]:
         alignment = self._alignment
-        return reading_units(self._config) if alignment is None else alignment.channels
+        return read_units(self._config) if alignment is None else alignment.channels
 
     @property
     def rows(self) -> int:
@@ -230,7 +230,7 @@ class Bench:
             alignment.advance()
         except Exception as error:
             logger.exception("the alignment failed")
-            self._disconnect(f"the alignment failed: {type(error).__name__}: {error}")
+            self._tell_failed(error, self._disconnect(f"the alignment failed: {_words(error)}"))
             return
         self._frames = alignment.frames
         safety = alignment.view().safety
@@ -283,13 +283,12 @@ class Bench:
                 largest_voltage_V=self._largest_by_hand_V(),
             )
         except (DeviceError, LookupError, ValueError, OSError) as error:
-            is_plain = isinstance(error, DeviceError)
-            self._trouble = str(error) if is_plain else f"{type(error).__name__}: {error}"
+            self._trouble = str(error)
             self._say(
                 Level.ERROR,
-                str(error),
+                self._trouble,
                 code="connect",
-                device=error.device if isinstance(error, DeviceError) else "",
+                device=_device(error),
                 done="no line is open",
                 advice="look at the instrument and the station file, then connect again",
             )
@@ -341,6 +340,16 @@ class Bench:
     def _remember(self, safety: Safety) -> None:
         if safety is Safety.NOT_CONFIRMED:
             self.unacknowledged = safety
+
+    def _tell_failed(self, error: Exception, safety: Safety) -> None:
+        self._say(
+            Level.ERROR,
+            self._trouble,
+            code="alignment",
+            device=_device(error),
+            done=f"live and moves have ended, every line is closed; safe state {safety.value}",
+            advice="look at the instruments, then connect again",
+        )
 
     def _tell_safety(self, safety: Safety, text: str) -> None:
         is_safe = safety is not Safety.NOT_CONFIRMED
@@ -432,7 +441,7 @@ class Bench:
             Level.ERROR,
             f"{sweep.listed.name}: {error}",
             code="run",
-            device=error.device if isinstance(error, DeviceError) else "",
+            device=_device(error),
             done="nothing was moved; the queue waits",
             advice="mend it and queue the sweep again",
         )
@@ -463,3 +472,14 @@ class Bench:
         said = Said(level, text, self.clock.utc())
         said = replace(said, code=code, device=device, done=done, advice=advice)
         self._publish(said, None)
+
+
+def _words(error: Exception) -> str:
+    """Return what an instrument says; of an error that nobody foresaw what it is, too."""
+    if isinstance(error, DeviceError):
+        return str(error)
+    return f"an error of the program, {type(error).__name__}: {error}"
+
+
+def _device(error: Exception) -> str:
+    return error.device if isinstance(error, DeviceError) else ""

@@ -11,7 +11,7 @@ __all__ = ["EngineLoss"]
 
 GOES_ON = "a run goes on without the window as long as its engine lives"
 LOOK = "look at the instruments (bias, laser shutter), then start the engine: Ctrl+Shift+E"
-RESUME = "; Resume a run… under Queue measures what is lacking"
+RESUME = '; "Resume a run…" under "Queue" measures what is lacking'
 
 
 class EngineLoss(QObject):

@@ -18,7 +18,8 @@ from acquisition.instruments.devices_talk import Console, open_console
 from acquisition.instruments.laboratory import open_laboratory
 from acquisition.instruments.open_station import open_instrument, open_station
 from acquisition.simulated_laboratory import in_process
-from drivers.clock import VirtualClock
+from drivers.clock import RealClock, VirtualClock
+from drivers.connections import Connections
 from drivers.errors import LinkClosed, StateError
 from drivers.link import Framing, Link
 from drivers.roles import Device
@@ -203,6 +204,21 @@ def test_an_address_where_nobody_listens_is_said(command: Callable[..., tuple[in
     status, said = command("list", "--address", f"tcp://127.0.0.1:{port}")
     assert status == 1
     assert "cannot connect" in said
+
+
+def test_an_instrument_where_nobody_listens_is_said_with_its_address_once(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    path = tmp_path / "station.toml"
+    path.write_text(text.replace('"sim://cryostat"', f'"{address}"'), encoding="utf-8")
+    config = load_station(path)
+    with (
+        closing(Connections(RealClock())) as connections,
+        pytest.raises(LinkClosed, match=r"^cryostat: at tcp:.*: cannot connect: ") as caught,
+    ):
+        open_instrument(config, "cryostat", connections)
+    assert str(caught.value).count(address) == 1
 
 
 def test_an_instrument_that_is_not_in_the_file_is_named(

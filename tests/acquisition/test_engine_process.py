@@ -32,6 +32,7 @@ from acquisition.storage.journal import JournalReader
 from acquisition.workbench.engine_process import EngineProcess, open_engine
 from acquisition.workbench.sweep_queue import SweepQueue, WaitingSweep
 from drivers.clock import RealClock
+from drivers.errors import LinkClosed
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCALE = 20.0
@@ -495,10 +496,31 @@ def test_what_nobody_foresaw_ends_a_request_or_the_alignment_but_in_the_safe_sta
     with monkeypatch.context() as broken:
         broken.setattr("acquisition.alignment.live_exposures.LiveExposures.advance", fail)
         snapshot = window.reach(Mode.DISCONNECTED)
-    assert "the alignment failed: RuntimeError: nobody foresaw this" in snapshot.trouble
+    assert snapshot.trouble == (
+        "the alignment failed: an error of the program, RuntimeError: nobody foresaw this"
+    )
+    (failed,) = [said for said in window.all(Said) if said.code == "alignment"]
+    assert failed.text == snapshot.trouble
+    assert failed.done == ("live and moves have ended, every line is closed; safe state confirmed")
+    assert failed.advice == "look at the instruments, then connect again"
     assert any("laser shutter closed" in text for text in window.said())
     assert window.ask(Verb.CONNECT).ok
     window.reach(Mode.ALIGNING)
+
+
+def test_an_alignment_that_an_instrument_ends_names_the_instrument(
+    start, attach, monkeypatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise LinkClosed("camera", "line lost")
+
+    window = attach(start())
+    window.reach(Mode.ALIGNING)
+    with monkeypatch.context() as broken:
+        broken.setattr("acquisition.alignment.alignment.Alignment.advance", fail)
+        snapshot = window.reach(Mode.DISCONNECTED)
+    assert snapshot.trouble == "the alignment failed: camera: line lost"
+    assert [s.device for s in window.all(Said) if s.code == "alignment"] == ["camera"]
 
 
 def test_a_station_has_one_engine(start, attach, tmp_path) -> None:

@@ -20,7 +20,7 @@ from acquisition.storage.record import Event, Level
             ),
             "bias",
             "the run has ended; safe state confirmed",
-            "find the cause first",
+            'find the cause first; then "Resume a run…" measures what is lacking',
         ),
         (
             Event(

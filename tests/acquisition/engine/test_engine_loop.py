@@ -144,6 +144,17 @@ def test_a_point_after_which_light_leaks_is_never_accepted_silently(bench, rows)
     assert any("laser shutter closed" in text for text in outcome.safe.failed)
 
 
+def test_watchers_see_shutter_and_dose_of_a_point_with_light_and_no_instrument_that_lacks(
+    bench, rows
+):
+    bench.run(rows(1), without=["cryostat", "bias"])
+
+    latest = bench.engine.latest_readings()
+    assert latest["shutter_open"].value == 0.0  # closed again after the exposure
+    assert latest["laser_open_s"].value == pytest.approx(1.1, abs=0.02)
+    assert not {"temperature_K", "gap_voltage_V", "field_kV_per_cm"} & latest.keys()
+
+
 def test_the_angle_is_read_after_the_exposure_while_the_light_goes_out(bench, rows):
     bench.shutter.move_s = 0.3
     reads_s: list[float] = []
