@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from acquisition.alignment.hand_move import Refused
 from acquisition.alignment.hand_moves import hand_moves, has_electrodes
@@ -28,14 +27,13 @@ from acquisition.channel.messages import (
     FrameArrived,
     FrameSource,
     LiveExposure,
-    Message,
     Movable,
     MoveStatus,
     RasterProgress,
     Request,
-    Said,
     Verb,
 )
+from acquisition.channel.voice import Publish, Voice
 from acquisition.configuration.station_file import StationConfig
 from acquisition.configuration.sweep_file import SampleConfig
 from acquisition.instruments.monitors import Monitor, Monitors
@@ -48,11 +46,10 @@ from drivers.clock import Clock
 from drivers.errors import DeviceError
 from drivers.roles import Device, Frame, Reading
 
-__all__ = ["Alignment", "AlignmentView", "Publish"]
+__all__ = ["Alignment", "AlignmentView"]
 
 logger = logging.getLogger(__name__)
 
-Publish = Callable[[Message, NDArray[np.generic] | None], None]
 MONITOR_S = 2.0  # the longest period while somebody watches
 SILENT_S = 10.0  # between two tries to read an instrument that does not answer
 SAFE_DEADLINE_S = 600.0  # for a ramp to zero, as at the end of a run
@@ -94,6 +91,7 @@ class Alignment:
         self._config = config
         self._clock = clock
         self._publish = publish
+        self._say = Voice(logger, clock, publish)
         self._monitors = Monitors(_monitors(station, config, clock))
         self._monitors.report = lambda text: self._say(Level.WARNING, text, code="monitor")
         self._interlocks = interlocks_of(station, config, clock, longest_series_s=inf)
@@ -556,23 +554,6 @@ class Alignment:
         except (DeviceError, Refused) as error:
             name = "" if device is None else device.name
             self._say(Level.WARNING, str(error), code="stop", device=name)
-
-    # -- words -------------------------------------------------------------------------------
-
-    def _say(
-        self,
-        level: Level,
-        text: str,
-        *,
-        code: str,
-        device: str = "",
-        done: str = "",
-        advice: str = "",
-    ) -> None:
-        logger.log(logging.INFO if level is Level.INFO else logging.WARNING, "%s", text)
-        utc = self._clock.utc()
-        said = Said(level, text, utc, code=code, device=device, done=done, advice=advice)
-        self._publish(said, None)
 
 
 def _monitors(station: Station, config: StationConfig, clock: Clock) -> list[Monitor]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from acquisition.channel.commands import CommandQueue
 from acquisition.channel.engine_status import EngineStatus
 from acquisition.channel.inbox import Inbox
+from acquisition.channel.voice import Publish
 from acquisition.configuration.config import Configuration
 from acquisition.configuration.config_model import at_temperature
 from acquisition.configuration.lamp_profiles import lamp_profiles
@@ -44,7 +45,7 @@ from acquisition.running.engine import Engine, EnginePolicy, Follower, Outcome
 from acquisition.running.exposure_choice import ExposureChoice
 from acquisition.running.preparation import Preparation, release_broken_blocks
 from acquisition.running.recovery import Recovery
-from acquisition.running.run_broadcast import Publish, RunBroadcast
+from acquisition.running.run_broadcast import RunBroadcast
 from acquisition.running.run_log import RunLog
 from acquisition.running.segment import Segment
 from acquisition.running.verification import Verifier, reading_units

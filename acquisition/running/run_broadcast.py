@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from acquisition.channel.event_words import said_of
 from acquisition.channel.messages import (
@@ -12,17 +11,15 @@ from acquisition.channel.messages import (
     Fitted,
     FrameArrived,
     FrameSource,
-    Message,
 )
+from acquisition.channel.voice import Publish
 from acquisition.planning.point_table import Point
 from acquisition.running.engine import Follower
 from acquisition.storage.journal import Journal
 from acquisition.storage.record import Attempt, Event, FitRow
 from drivers.clock import Clock, ScaledClock
 
-__all__ = ["Publish", "RunBroadcast"]
-
-Publish = Callable[[Message, NDArray[np.generic] | None], None]
+__all__ = ["RunBroadcast"]
 
 
 class RunBroadcast:

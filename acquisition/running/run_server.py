@@ -13,10 +13,10 @@ from acquisition.channel.commands import Verb as RunVerb
 from acquisition.channel.engine_address import announced
 from acquisition.channel.engine_server import EngineServer
 from acquisition.channel.messages import Hello, Mode, Request, Snapshot, Verb
+from acquisition.channel.voice import Publish
 from acquisition.configuration.config import Configuration
 from acquisition.instruments.open_station import instruments_of
 from acquisition.running.run import Run
-from acquisition.running.run_broadcast import Publish
 from acquisition.running.verification import read_units
 from drivers.clock import Clock, ScaledClock
 

@@ -7,12 +7,12 @@ leads through the safe state; what could not be confirmed stays in view until a 
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from acquisition.alignment.alignment import Alignment, AlignmentView, Publish
+from acquisition.alignment.alignment import Alignment, AlignmentView
 from acquisition.alignment.hand_move import Refused
 from acquisition.alignment.hand_moves import has_electrodes
 from acquisition.channel.channel_readings import channel_readings
@@ -24,10 +24,10 @@ from acquisition.channel.messages import (
     Mode,
     Movable,
     Request,
-    Said,
     Snapshot,
     Verb,
 )
+from acquisition.channel.voice import Publish, Voice
 from acquisition.configuration.config import Configuration
 from acquisition.configuration.electrodes import voltage_limit
 from acquisition.configuration.station_file import StationConfig
@@ -90,6 +90,7 @@ class Bench:
         self._sample = sample
         self._options = options
         self._publish = publish
+        self._say = Voice(logger, laboratory.clock, publish)
         self._answer = answer
         self._commander = commander
         self._renewed = renewed
@@ -457,21 +458,6 @@ class Bench:
         if not began:
             shutil.rmtree(folder, ignore_errors=True)
             self._run_folder = ""
-
-    def _say(
-        self,
-        level: Level,
-        text: str,
-        *,
-        code: str,
-        device: str = "",
-        done: str = "",
-        advice: str = "",
-    ) -> None:
-        logger.log(logging.INFO if level is Level.INFO else logging.WARNING, "%s", text)
-        said = Said(level, text, self.clock.utc())
-        said = replace(said, code=code, device=device, done=done, advice=advice)
-        self._publish(said, None)
 
 
 def _words(error: Exception) -> str:
