@@ -29,6 +29,8 @@ _SEED, _EDGE = 7.0, 2.5  # sigma: where a hit is noticed, and how far it reaches
 _REACH, _LONGEST_HIT = 7, 4  # pixels
 _LINE_NEARBY = 0.3  # of the hit's height: what is left of a line there has a shape of its own
 _BETTER_BY, _WORSE_THAN = 30.0, 0.03  # chi2 of a line over that of a hit, and as a share of all
+_LEFT_BY_A_HIT = 30.0  # chi2 of the 11 pixels around it
+_SEARCHES = 5  # in each, what the one before has marked shows nothing and hides nothing
 _ALLOWANCE = 1.5  # on what the other frames show: lines move and flicker
 
 
@@ -98,26 +100,39 @@ def cosmic_ray_mask(
     A hit stands 7 sigma above what the other frames show within 2 pixels (from three frames on;
     else above the running median), and up to four pixels explain it better than any line of
     narrowest_fwhm_px or more. So a real line is never marked, however sharp and wherever it jumps,
-    while a hit below a line is left to the residuals of the fit. only_frame: the others serve for
-    comparison and are not marked.
+    while a hit below a line is left to the residuals of the fit. A marked pixel neither shows other
+    frames what to expect nor hides a hit beside it, so the search is repeated until nothing new is
+    found. only_frame: the others serve for comparison and are not marked.
     """
     electrons, variance = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
     mask = np.zeros(electrons.shape, dtype=np.bool_)
     lines = _line_templates(narrowest_fwhm_px)
-    expectation = _expected(electrons)
-    for i in range(len(electrons)) if only_frame is None else (only_frame,):
-        one, expected, own_variance, marked = electrons[i], expectation[i], variance[i], mask[i]
-        excess = one - expected
-        deviation = np.sqrt(np.maximum(expected, 0.0) + noise.read_noise_e**2 + 1.0)
-        seen = np.zeros(one.size, dtype=np.bool_)
-        seeds = np.flatnonzero(excess > _SEED * deviation)
-        for seed in seeds[np.argsort(-excess[seeds], kind="stable")]:
-            if not seen[seed]:  # else it is the flank of something higher
-                seen[max(0, seed - _REACH) : seed + _REACH + 1] = True
-                near = expected[max(0, seed - _REACH) : seed + _REACH + 1]
-                if np.ptp(near) < _LINE_NEARBY * excess[seed]:
-                    _mark_hit(marked, excess, 1.0 / (own_variance + 1.0), int(seed), lines)
+    around = _local_median(electrons)
+    for _ in range(_SEARCHES):
+        known = int(mask.sum())
+        expectation = _expected(np.where(mask, around, electrons), around)
+        for i in range(len(electrons)) if only_frame is None else (only_frame,):
+            expected = expectation[i]
+            deviation = np.sqrt(np.maximum(expected, 0.0) + noise.read_noise_e**2 + 1.0)
+            weight = np.where(mask[i], 0.0, 1.0 / (variance[i] + 1.0))
+            _mark_hits(mask[i], electrons[i] - expected, weight, expected, deviation, lines)
+        if mask.sum() == known:
+            break
     return mask
+
+
+def _mark_hits(
+    marked: Mask, excess: Array, weight: Array, expected: Array, deviation: Array, lines: Array
+) -> None:
+    """Mark what is a hit and no line in one frame, from the highest down."""
+    seen = marked.copy()
+    seeds = np.flatnonzero((excess > _SEED * deviation) & ~marked)
+    for seed in seeds[np.argsort(-excess[seeds], kind="stable")]:
+        if not seen[seed]:  # else it is the flank of something higher
+            seen[max(0, seed - _REACH) : seed + _REACH + 1] = True
+            near = expected[max(0, seed - _REACH) : seed + _REACH + 1]
+            if np.ptp(near) < _LINE_NEARBY * excess[seed]:
+                _mark_hit(marked, excess, weight, int(seed), lines)
 
 
 def _mark_hit(marked: Mask, excess: Array, weight: Array, seed: int, lines: Array) -> None:
@@ -126,10 +141,14 @@ def _mark_hit(marked: Mask, excess: Array, weight: Array, seed: int, lines: Arra
     e, w = excess[around], weight[around]
     t = lines[:, around - seed + _REACH]
     power = w @ e**2
-    as_line = power - np.max(np.maximum(t @ (w * e), 0.0) ** 2 / (t**2 @ w))
+    shown = np.maximum(t**2 @ w, np.finfo(np.float64).tiny)
+    as_line = power - np.max(np.maximum(t @ (w * e), 0.0) ** 2 / shown)
     inside = np.convolve(w * e**2, np.ones(_LONGEST_HIT), "full")[_LONGEST_HIT - 1 :]
     first = int(np.argmax(inside))
-    if as_line - (power - inside[first]) > _BETTER_BY and as_line > _WORSE_THAN * power:
+    as_hit = power - inside[first]
+    # Beside another hit too little of a line may be left to show its shape.
+    is_whole = bool(w.all()) or as_hit < _LEFT_BY_A_HIT
+    if is_whole and as_line - as_hit > _BETTER_BY and as_line > _WORSE_THAN * power:
         hit = np.arange(first, min(first + _LONGEST_HIT, around.size))
         marked[around[hit[e[hit] * np.sqrt(w[hit]) > _EDGE]]] = True
 
@@ -144,11 +163,11 @@ def _line_templates(narrowest_fwhm_px: float) -> Array:
     return templates
 
 
-def _expected(electrons: Array) -> Array:
+def _expected(electrons: Array, around: Array) -> Array:
     """Return what may be in each frame going by the others, or by its own surroundings."""
     if len(electrons) < 3:
         return np.asarray(median_filter(electrons, (1, 15), mode="nearest"))
-    floor = np.minimum(np.median(electrons, axis=1, keepdims=True), _local_median(electrons))
+    floor = np.minimum(np.median(electrons, axis=1, keepdims=True), around)
     # The second largest of the others: one of them may have been hit at the same place.
     third, second = np.sort(electrons, axis=0)[-3:-1]
     shown = np.where(electrons >= second, third, second)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.ndimage import label
 
 from analysis.detector.corrections import (
@@ -85,45 +84,100 @@ def hits(
     return left
 
 
-def test_acceptance_18_cosmic_rays_are_masked_and_the_sharp_line_is_not(make_rng: MakeRng) -> None:
-    rng = make_rng("acceptance 18")
-    wavelength_nm = np.linspace(517.0, 531.0, PIXELS)
-    edges = energy_edges_eV(wavelength_nm)
+HITS_OF_ACCEPTANCE_18 = 12_000
+WAVELENGTH_NM = np.linspace(517.0, 531.0, PIXELS)
+SHARP_LINE_PX = 399.5
+
+
+def a_sharp_line() -> dict[str, float]:
+    """Return a line of 2 pixels and 20 000 electrons on a background of 20."""
+    edges = energy_edges_eV(WAVELENGTH_NM)
     pixel_eV = abs(edges[1] - edges[0])
-    line = {
+    return {
         "energy_1_eV": float(edges[400]) + 0.3 * pixel_eV,
         "width_eV": 2.0 * pixel_eV,
         "area_1_counts": 2e4,
         "background_0": 20.0,
     }
-    expected = expected_electrons(edges, line, shape="gauss")
-    struck = hits(rng, 300, 1.3)
+
+
+def frames_with_hits(
+    rng: np.random.Generator, expected: NDArray[np.float64], frames: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return frames of one minute with 1.3 hits each, and what the hits left in them."""
+    struck = hits(rng, frames, 1.3)
     clean = rng.poisson(expected, struck.shape) + rng.normal(1000.0, 4.0, struck.shape)
-    frames = np.rint(clean + struck)
+    return np.rint(clean + struck), struck
+
+
+def test_acceptance_18_of_100_cosmic_rays_99_are_masked_and_the_sharp_line_is_not(
+    make_rng: MakeRng,
+) -> None:
+    """Of 21 353 hits in frames compared by tens 99.41 % were found, so 99 % are 5 sigma away.
+
+    Hits within 12 pixels of the line, which may hide them, are left to the residuals of the fit.
+    """
+    rng = make_rng("acceptance 18")
+    expected = expected_electrons(energy_edges_eV(WAVELENGTH_NM), a_sharp_line(), shape="gauss")
+    from_the_line = np.abs(np.arange(PIXELS) - SHARP_LINE_PX)
+    seen = missed = good_pixels = lost = 0
+
+    while seen < HITS_OF_ACCEPTANCE_18:
+        frames, struck = frames_with_hits(rng, expected, 10)
+        mask = cosmic_ray_mask(frames, CCD, narrowest_fwhm_px=2.0)
+        hit, _ = label(struck > 0, structure=[[0, 0, 0], [1, 1, 1], [0, 0, 0]])
+        strong = (struck > 10.0 * np.sqrt(expected + 16.0)) & (from_the_line > 12)
+        seen += np.unique(hit[strong]).size
+        missed += np.unique(hit[strong & ~mask]).size
+        good_pixels += (struck == 0).sum()
+        lost += (mask & (struck == 0)).sum()
+        assert not (mask & (struck == 0))[:, from_the_line <= 4].any()
+
+    assert missed <= 0.01 * seen
+    assert lost < 1e-3 * good_pixels
+
+
+def test_acceptance_18_cosmic_rays_do_not_move_the_sharp_line(make_rng: MakeRng) -> None:
+    line = a_sharp_line()
+    expected = expected_electrons(energy_edges_eV(WAVELENGTH_NM), line, shape="gauss")
+    frames, _ = frames_with_hits(make_rng("acceptance 18, energy"), expected, 300)
 
     mask = np.concatenate(
         [cosmic_ray_mask(part, CCD, narrowest_fwhm_px=2.0) for part in np.split(frames, 30)]
     )
 
-    deviation = np.sqrt(expected + 16.0)
-    strong = struck > 10.0 * deviation
-    beside = np.abs(np.arange(PIXELS) - 399.5) > 4
-    hit, _ = label(struck > 0, structure=[[0, 0, 0], [1, 1, 1], [0, 0, 0]])
-    far = strong & (np.abs(np.arange(PIXELS) - 399.5) > 12)
-    missed, all_of_them = (np.unique(hit[pixels]).size for pixels in (far & ~mask, far))
-    # 99 of 100 are asked for and 98.6 are found. Two within 7 pixels, and flat ones of 4 pixels,
-    # may look like a line; these, and hits on the line, are left to the residuals of the fit.
-    assert missed <= stats.binom.isf(1e-6, all_of_them, 0.014)
-    assert (mask & (struck == 0)).sum() < 1e-3 * mask.size
-    assert not (mask & (struck == 0))[:, ~beside].any()
     model = FitModel(lines=1, window_eV=(line["energy_1_eV"] - 2e-3, line["energy_1_eV"] + 2e-3))
-    masked = np.where(mask, np.nan, frames)
     miss = [
-        fit_spectrum(wavelength_nm, one, model=model, noise=CCD)["energy_1_eV"]
+        fit_spectrum(WAVELENGTH_NM, one, model=model, noise=CCD)["energy_1_eV"]
         - line["energy_1_eV"]
-        for one in masked
+        for one in np.where(mask, np.nan, frames)
     ]
     assert abs(np.nanmean(miss)) < 1e-6
+
+
+@pytest.mark.parametrize("apart_px", [3, 5, 7])
+def test_a_hit_beside_a_stronger_one_is_found_too(apart_px: int, make_rng: MakeRng) -> None:
+    frames = make_rng("two hits", apart_px).poisson(20.0, (5, PIXELS)) + 1000.0
+    frames[2, 300] += 4000.0
+    frames[2, 300 + apart_px : 302 + apart_px] += 500.0
+
+    mask = cosmic_ray_mask(frames, CCD)
+
+    frame, pixel = np.nonzero(mask)
+    assert set(frame) == {2}
+    assert pixel.tolist() == [300, 300 + apart_px, 301 + apart_px]
+
+
+def test_hits_at_one_place_of_several_frames_do_not_vouch_for_each_other(make_rng: MakeRng) -> None:
+    """The faint one is found once the two strong ones, which look like light there, are masked."""
+    frames = make_rng("three hits").poisson(20.0, (8, PIXELS)) + 1000.0
+    frames[1, 300] += 4000.0
+    frames[4, 301:303] += 3000.0
+    frames[6, 302] += 900.0
+
+    mask = cosmic_ray_mask(frames, CCD)
+
+    assert list(zip(*np.nonzero(mask), strict=True)) == [(1, 300), (4, 301), (4, 302), (6, 302)]
 
 
 def test_a_line_that_jumps_or_appears_in_one_frame_only_is_never_a_cosmic_ray() -> None:
