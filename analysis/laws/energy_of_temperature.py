@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.estimation.linear_start import scan_start
-from analysis.estimation.weighted_least_squares import check_points, errors_of
-from analysis.laws.law_fit import LawFit, fit_law
+from analysis.laws.law_fit import LawFit
+from analysis.laws.phonon_law import fit_phonon_law
 from analysis.spectra.thermal_occupation import thermal_occupation
 
 __all__ = ["energy_at_temperature_eV", "fit_energy_of_temperature"]
@@ -19,7 +18,6 @@ __all__ = ["energy_at_temperature_eV", "fit_energy_of_temperature"]
 Array = NDArray[np.float64]
 
 _NAMES = ("energy_0_eV", "expansion_eV_per_K", "coupling_eV", "phonon_eV")
-_PHONONS_EV = np.geomspace(2e-3, 60e-3, 60)
 
 
 def energy_at_temperature_eV(temperature_K: ArrayLike, parameters: ArrayLike) -> Array:
@@ -43,29 +41,17 @@ def fit_energy_of_temperature(
 
     sigma_eV: of each energy, (n,), or their covariance, (n, n).
     Expansion and phonon share the slope at high temperature: where the sweep shows no bend between
-    them the verdict says that they are not determined, while the curve itself is.
+    them the verdict says that they are not determined, while the curve itself is; where not even
+    that has an end, the likeliest phonon is held.
     Raises ValueError for points that cannot be fitted.
     """
-    sigma = errors_of(sigma_eV)
-    temperature, energy, sigma = check_points(
-        {"temperature_K": temperature_K, "energy_eV": energy_eV, "sigma_eV": sigma}
-    )
-
-    def columns(phonon: float) -> Array:
-        doubled = 2.0 * thermal_occupation(phonon, temperature) + 1.0
-        return np.column_stack([np.ones_like(temperature), temperature, doubled])
-
-    known = (fixed or {}).get("phonon_eV")
-    grid = _PHONONS_EV if known is None else np.array([known])
-    phonon, linear = scan_start(columns, energy, sigma, grid)
-    return fit_law(
+    return fit_phonon_law(
         energy_at_temperature_eV,
-        temperature,
-        energy,
+        temperature_K,
+        energy_eV,
         sigma_eV,
-        start=[*linear, phonon],
+        observed="energy_eV",
         names=_NAMES,
-        sigma_x=sigma_temperature_K,
+        sigma_temperature_K=sigma_temperature_K,
         fixed=fixed,
-        wanted=("coupling_eV", "phonon_eV"),
     )

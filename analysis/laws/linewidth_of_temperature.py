@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.estimation.linear_start import scan_start
-from analysis.estimation.weighted_least_squares import check_points, errors_of
-from analysis.laws.law_fit import LawFit, fit_law, held_where_open
+from analysis.laws.law_fit import LawFit
+from analysis.laws.phonon_law import fit_phonon_law
 from analysis.spectra.thermal_occupation import thermal_occupation
 
 __all__ = ["fit_linewidth_of_temperature", "linewidth_eV"]
@@ -19,7 +18,6 @@ __all__ = ["fit_linewidth_of_temperature", "linewidth_eV"]
 Array = NDArray[np.float64]
 
 _NAMES = ("gamma_0_eV", "sigma_ac_eV_per_K", "gamma_lo_eV", "energy_lo_eV")
-_PHONONS_EV = np.geomspace(2e-3, 60e-3, 60)
 
 
 def linewidth_eV(temperature_K: ArrayLike, parameters: ArrayLike) -> Array:
@@ -50,31 +48,13 @@ def fit_linewidth_of_temperature(
     are not determined at all unless E_LO is fixed, from the replicas for instance.
     Raises ValueError for points that cannot be fitted.
     """
-    sigma = errors_of(sigma_eV)
-    temperature, width, sigma = check_points(
-        {"temperature_K": temperature_K, "width_eV": width_eV, "sigma_eV": sigma}
-    )
-
-    def columns(phonon: float) -> Array:
-        occupied = thermal_occupation(phonon, temperature)
-        return np.column_stack([np.ones_like(temperature), temperature, occupied])
-
-    known = (fixed or {}).get("energy_lo_eV")
-    grid = _PHONONS_EV if known is None else np.array([known])
-    phonon, linear = scan_start(columns, width, sigma, grid)
-    return held_where_open(
-        lambda held: fit_law(
-            linewidth_eV,
-            temperature,
-            width,
-            sigma_eV,
-            start=[*linear, phonon],
-            names=_NAMES,
-            sigma_x=sigma_temperature_K,
-            fixed=held,
-            wanted=("gamma_lo_eV", "energy_lo_eV"),
-        ),
-        fixed,
-        "energy_lo_eV",
-        phonon,
+    return fit_phonon_law(
+        linewidth_eV,
+        temperature_K,
+        width_eV,
+        sigma_eV,
+        observed="width_eV",
+        names=_NAMES,
+        sigma_temperature_K=sigma_temperature_K,
+        fixed=fixed,
     )
