@@ -6,6 +6,8 @@ never combined by a median, which spectral diffusion and blinking would bias.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
@@ -31,6 +33,7 @@ _LINE_NEARBY = 0.3  # of the hit's height: what is left of a line there has a sh
 _BETTER_BY, _WORSE_THAN = 30.0, 0.03  # chi2 of a line over that of a hit, and as a share of all
 _LEFT_BY_A_HIT = 30.0  # chi2 of the 11 pixels around it
 _SEARCHES = 5  # in each, what the one before has marked shows nothing and hides nothing
+_FRAMES_TO_COMPARE = 3
 _ALLOWANCE = 1.5  # on what the other frames show: lines move and flicker
 
 
@@ -107,10 +110,9 @@ def cosmic_ray_mask(
     electrons, variance = electrons_with_variance(np.atleast_2d(np.asarray(frames)), noise)
     mask = np.zeros(electrons.shape, dtype=np.bool_)
     lines = _line_templates(narrowest_fwhm_px)
-    around = _local_median(electrons)
+    expectation = _expected(electrons, mask)
     for _ in range(_SEARCHES):
         known = int(mask.sum())
-        expectation = _expected(np.where(mask, around, electrons), around)
         for i in range(len(electrons)) if only_frame is None else (only_frame,):
             expected = expectation[i]
             deviation = np.sqrt(np.maximum(expected, 0.0) + noise.read_noise_e**2 + 1.0)
@@ -118,6 +120,8 @@ def cosmic_ray_mask(
             _mark_hits(mask[i], electrons[i] - expected, weight, expected, deviation, lines)
         if mask.sum() == known:
             break
+        if len(electrons) >= _FRAMES_TO_COMPARE:  # the running median hardly feels a hit
+            expectation = _expected(electrons, mask)
     return mask
 
 
@@ -130,29 +134,40 @@ def _mark_hits(
     for seed in seeds[np.argsort(-excess[seeds], kind="stable")]:
         if not seen[seed]:  # else it is the flank of something higher
             seen[max(0, seed - _REACH) : seed + _REACH + 1] = True
-            near = expected[max(0, seed - _REACH) : seed + _REACH + 1]
-            if np.ptp(near) < _LINE_NEARBY * excess[seed]:
-                _mark_hit(marked, excess, weight, int(seed), lines)
+            around = np.arange(max(0, seed - _REACH), min(excess.size, seed + _REACH + 1))
+            beside = expected[around] - expected[around].min()
+            if beside.max() < _LINE_NEARBY * excess[seed]:
+                e, w, t = excess[around], weight[around], lines[:, around - seed + _REACH]
+                hit = _hit_in(e, w, t)
+                # What others show may cut into a line that stands elsewhere in this frame.
+                if hit.any() and _misses(e + beside, w, t):
+                    marked[around[hit]] = True
 
 
-def _mark_hit(marked: Mask, excess: Array, weight: Array, seed: int, lines: Array) -> None:
-    """Mark the pixels of a hit around the seed, if it is one and no line."""
-    around = np.arange(max(0, seed - _REACH), min(excess.size, seed + _REACH + 1))
-    e, w = excess[around], weight[around]
-    t = lines[:, around - seed + _REACH]
+def _hit_in(e: Array, w: Array, lines: Array) -> Mask:
+    """Return the pixels of a hit, if it is one and no line. e: excess, w: 1 / variance."""
     power = w @ e**2
-    shown = np.maximum(t**2 @ w, np.finfo(np.float64).tiny)
-    as_line = power - np.max(np.maximum(t @ (w * e), 0.0) ** 2 / shown)
     inside = np.convolve(w * e**2, np.ones(_LONGEST_HIT), "full")[_LONGEST_HIT - 1 :]
     first = int(np.argmax(inside))
     as_hit = power - inside[first]
+    hit = np.zeros(e.size, dtype=np.bool_)
     # Beside another hit too little of a line may be left to show its shape.
     is_whole = bool(w.all()) or as_hit < _LEFT_BY_A_HIT
-    if is_whole and as_line - as_hit > _BETTER_BY and as_line > _WORSE_THAN * power:
-        hit = np.arange(first, min(first + _LONGEST_HIT, around.size))
-        marked[around[hit[e[hit] * np.sqrt(w[hit]) > _EDGE]]] = True
+    if is_whole and _misses(e, w, lines, as_hit):
+        part = slice(first, first + _LONGEST_HIT)
+        hit[part] = e[part] * np.sqrt(w[part]) > _EDGE
+    return hit
 
 
+def _misses(e: Array, w: Array, lines: Array, as_hit: float = 0.0) -> bool:
+    """Return whether every line misses this by far, and by more than a hit does."""
+    power = w @ e**2
+    shown = np.maximum(lines**2 @ w, np.finfo(np.float64).tiny)
+    as_line = power - np.max(np.maximum(lines @ (w * e), 0.0) ** 2 / shown)
+    return bool(as_line - as_hit > _BETTER_BY and as_line > _WORSE_THAN * power)
+
+
+@lru_cache(maxsize=8)
 def _line_templates(narrowest_fwhm_px: float) -> Array:
     """Return lines of several widths and positions, shape (lines, pixels), integrated."""
     sigma = narrowest_fwhm_px / _SIGMAS_PER_FWHM * np.array([1.0, 1.3, 1.7, 2.4, 3.5])
@@ -160,17 +175,19 @@ def _line_templates(narrowest_fwhm_px: float) -> Array:
     edges = np.arange(-_REACH - 0.5, _REACH + 1.0)
     below = ndtr((edges - centre[:, None, None]) / sigma[:, None])
     templates: Array = np.diff(below, axis=2).reshape(-1, edges.size - 1)
+    templates.flags.writeable = False
     return templates
 
 
-def _expected(electrons: Array, around: Array) -> Array:
+def _expected(electrons: Array, mask: Mask) -> Array:
     """Return what may be in each frame going by the others, or by its own surroundings."""
-    if len(electrons) < 3:
+    if len(electrons) < _FRAMES_TO_COMPARE:
         return np.asarray(median_filter(electrons, (1, 15), mode="nearest"))
-    floor = np.minimum(np.median(electrons, axis=1, keepdims=True), around)
+    floor = np.minimum(np.median(electrons, axis=1, keepdims=True), _local_median(electrons))
+    light = np.where(mask, floor, electrons)
     # The second largest of the others: one of them may have been hit at the same place.
-    third, second = np.sort(electrons, axis=0)[-3:-1]
-    shown = np.where(electrons >= second, third, second)
+    third, second = np.sort(light, axis=0)[-3:-1]
+    shown = np.where(light >= second, third, second)
     above = np.maximum(maximum_filter1d(shown, 5, axis=1) - floor, 0.0)
     is_line = uniform_filter1d(above, 5, axis=1) > 3.0 * np.sqrt(np.maximum(floor, 1.0))
     return np.asarray(floor + np.where(is_line, _ALLOWANCE * above, 0.0))
