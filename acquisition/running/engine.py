@@ -170,7 +170,7 @@ class Engine:
             heater_off = tripped.trip.interlock.consequence is Consequence.STOP_AND_HEATER_OFF
         except Exception as error:  # whatever it is, the sample comes first
             _complain("the run failed", error)
-            reason, text = FinishReason.FAILED, f"{type(error).__name__}: {error}"
+            reason, text = FinishReason.FAILED, _words(error)
         except BaseException as error:  # Ctrl-C in a script, or the interpreter ends
             self._finish(FinishReason.FAILED, f"broken off by {error!r}", heater_off=False)
             raise
@@ -589,6 +589,12 @@ _LEVELS = {
     FinishReason.INTERLOCK: Level.ERROR,
     FinishReason.FAILED: Level.ERROR,
 }
+
+
+def _words(error: Exception) -> str:
+    """Return what is said of foreseen errors; of another one its kind as well."""
+    is_foreseen = isinstance(error, DeviceError | StorageError)
+    return str(error) if is_foreseen else f"{type(error).__name__}: {error}"
 
 
 def _setpoint(quantity: str, point: Point) -> float | None:
