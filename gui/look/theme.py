@@ -2,8 +2,9 @@
 
 The application's palette is the only state: a widget asks `theme_of(self)` when it paints and
 repaints on PaletteChange, so a switch needs no list of who must be told. Colours of text hold a
-contrast of 4.5 to what they stand on and lines in plots 3.0 (WCAG 2.1); line colours are told
-apart by people who see fewer of them (after M. Okabe and K. Ito, "Color Universal Design", 2008).
+contrast of 4.5 to what they stand on, lines in plots and edges of fields 3.0 (WCAG 2.1); line
+colours are told apart by people who see fewer of them (after M. Okabe and K. Ito, "Color Universal
+Design", 2008).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from enum import Enum
 
 from PyQt6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PyQt6.QtWidgets import QApplication, QToolTip, QWidget
+
+from gui.look.edged_style import EDGE, EdgedStyle
 
 __all__ = [
     "DARK",
@@ -63,6 +66,7 @@ class Theme:
     alternate: str
     raised: str  # buttons, headers
     border: str
+    edge: str  # of fields and boxes to tick
     text: str
     muted: str  # labels, units, hints
     disabled: str
@@ -110,6 +114,7 @@ LIGHT = Theme(
     alternate="#f7f8fa",
     raised="#fbfcfd",
     border="#c9d0d9",
+    edge="#838c98",
     text="#1a1e24",
     muted="#545d69",
     disabled="#8b949f",
@@ -145,6 +150,7 @@ DARK = Theme(
     alternate="#1c1f24",
     raised="#343a43",
     border="#525b68",
+    edge="#838e9c",
     text="#e7eaee",
     muted="#a3acb8",
     disabled="#6d7682",
@@ -176,8 +182,8 @@ DARK = Theme(
 
 def apply(app: QApplication, theme: Theme) -> None:
     """Dress the whole application; every widget gets a PaletteChange."""
-    if app.style() is None or app.style().objectName() != "fusion":  # type: ignore[union-attr]
-        app.setStyle("Fusion")
+    if not isinstance(app.style(), EdgedStyle):
+        app.setStyle(EdgedStyle())
     app.setPalette(_palette(theme))
     QToolTip.setPalette(_palette(theme))  # it has a palette of its own
 
@@ -245,7 +251,7 @@ def _palette(theme: Theme) -> QPalette:
         role.Midlight: theme.alternate,
         role.Mid: theme.border,
         role.Dark: theme.border,
-        role.Shadow: theme.border,
+        EDGE: theme.edge,
         role.Accent: theme.accent,
     }.items():
         palette.setColor(target, QColor(colour))

@@ -5,7 +5,7 @@ from math import isfinite
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QEvent, Qt
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from acquisition.channel.messages import Answer, FrameSource, Movable, Snapshot, Verb
@@ -52,6 +52,7 @@ class DetectorImagePanel(QWidget):
         self._picture = self.plot.image("counts", unit="")
         self._sums = self.profile.curve("sum above the offset", Role.DATA)
         self.bands = tuple(self._band(plot) for plot in (self.plot, self.profile))
+        self._dress()
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
@@ -153,13 +154,21 @@ class DetectorImagePanel(QWidget):
     def _band(self, plot: Plot) -> "pg.LinearRegionItem":
         """Return the band of picked rows, drawn on one of the plots and moved with the other."""
         band = pg.LinearRegionItem(orientation="horizontal", values=(-0.5, 0.5))
-        colour = pg.mkColor(theme_of(self).cursor)
-        colour.setAlpha(50)
-        band.setBrush(colour)
         band.setZValue(20)
         plot.item.addItem(band, ignoreBounds=True)
         band.sigRegionChanged.connect(lambda: self._follow(band))
         return band
+
+    def _dress(self) -> None:
+        colour = pg.mkColor(theme_of(self).cursor)
+        colour.setAlpha(50)
+        for band in self.bands:
+            band.setBrush(colour)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.PaletteChange:
+            self._dress()
 
     def _follow(self, moved: "pg.LinearRegionItem") -> None:
         for band in self.bands:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pyqtgraph as pg
+from PyQt6.QtCore import QEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from acquisition.channel.messages import Answer, MoveState, MoveStatus, Snapshot, Verb
@@ -48,6 +49,7 @@ class RasterMapPanel(QWidget):
         self._picture = self.plot.image("counts/s")
         self.plot.invite("No map yet: choose columns, rows and step, and press Map")
         self._mark, self._here = self._marker("+"), self._marker("o")
+        self._dress()
         self._lay_out()
         self._redraw = Redraw(self, self._draw)
         self._listen()
@@ -114,12 +116,20 @@ class RasterMapPanel(QWidget):
         }
 
     def _marker(self, symbol: str) -> "pg.ScatterPlotItem":
-        colour = theme_of(self).cursor
-        marker = pg.ScatterPlotItem(symbol=symbol, size=14, pen=pg.mkPen(colour, width=2))
+        marker = pg.ScatterPlotItem(symbol=symbol, size=14)
         marker.setBrush(None)
         marker.setZValue(30)
         self.plot.item.addItem(marker, ignoreBounds=True)
         return marker
+
+    def _dress(self) -> None:
+        for marker in (self._mark, self._here):
+            marker.setPen(pg.mkPen(theme_of(self).cursor, width=2))
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.PaletteChange:
+            self._dress()
 
     def _lay_out(self) -> None:
         self.plot.offer_log(False)

@@ -6,10 +6,13 @@ from itertools import combinations, pairwise
 import pyqtgraph as pg
 import pytest
 from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QWidget
+from PyQt6.QtWidgets import QCheckBox, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from gui.link.engine_link import EngineLink
 from gui.look import theme
 from gui.look.theme import DARK, LIGHT, Role, Tone, contrast, theme_of
+from gui.panels.detector_image import DetectorImagePanel
+from gui.panels.raster_map import RasterMapPanel
 
 BOTH = pytest.mark.parametrize("shown", [LIGHT, DARK], ids=lambda shown: shown.name)
 
@@ -46,6 +49,31 @@ def test_lines_stand_out_from_the_plot(shown):
         assert contrast(shown.line(role), shown.base) >= 3.0, role
     for colour in shown.series:
         assert contrast(colour, shown.base) >= 3.0, colour
+
+
+@BOTH
+def test_the_edges_of_fields_and_boxes_stand_out_within_and_without(qtbot, qapp, shown):
+    """Looked at, not only computed: what style and palette really draw."""
+    theme.apply(qapp, shown)
+    page = QWidget()
+    qtbot.addWidget(page)
+    page.setLayout(column := QVBoxLayout())
+    for widget in (field := QLineEdit(), box := QCheckBox("peak hold"), QPushButton("other")):
+        column.addWidget(widget)
+    try:
+        page.show()
+        page.findChild(QPushButton).setFocus()
+        qapp.processEvents()
+        edges = set()
+        for widget in (field, box):
+            image, middle = page.grab(widget.geometry()).toImage(), widget.height() // 2
+            row = [image.pixelColor(x, middle).name() for x in range(6)]
+            edges.add(max(row, key=lambda seen: contrast(seen, shown.base)))
+    finally:
+        theme.apply(qapp, LIGHT)
+    for edge in edges:
+        assert contrast(edge, shown.window) >= 3.0, edge
+        assert contrast(edge, shown.base) >= 3.0, edge
 
 
 @BOTH
@@ -93,6 +121,22 @@ def test_one_call_dresses_every_widget_and_each_knows_its_theme(qtbot, qapp, sho
         assert qapp.style().objectName() == "fusion"
     finally:
         theme.apply(qapp, LIGHT)
+
+
+def test_marks_on_plots_follow_the_theme(qtbot, qapp):
+    link = EngineLink("test")
+    light_map, detector = RasterMapPanel(link), DetectorImagePanel(link)
+    for panel in (light_map, detector):
+        qtbot.addWidget(panel)
+    try:
+        theme.apply(qapp, DARK)
+        qapp.processEvents()
+        inks = [mark.opts["pen"].color().name() for mark in (light_map._mark, light_map._here)]
+        inks += [band.brush.color().name() for band in detector.bands]
+    finally:
+        theme.apply(qapp, LIGHT)
+
+    assert set(inks) == {DARK.cursor}
 
 
 def _seen(colour, kind):
