@@ -19,6 +19,7 @@ from gui.widgets.thin_progress import ThinProgress
 __all__ = ["RunBar"]
 
 HALF_A_DAY_s = 43200
+ROOM_px = {1: 150, 2: 110}  # of progress and of time, by column
 
 
 class RunBar(QWidget):
@@ -68,12 +69,19 @@ class RunBar(QWidget):
         if status is None or not status.total:
             self.point.clear()
             self.progress.hide()
+            self._hold_room(is_held=False)
             return
         self.progress.show()
+        self._hold_room(is_held=True)
         done, total = status.done, status.total
         current = min(done + 1, total) if is_running else done
         self.point.setText(f"point {current} of {total}")
         self.progress.show_fraction(done / total, tone)
+
+    def _hold_room(self, *, is_held: bool) -> None:
+        """Keep the place of progress and time during a run; else the words have it."""
+        for column, width_px in ROOM_px.items():
+            self._texts.setColumnMinimumWidth(column, width_px if is_held else 0)
 
     def _show_time(self, status: EngineStatus | None, time_scale: float) -> None:
         if status is None or not status.remaining_s > 0:
@@ -91,7 +99,7 @@ class RunBar(QWidget):
         self.name.setFont(bold)
         self.point.setFont(bold)
         self.left.setFont(bold)
-        texts = QGridLayout()
+        texts = self._texts = QGridLayout()
         texts.setHorizontalSpacing(18)
         texts.setVerticalSpacing(0)
         texts.addWidget(self.name, 0, 0)
@@ -101,8 +109,6 @@ class RunBar(QWidget):
         texts.addWidget(self.left, 0, 2)
         texts.addWidget(self.ends, 1, 2)
         texts.setColumnStretch(0, 1)
-        texts.setColumnMinimumWidth(1, 150)
-        texts.setColumnMinimumWidth(2, 110)
         line = QHBoxLayout()
         line.setContentsMargins(10, 5, 10, 5)
         line.setSpacing(12)

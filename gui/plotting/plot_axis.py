@@ -14,6 +14,9 @@ from PyQt6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 __all__ = ["Axis"]
 
 
+GAP_px = 4.0  # between two numbers side by side
+
+
 class Axis(pg.AxisItem):  # type: ignore[misc]
     """Looks the same. ground: what lies under the grid, with which it is mixed beforehand."""
 
@@ -40,12 +43,23 @@ class Axis(pg.AxisItem):  # type: ignore[misc]
         if specs is None:
             return ()
         line, ticks, texts = specs
-        return [(_area(begin, end), self._mixed(pen)) for pen, begin, end in ticks], line, texts
+        areas = [(_area(begin, end), self._mixed(pen)) for pen, begin, end in ticks]
+        return areas, line, _apart(texts)
 
     def _mixed(self, pen: QPen) -> QColor:
         above, share = pen.color(), pen.color().alphaF()
         parts = zip(above.getRgb()[:3], self.ground.getRgb()[:3], strict=True)
         return QColor(*(round(share * a + (1.0 - share) * b) for a, b in parts))
+
+
+def _apart(texts: list[tuple[QRectF, Any, str]]) -> list[tuple[QRectF, Any, str]]:
+    """Return those that stand clear of all before them; the coarse ticks come first."""
+    kept: list[tuple[QRectF, Any, str]] = []
+    for text in texts:
+        room = text[0].adjusted(-GAP_px, 0.0, GAP_px, 0.0)
+        if not any(room.intersects(other) for other, _, _ in kept):
+            kept.append(text)
+    return kept
 
 
 def _area(begin: QPointF, end: QPointF) -> QRectF:

@@ -1,5 +1,7 @@
 """The axes of a plot: a grid below the data, and nothing worked out twice."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PyQt6.QtCore import QPointF
@@ -76,3 +78,18 @@ def test_an_axis_is_worked_out_once_for_a_view_however_often_it_is_painted(plot,
 def _repaint(plot, times):
     for _ in range(times):
         plot._graphics.viewport().repaint()
+
+
+@pytest.mark.parametrize("width_px", [90, 120, 160, 240, 640])
+def test_numbers_side_by_side_never_touch(plot, qapp, width_px):
+    plot.zoom_to(x=(-300.0, 2300.0), y=(0.0, 10.0))
+    plot.resize(width_px, 200)
+    qapp.processEvents()
+    plot.grab()
+
+    _, _, texts = plot.item.getAxis("bottom").picture
+    places = sorted((rect.left(), rect.right()) for rect, _, _ in texts)
+
+    assert places
+    for (_, right), (left, _) in pairwise(places):
+        assert left - right >= 4.0

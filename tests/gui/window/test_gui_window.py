@@ -606,6 +606,10 @@ def test_a_station_that_is_known_can_be_started_and_the_bar_says_by_which_key(
     window._refresh()
 
     assert "Ctrl+Shift+E starts it" in window.run_bar.awaited.text()
+    window.resize(1366, 768)
+    qtbot.wait(50)
+    bar = window.run_bar.awaited
+    assert bar.fontMetrics().horizontalAdvance(bar.text()) <= bar.width()  # all of it is read
 
 
 def test_an_engine_that_comes_back_is_shown_again(qtbot, window, engine):
