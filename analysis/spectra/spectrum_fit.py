@@ -342,6 +342,7 @@ def electrons_per_unit(names: tuple[str, ...], noise: DetectorNoise) -> Array:
 
 
 _LEAST_SIGNIFICANCE = 5.0
+_SURELY_SEEN = 8.0  # sigma, beyond what noise or a background that is no polynomial feigns
 _NO_SPLITTING = "shape not known, splitting not claimed"
 _MOST_CORRELATION = 0.9995
 
@@ -503,7 +504,13 @@ def _verdict(
     z = area[strongest] / max(area_error[strongest], 1e-300)
     total_error = float(np.sqrt(max(0.0, fit.covariance[areas[:, None], areas].sum())))
     if area.sum() < _LEAST_SIGNIFICANCE * total_error or area[strongest] <= 0:
-        return Verdict.NO_SIGNAL, f"the light of all lines is {area.sum():.3g} +- {total_error:.2g}"
+        light = f"{area.sum():.3g} +- {total_error:.2g}"
+        if area.sum() > _SURELY_SEEN * _error_at_its_place(fit):
+            return Verdict.ILL_DETERMINED, (
+                "a line is seen, but the window is too narrow to tell its light from the "
+                f"background: {light}"
+            )
+        return Verdict.NO_SIGNAL, f"the light of all lines is {light}"
     if held:
         return Verdict.AT_A_BOUND, f"{', '.join(held)} at the end of the allowed range"
     width, width_error = fwhm_of(fit)
@@ -519,6 +526,24 @@ def _verdict(
     if excess > 5.0 * np.sqrt(2.2 * dof):
         return Verdict.POOR_FIT, f"residuals exceed the noise: chi2/dof {fit.chi2_per_dof:.2f}"
     return Verdict.CONVERGED, f"chi2/dof {fit.chi2_per_dof:.2f}"
+
+
+def _error_at_its_place(fit: SpectrumFit) -> float:
+    """Return the error of all light if energies and widths were known, in units of the areas.
+
+    It tells whether anything is there; in a narrow window a wide line may still be anything between
+    faint on a high background and bright on a low one. Holds what the model lacks as well.
+    """
+    areas = _places_of(fit.names, "area")
+    shape = np.array(
+        [k for k, name in enumerate(fit.names) if not name.startswith(("area", "background"))]
+    )
+    if not np.isfinite(fit.covariance).all():
+        return np.inf
+    along = fit.covariance[areas[:, None], shape].sum(axis=0)
+    known = along @ np.linalg.pinv(fit.covariance[shape[:, None], shape], hermitian=True) @ along
+    variance = fit.covariance[areas[:, None], areas].sum() - known
+    return fit.misfit_factor * float(np.sqrt(max(0.0, variance)))
 
 
 def without_values(

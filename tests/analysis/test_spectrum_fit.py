@@ -404,3 +404,27 @@ def test_an_impossible_detector_is_refused(settings: dict[str, float], message: 
 def test_an_impossible_model_is_refused(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FitModel(**settings)  # type: ignore[arg-type]
+
+
+def test_a_line_too_wide_for_its_window_is_ill_determined_and_not_called_no_signal(
+    make_rng: MakeRng,
+) -> None:
+    """Its light is anything between little on a high background and much on a low one.
+
+    A straight background alone misses these spectra by 15 sigma, which noise never does.
+    """
+    wavelength, rng = axis(0.1, 400), make_rng("narrow window")
+    line = one_line(170.0 * 30.0 * 1.0645, 3e-3) | {"background_0": 500.0}
+    expected = expected_electrons(energy_edges_eV(wavelength), line, shape="gauss")
+    model = FitModel(lines=1, window_eV=(2.35 - 2.7e-3, 2.35 + 2.7e-3))
+
+    fits = [
+        fit_spectrum(wavelength, measured(expected, rng), model=model, noise=CCD) for _ in range(20)
+    ]
+
+    assert Verdict.NO_SIGNAL not in {fit.verdict for fit in fits}
+    hardly_known = [fit for fit in fits if fit["area_1_counts"] < 5.0 * fit.error("area_1_counts")]
+    assert hardly_known
+    for fit in hardly_known:
+        assert fit.verdict is Verdict.ILL_DETERMINED
+        assert "too narrow to tell its light from the background" in fit.reason
