@@ -1,9 +1,12 @@
 """Nonlinear least squares against the certified results of NIST, and what it says when it fails."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +15,9 @@ from numpy.typing import NDArray
 
 from analysis.estimation.curve_fit import CurveFit, fit_curve
 from analysis.estimation.verdict import Verdict
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 PROBLEMS = Path(__file__).parents[3] / "shared/data/nist_strd"
 Array = NDArray[np.float64]
@@ -172,16 +178,16 @@ def decay(b: Array) -> Array:
     return b[0] * exp(-b[1] * X)
 
 
-def test_errors_given_are_believed_and_judged() -> None:
-    rng = np.random.default_rng(3)
+def test_errors_given_are_believed_and_judged(make_rng: MakeRng) -> None:
+    rng = make_rng("errors given")
     observed = decay(np.array([5.0, 0.7])) + 0.1 * rng.standard_normal(X.size)
 
     sound = fit_curve(decay, observed, start=[3.0, 1.0], names=("a", "rate"), sigma=0.1)
     optimistic = fit_curve(decay, observed, start=[3.0, 1.0], names=("a", "rate"), sigma=0.02)
     unknown = fit_curve(decay, observed, start=[3.0, 1.0], names=("a", "rate"))
 
-    assert sound.verdict is Verdict.CONVERGED
-    assert sound["rate"] == pytest.approx(0.7, abs=4.0 * sound.error("rate"))
+    assert sound.verdict is Verdict.CONVERGED or sound.chi2 > 2.0 * sound.dof  # 1 of 10 000
+    assert sound["rate"] == pytest.approx(0.7, abs=5.5 * sound.error("rate"))
     assert 0.0 < sound.correlation("a", "rate") < 1.0
     assert optimistic.verdict is Verdict.POOR_FIT
     assert optimistic.error("a") == pytest.approx(0.2 * sound.error("a"), rel=1e-3)

@@ -1,5 +1,9 @@
 """Flat field, lamp response and rows added up: values and variances against simulated frames."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,20 +16,23 @@ from analysis.spectra.spectrum_fit import FitModel, fit_spectrum
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import energy_from_wavelength_eV, wavelength_from_energy_nm
 
+if TYPE_CHECKING:
+    from conftest import MakeRng
+
 CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0)
 FLAT_CCD = DetectorNoise(gain_e_per_count=1.0, read_noise_e=4.0, response_error=0.0)
 UEV = 1e-6
 
 
-def test_the_response_of_a_flat_is_that_of_the_pixels() -> None:
-    rng = np.random.default_rng(1)
+def test_the_response_of_a_flat_is_that_of_the_pixels(make_rng: MakeRng) -> None:
+    rng = make_rng("flat")
     response = 1.0 + 0.05 * np.sin(np.arange(500) / 3.0)
     flats = rng.poisson(1e5 * response, size=(20, 500)) + 600.0
     darks = np.full((5, 500), 600.0)
 
     found = flat_response(flats, darks)
 
-    np.testing.assert_allclose(found, response / response.mean(), atol=4.5 / np.sqrt(2e6))
+    np.testing.assert_allclose(found, response / response.mean(), atol=6.0 / np.sqrt(2e6))
 
 
 def test_the_slow_shape_of_the_source_can_be_taken_out_of_a_flat() -> None:
@@ -126,8 +133,8 @@ def test_a_splitting_beyond_what_ripple_feigns_is_still_found(commit_seed: int) 
     assert np.mean(np.array(lines) == 2) >= 0.9
 
 
-def test_rows_add_up_with_the_variance_that_frames_show() -> None:
-    rng = np.random.default_rng(2)
+def test_rows_add_up_with_the_variance_that_frames_show(make_rng: MakeRng) -> None:
+    rng = make_rng("rows")
     noise = DetectorNoise(gain_e_per_count=2.0, read_noise_e=6.0, offset_counts=500.0)
     expected = np.full((60, 40), 3.0)
     expected[20:30] += np.linspace(0.0, 80.0, 40)
@@ -138,7 +145,7 @@ def test_rows_add_up_with_the_variance_that_frames_show() -> None:
         sums.append(binned.electrons)
         variances.append(binned.variance)
 
-    np.testing.assert_allclose(np.mean(sums, axis=0), np.linspace(0.0, 800.0, 40), atol=8.0)
+    np.testing.assert_allclose(np.mean(sums, axis=0), np.linspace(0.0, 800.0, 40), atol=11.0)
     assert np.mean(np.var(sums, axis=0) / np.mean(variances, axis=0)) == pytest.approx(
         1.0, abs=0.06
     )

@@ -54,14 +54,19 @@ def test_acceptance_19_error_of_the_mean_from_the_scatter_of_frames(make_rng: Ma
     assert np.median([one.error_eV / one.photon_error_eV for one in found]) > 10.0
 
 
-def test_a_line_that_stands_still_does_not_wander() -> None:
-    rng = np.random.default_rng(4)
-    energies = 2.39 + 10e-6 * rng.standard_normal(FRAMES)
+def test_a_line_that_stands_still_does_not_wander(make_rng: MakeRng) -> None:
+    rng = make_rng("still")
+    sigma = np.full(FRAMES, 10e-6)
 
-    found = fit_spectral_diffusion(TIMES, energies, np.full(FRAMES, 10e-6))
+    found = [
+        fit_spectral_diffusion(TIMES, 2.39 + sigma * rng.standard_normal(FRAMES), sigma)
+        for _ in range(40)
+    ]
 
-    assert found.verdict is Verdict.NO_SIGNAL
-    assert found.error_eV == pytest.approx(1e-6, rel=0.1)
+    assert all(one.verdict is Verdict.NO_SIGNAL for one in found)
+    # 100 frames; by chance a series seems to wander a little, which is in its error
+    assert np.median([one.error_eV for one in found]) == pytest.approx(1e-6, rel=0.25)
+    assert min(one.error_eV for one in found) >= 1e-6
 
 
 def test_a_drift_longer_than_the_series_is_said() -> None:
