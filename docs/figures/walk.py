@@ -225,10 +225,6 @@ def plan(walk: Walk) -> None:
     walk.picture("finding")
     points.editor.selectAll()
     QTest.keyClicks(points.editor, "-100..100 step 50")
-    repeats = editor.form.fields["axis", 1, "points"]
-    editor.form.go_to(repeats.place)
-    repeats.editor.selectAll()
-    QTest.keyClicks(repeats.editor, "1")
     walk.until(lambda: editor.why_not_start() == "")
     editor.save_to(walk.lab / "my_stark.toml")
     walk.until(lambda: editor.why_not_start() == "")
