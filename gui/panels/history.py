@@ -63,6 +63,7 @@ class HistoryPanel(QWidget):
         super().__init__(parent)
         self._model = model
         self._root: Path | None = None
+        self._opened: Path | None = None
         self._entries: tuple[RunEntry, ...] = ()
         self._disk = RunsOnDisk()
         self._looks = LatestWins("look for runs", self)
@@ -76,7 +77,7 @@ class HistoryPanel(QWidget):
         self._again.timeout.connect(self.look)
         model.opened.connect(self._on_opened)
         model.phase_changed.connect(lambda _: self.look())
-        model.failed.connect(lambda why: self.said.say(why, Tone.BAD))
+        model.failed.connect(lambda why: self.said.say(homely(why), Tone.BAD))
         if link is not None:
             link.said_hello.connect(self._on_hello)
             if link.hello is not None:
@@ -191,7 +192,9 @@ class HistoryPanel(QWidget):
 
     def _on_opened(self) -> None:
         folder = self._model.path
-        self.said.say("; ".join(self._model.head.notes) if self._model.head else "")
+        if folder != self._opened:  # else it is back behind a file that could not be read
+            self.said.say("; ".join(self._model.head.notes) if self._model.head else "")
+        self._opened = folder
         is_run = folder is not None and self._model.has_journal
         if self._root is None and folder is not None and is_run and len(folder.parents) > 2:
             self.look_into(folder.parents[2])  # year, day, run

@@ -28,7 +28,10 @@ class RunFollower(QObject):
         self._is_following = True
         self._led_to = NOWHERE  # where we have put the cursor ourselves
         self._run = ""
+        self._before: tuple[Path, bool, int] | None = None  # shown before what is being opened
         link.snapshot.connect(self._on_snapshot)
+        model.opened.connect(self._forget_before)
+        model.failed.connect(lambda _: self._go_back())
         model.loaded.connect(self._on_loaded)
         model.rows_changed.connect(self._on_rows)
         cursor.point_changed.connect(self._on_point)
@@ -48,10 +51,26 @@ class RunFollower(QObject):
         )
 
     def open(self, path: Path) -> None:
-        """Show what the user has chosen."""
+        """Show what the user has chosen; where that can't be read, what was shown goes on."""
+        shown = self._model.path
+        if shown is not None and self._model.is_open:
+            self._before = shown, self._is_following, self._cursor.point
         self._is_following = False
         self._cursor.set_point(NOWHERE)
         self._model.open(path)
+
+    def _forget_before(self) -> None:
+        self._before = None
+
+    def _go_back(self) -> None:
+        """Show again, once, what was shown: it is no longer read since something else was asked."""
+        if self._before is None:
+            return
+        path, is_following, point = self._before
+        self._before = None
+        self._model.open(path)
+        self._lead(point)
+        self._is_following = is_following
 
     def step(self, by: int) -> None:
         """Move the cursor by hand."""

@@ -47,6 +47,24 @@ def test_what_the_user_opened_stays_when_a_run_is_over(
     assert model.path == whole_run
 
 
+def test_a_file_that_cannot_be_read_leaves_the_run_shown_and_followed(
+    qtbot, link, model, cursor, follower, made_up, tmp_path
+):
+    made = made_up(points=5)
+    folder = made.write(tmp_path / "run", range(3))
+    with qtbot.waitSignal(model.loaded, timeout=20_000):
+        link.snapshot.emit(Snapshot(Mode.RUNNING, UTC, run_folder=str(folder)))
+    before = cursor.point
+    nonsense = tmp_path / "nonsense.spe"
+    nonsense.write_bytes(bytes(range(256)))
+
+    with qtbot.waitSignals([model.failed, model.loaded], timeout=20_000):
+        follower.open(nonsense)
+
+    assert (model.path, cursor.point, follower.is_following) == (folder, before, True)
+    assert model.holds(before)
+
+
 def test_a_run_that_was_closed_stays_closed(qtbot, link, model, follower, whole_run):
     over = Snapshot(Mode.ALIGNING, UTC, run_folder=str(whole_run))
     with qtbot.waitSignal(model.loaded, timeout=20_000):
