@@ -233,9 +233,11 @@ class Plot(QWidget):
         self.tools.takeAt(0)  # the stretch
         self.tools.addStretch(1)
 
-    def hide_x_axis(self) -> None:
-        """Write nothing at the horizontal axis: the plot above or below has the same."""
-        self._hide_x(is_hidden=True)
+    def hide_x_axis(self, *, is_hidden: bool = True) -> None:
+        """Write nothing at the horizontal axis: the plot above or below has the same.
+
+        What is given away says it all the same."""
+        self._hide_x(is_hidden=is_hidden)
 
     # --- the linked cursor
 

@@ -177,9 +177,8 @@ class StripsView(QWidget):
     def _label_time(self) -> None:
         """Write what the time axis is under the last strip only."""
         for channel, strip in self._strips.items():
-            is_last = channel == self.channels[-1]
-            strip.plot.set_x_axis(*(("time", self._unit) if is_last else ("", "")))
-            strip.plot.item.getAxis("bottom").setStyle(showValues=is_last)
+            strip.plot.set_x_axis("time", self._unit)
+            strip.plot.hide_x_axis(is_hidden=channel != self.channels[-1])
 
     def _history(self, channel: str) -> Series:
         """Return the run's readings, and behind them those that came with rows and live since."""

@@ -679,6 +679,23 @@ def test_live_readings_are_drawn_where_no_run_is_open(model, cursor, shown):
     assert view.latest_text("temperature_K") == "temperature   –"
 
 
+def test_every_strip_gives_its_numbers_away_with_what_the_time_is_in(
+    model, cursor, shown, tmp_path
+):
+    view, channels = shown(StripsView(None, model, cursor)), ("temperature_K", "leakage_A")
+    readings = tuple(ChannelReading(name, name[-1], 5.0, 100.0) for name in channels)
+    view._on_snapshot(Snapshot(Mode.ALIGNING, 100.0, readings=readings))
+    drawn(view)
+
+    assert view.channels == channels
+    for channel in channels:
+        view.plot_of(channel).save_numbers(tmp_path / "strip.csv")
+        head = (tmp_path / "strip.csv").read_text(encoding="utf-8").splitlines()[0]
+        assert head.startswith(f"{channel}: time (min),"), channel
+    labels = [view.plot_of(channel).item.getAxis("bottom").label for channel in channels]
+    assert [label.isVisible() for label in labels] == [False, True]
+
+
 def test_monitors_of_a_run_go_on_with_what_each_row_read(
     opened, model, cursor, shown, made_up, tmp_path, qtbot
 ):
