@@ -77,19 +77,20 @@ def test_acceptance_19_the_error_of_a_diffusing_line_comes_from_the_scatter_of_i
     assert np.median(photon) < 0.1 * np.median(reported)
 
 
-def test_a_quiet_line_keeps_its_photon_error() -> None:
-    rng = np.random.default_rng(2)
+def test_a_quiet_line_keeps_its_photon_error(make_rng: MakeRng) -> None:
+    rng = make_rng("quiet line")
     still = lines(np.zeros(12), np.full((12, 1), 2e3), 0.4e-3, np.zeros(1))
 
     fits = [
-        fit_frames(WAVELENGTH, measured(still, rng), model=WINDOW, noise=CCD) for _ in range(30)
+        fit_frames(WAVELENGTH, measured(still, rng), model=WINDOW, noise=CCD) for _ in range(100)
     ]
 
     i = fits[0].names.index("energy_1_eV")
     pull = [(fit["energy_1_eV"] - 2.392) / fit.photon_errors[i] for fit in fits]
-    assert np.std(pull) == pytest.approx(1.0, abs=0.3)
+    assert np.std(pull) == pytest.approx(1.0, abs=0.36)  # 5 standard deviations of 100 fits
     assert np.median([fit.errors[i] / fit.photon_errors[i] for fit in fits]) < 1.6
-    assert all(fit.verdict is Verdict.CONVERGED for fit in fits)
+    # Chance alone ends 1 fit in 1600 otherwise.
+    assert sum(fit.verdict is not Verdict.CONVERGED for fit in fits) <= 3
 
 
 def three_lines(rng: np.random.Generator, frames: int = 20) -> tuple[Array, Array]:
@@ -104,10 +105,10 @@ def splitting(fit: PointFit) -> tuple[float, float]:
     return fit.values[j] - fit.values[i], float(np.sqrt(c[i, i] + c[j, j] - 2.0 * c[i, j]))
 
 
-def test_lines_that_move_together_keep_a_sharp_splitting() -> None:
-    rng = np.random.default_rng(3)
+def test_lines_that_move_together_keep_a_sharp_splitting(make_rng: MakeRng) -> None:
+    rng, errors = make_rng("sharp splitting"), []
 
-    for _ in range(5):
+    for _ in range(12):
         expected, _ = three_lines(rng)
         fit = fit_frames(
             WAVELENGTH,
@@ -116,10 +117,12 @@ def test_lines_that_move_together_keep_a_sharp_splitting() -> None:
             noise=CCD,
         )
         value, error = splitting(fit)
-        assert abs(value - 0.9e-3) < 4.0 * error
+        assert abs(value - 0.9e-3) < 5.5 * error
         assert error < 10e-6
-        assert fit.error("energy_1_eV") > 20e-6
-        assert abs(fit["area_2_counts"] - 700.0) < 4.0 * fit.error("area_2_counts")
+        errors.append(fit.error("energy_1_eV"))
+        assert abs(fit["area_2_counts"] - 700.0) < 5.5 * fit.error("area_2_counts")
+
+    assert np.median(errors) > 15e-6  # 62 of such series, which scatter by a factor of 2
 
 
 def test_auto_counts_the_lines_of_all_frames_laid_over_one_another() -> None:
@@ -157,21 +160,21 @@ def test_dark_dim_jumping_and_struck_frames_are_left_out_or_mended_with_a_reason
     assert "12 frames" in fit.reason
 
 
-def test_frames_too_weak_one_by_one_are_fitted_as_their_sum() -> None:
-    rng = np.random.default_rng(7)
+def test_frames_too_weak_one_by_one_are_fitted_as_their_sum(make_rng: MakeRng) -> None:
+    rng = make_rng("weak frames")
     weak = lines(np.zeros(40), np.full((40, 1), 60.0), 0.4e-3, np.zeros(1))
 
     fit = fit_frames(WAVELENGTH, measured(weak, rng), model=WINDOW, noise=CCD)
 
     assert fit.verdict is Verdict.CONVERGED
     assert "sum of 40 frames" in fit.reason
-    assert abs(fit["energy_1_eV"] - 2.392) < 4.0 * fit.error("energy_1_eV")
-    assert fit["area_1_counts"] == pytest.approx(60.0, abs=4.0 * fit.error("area_1_counts"))
+    assert abs(fit["energy_1_eV"] - 2.392) < 5.5 * fit.error("energy_1_eV")
+    assert fit["area_1_counts"] == pytest.approx(60.0, abs=5.5 * fit.error("area_1_counts"))
     assert np.isnan(fit.scatter_errors).all()
 
 
-def test_a_warm_line_a_hundred_pixels_wide_is_fitted_too() -> None:
-    rng = np.random.default_rng(11)
+def test_a_warm_line_a_hundred_pixels_wide_is_fitted_too(make_rng: MakeRng) -> None:
+    rng = make_rng("warm line")
     wavelength_nm = np.linspace(520.0, 568.0, 1024)
     edges = energy_edges_eV(wavelength_nm)
     law = np.arctan(2.0 * (edges - 2.29) / 36e-3) / np.pi
@@ -185,8 +188,8 @@ def test_a_warm_line_a_hundred_pixels_wide_is_fitted_too() -> None:
     )
 
     assert fit.verdict is Verdict.CONVERGED, fit.reason
-    assert abs(fit["energy_1_eV"] - 2.29) < 4.0 * fit.error("energy_1_eV") < 1e-3
-    assert abs(fit["width_eV"] - 36e-3) < 4.0 * fit.error("width_eV")
+    assert abs(fit["energy_1_eV"] - 2.29) < 5.5 * fit.error("energy_1_eV") < 1.4e-3
+    assert abs(fit["width_eV"] - 36e-3) < 5.5 * fit.error("width_eV")
 
 
 def test_a_single_frame_is_a_point_too() -> None:

@@ -66,27 +66,28 @@ def test_acceptance_16_a_power_law_over_the_bend_is_a_slope_below_the_ideal_one(
     assert fit.verdict is not Verdict.FAILED
 
 
-def test_a_power_law_at_few_counts_is_not_biased() -> None:
-    rng = np.random.default_rng(9)
+def test_a_power_law_at_few_counts_is_not_biased(make_rng: MakeRng) -> None:
+    rng = make_rng("few counts")
     power = np.geomspace(0.03, 1.0, 12)
-    slopes = [fit_power_law(power, rng.poisson(30.0 * power))["slope"] for _ in range(80)]
+    slopes = [fit_power_law(power, rng.poisson(30.0 * power))["slope"] for _ in range(200)]
 
     # fitting.md: a straight line in the logarithms is off by -0.13 here, with a scatter of 0.16
-    assert np.mean(slopes) == pytest.approx(1.0, abs=0.03)
-    assert np.std(slopes) < 0.12
+    # the bands are 5 standard deviations of 200 fits that scatter by 0.118
+    assert np.mean(slopes) == pytest.approx(1.0, abs=0.05)
+    assert np.std(slopes) < 0.15
 
 
-def test_errors_of_the_power_are_in_the_error_of_the_slope() -> None:
-    rng = np.random.default_rng(10)
+def test_errors_of_the_power_are_in_the_error_of_the_slope(make_rng: MakeRng) -> None:
+    rng = make_rng("errors of the power")
     power = np.geomspace(0.03, 1.0, 12)
     pulls = []
-    for _ in range(40):
+    for _ in range(160):
         read = power * (1.0 + 0.03 * rng.standard_normal(12))
         counts = rng.poisson(1e5 * power)
         fit = fit_power_law(read, counts, sigma_power=0.03 * read)
         pulls.append((fit["slope"] - 1.0) / fit.error("slope"))
 
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.4)
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.35)  # 5 standard deviations of 160 fits
 
 
 def test_powers_that_do_not_reach_the_bend_do_not_give_its_place() -> None:

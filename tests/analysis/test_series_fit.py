@@ -1,5 +1,9 @@
 """Series fitted at once: shared parameters at their photon errors, and the joint climb itself."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,6 +21,9 @@ from analysis.series.stark_series import fit_stark_series
 from analysis.spectra.fit_model import FitModel
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import wavelength_from_energy_nm
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 Array = NDArray[np.float64]
 
@@ -47,16 +54,20 @@ def polarized(rng: np.random.Generator, frames_per_angle: int = 5) -> tuple[Arra
     return measured(lines(first, bright[:, None] * law * [2500.0, 1500.0, 900.0]), rng), angle
 
 
-def fit_polarized(seed: int) -> PolarizationSeries:
-    frames, angle = polarized(np.random.default_rng(seed))
+def fit_polarized(rng: np.random.Generator) -> PolarizationSeries:
+    frames, angle = polarized(rng)
     return fit_polarization_series(WAVELENGTH, frames, angle, model=THREE, noise=CCD)
 
 
-def test_axes_and_splittings_of_a_blinking_series_are_pulled_as_their_photon_errors_say() -> None:
-    pulls = []
-    for seed in range(7):
-        fit = fit_polarized(seed)
-        assert fit.verdict is Verdict.CONVERGED, fit.reason
+def test_axes_and_splittings_of_a_blinking_series_are_pulled_as_their_photon_errors_say(
+    make_rng: MakeRng,
+) -> None:
+    rng, pulls, open_ones = make_rng("blinking series"), [], 0
+    for _ in range(12):
+        fit = fit_polarized(rng)
+        # Of axes 12 deg apart the angles do not tell the lines in 1 of 200 such series.
+        open_ones += "the angles do not tell the lines apart" in fit.reason
+        assert fit.verdict in (Verdict.CONVERGED, Verdict.ILL_DETERMINED), fit.reason
         pulls += list((fit.splitting_eV - ABOVE[1:]) / fit.photon_splitting_errors_eV)
         miss = [
             (law.axis_deg - axis + 90.0) % 180.0 - 90.0
@@ -64,22 +75,25 @@ def test_axes_and_splittings_of_a_blinking_series_are_pulled_as_their_photon_err
         ]
         pulls += list(miss / fit.photon_axis_errors_deg)
 
-    assert np.abs(pulls).max() < 4.0
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.3)
+    assert open_ones <= 3
+    assert np.abs(pulls).max() < 5.5
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.46)  # 5 standard deviations of 60 pulls
 
 
-def test_visibility_and_axes_need_not_be_orthogonal_and_are_confirmed_by_the_angles() -> None:
-    fit = fit_polarized(100)
+def test_visibility_and_axes_need_not_be_orthogonal_and_are_confirmed_by_the_angles(
+    make_rng: MakeRng,
+) -> None:
+    fit = fit_polarized(make_rng("axes"))
 
     apart = abs(fit.lines[0].axis_deg - fit.lines[2].axis_deg)
-    assert apart == pytest.approx(12.0, abs=4.0 * fit.lines[2].axis_error_deg)
+    assert apart == pytest.approx(12.0, abs=5.5 * fit.lines[2].axis_error_deg)
     for law in fit.lines:
-        assert law.visibility == pytest.approx(0.9 / 1.1, abs=5.0 * law.visibility_error)
+        assert law.visibility == pytest.approx(0.9 / 1.1, abs=5.5 * law.visibility_error)
     assert "confirmed by polarization" in fit.reason
 
 
 def test_a_series_gives_the_same_bits_twice() -> None:
-    first, second = fit_polarized(7), fit_polarized(7)
+    first, second = (fit_polarized(np.random.default_rng(7)) for _ in range(2))
 
     np.testing.assert_array_equal(first.splitting_eV, second.splitting_eV)
     np.testing.assert_array_equal(first.series.covariance, second.series.covariance)
@@ -99,8 +113,10 @@ def test_frames_that_jump_during_the_exposure_are_left_out() -> None:
     assert np.abs((fit.splitting_eV - ABOVE[1:]) / fit.splitting_errors_eV).max() < 4.0
 
 
-def test_stark_energies_follow_the_mean_of_lines_whose_splitting_changes() -> None:
-    rng = np.random.default_rng(4)
+def test_stark_energies_follow_the_mean_of_lines_whose_splitting_changes(
+    make_rng: MakeRng,
+) -> None:
+    rng = make_rng("splitting that changes")
     field = np.repeat(np.linspace(-100.0, 100.0, 11), 4)
     energy = 2.392 - 0.05e-6 * ((field - 230.0) ** 2 - 230.0**2)
     spread = 1.0 + 0.03 * field / 100.0
@@ -121,7 +137,7 @@ def test_stark_energies_follow_the_mean_of_lines_whose_splitting_changes() -> No
 
     assert fit.verdict is Verdict.CONVERGED, fit.reason
     miss = fit.stark.internal_field_kV_per_cm + 230.0
-    assert abs(miss) < 4.0 * fit.stark.internal_field_error
+    assert abs(miss) < 5.5 * fit.stark.internal_field_error
     assert fit.stark.internal_field_error < 2.0
     assert fit.photon_internal_field_error == pytest.approx(fit.stark.internal_field_error, rel=0.7)
 

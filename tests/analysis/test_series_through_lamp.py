@@ -1,5 +1,9 @@
 """Series seen through the profile that a lamp showed, and with errors of what was swept."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +17,9 @@ from analysis.series.stark_series import StarkSeries, fit_stark_series
 from analysis.spectra.fit_model import FitModel
 from analysis.wavelength.axis import energy_edges_eV
 from analysis.wavelength.units import wavelength_from_energy_nm
+
+if TYPE_CHECKING:
+    from conftest import MakeRng
 
 Array = NDArray[np.float64]
 
@@ -105,9 +112,9 @@ def test_errors_of_the_angles_are_in_those_of_the_axes() -> None:
     assert unsure.photon_axis_errors_deg == pytest.approx(exact.photon_axis_errors_deg)
 
 
-def test_axes_of_angles_that_are_off_scatter_as_their_errors_say() -> None:
-    rng, pulls = np.random.default_rng(6), []
-    for _ in range(8):
+def test_axes_of_angles_that_are_off_scatter_as_their_errors_say(make_rng: MakeRng) -> None:
+    rng, pulls = make_rng("angles that are off"), []
+    for _ in range(15):
         off = np.repeat(3.0 * rng.standard_normal(12), 5)
         angle = np.repeat(np.arange(0.0, 180.0, 15.0), 5)
         law = 0.1 + 0.9 * np.cos(np.deg2rad(angle[:, None] + off[:, None] - [30.0, 110.0])) ** 2
@@ -126,7 +133,7 @@ def test_axes_of_angles_that_are_off_scatter_as_their_errors_say() -> None:
             for line, axis in zip(fit.lines, (30.0, 110.0), strict=True)
         ]
 
-    assert 0.4 < np.std(pulls) < 1.6
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.65)  # 5 standard deviations of 30 pulls
 
 
 def test_errors_of_the_field_are_in_the_parabola() -> None:

@@ -91,13 +91,11 @@ def test_acceptance_6_a_line_of_ten_thousand_photons_is_placed_at_the_bound(
     assert others <= stats.binom.isf(CHANCE, spectra, 1.0 / 1600.0)
 
 
-@pytest.mark.parametrize(
-    ("photons", "most_bias", "most_variance"), [(1500, 0.2, 1.3), (1e4, 0.18, 1.25)]
-)
+@pytest.mark.parametrize("photons", [1500, 1e4])
 def test_every_parameter_of_two_lines_is_unbiased_and_at_the_bound_and_intervals_cover(
-    photons: float, most_bias: float, most_variance: float
+    photons: float, make_rng: MakeRng
 ) -> None:
-    wavelength_nm, rng = axis(0.1, 160), np.random.default_rng(11)
+    wavelength_nm, rng = axis(0.1, 160), make_rng("two lines", photons)
     truth = two_lines(photons, 1.6)
     edges = energy_edges_eV(wavelength_nm)
     expected = expected_electrons(edges, truth, shape="gauss")
@@ -106,16 +104,17 @@ def test_every_parameter_of_two_lines_is_unbiased_and_at_the_bound_and_intervals
 
     fits = [
         fit_spectrum(wavelength_nm, measured(expected, rng), model=model, noise=CCD)
-        for _ in range(400)
+        for _ in range(800)
     ]
 
+    # Bands of 5 standard deviations of 800 fits.
     for name in ("energy_1_eV", "energy_2_eV", "width_eV", "area_1_counts", "area_2_counts"):
         miss = np.array([fit[name] - truth[name] for fit in fits]) / bound[name]
         pull = np.array([(fit[name] - truth[name]) / fit.error(name) for fit in fits])
-        assert abs(miss.mean()) < most_bias, name
-        assert 0.76 < miss.var() < most_variance, name  # 3.4 sigma of 400 fits
-        assert (np.abs(pull) < 1.0).mean() == pytest.approx(0.683, abs=0.07), name
-        assert (np.abs(pull) < 1.96).mean() == pytest.approx(0.95, abs=0.03), name
+        assert abs(miss.mean()) < 0.18, name
+        assert miss.var() == pytest.approx(1.0, abs=0.26), name
+        assert (np.abs(pull) < 1.0).mean() == pytest.approx(0.683, abs=0.085), name
+        assert (np.abs(pull) < 1.96).mean() == pytest.approx(0.95, abs=0.04), name
 
 
 def test_values_errors_and_covariance_are_those_of_scipy_with_the_same_weights() -> None:
@@ -371,9 +370,9 @@ def test_an_axis_that_is_none_is_refused(wavelength_nm: Array, counts: Array, me
         fit_spectrum(wavelength_nm, counts, model=FitModel(), noise=CCD)
 
 
-def test_dead_and_saturated_pixels_are_left_out_of_the_fit() -> None:
+def test_dead_and_saturated_pixels_are_left_out_of_the_fit(make_rng: MakeRng) -> None:
     noise = DetectorNoise(1.0, 4.0, 600.0, saturation_counts=60000.0)
-    rng = np.random.default_rng(12)
+    rng = make_rng("dead pixels")
     counts = measured(LINE - 600.0, rng)
     spoiled = np.array(counts)
     line = int(np.argmax(counts))
@@ -381,8 +380,9 @@ def test_dead_and_saturated_pixels_are_left_out_of_the_fit() -> None:
 
     fit = fit_spectrum(WAVELENGTH, spoiled, model=FitModel(span_eV=8e-3), noise=noise)
 
-    assert fit.verdict is Verdict.CONVERGED
-    assert abs(fit["energy_1_eV"] - 2.35) < 4.0 * fit.error("energy_1_eV")
+    # What was spoiled would make chi2 absurd, not unlikely: 1 fit in 1600 is by itself.
+    assert fit.verdict is Verdict.CONVERGED or fit.chi2_per_dof < 1.5, fit.reason
+    assert abs(fit["energy_1_eV"] - 2.35) < 5.5 * fit.error("energy_1_eV")
 
 
 @pytest.mark.parametrize(
