@@ -250,15 +250,16 @@ def test_few_frames_of_a_wandering_line_have_errors_that_cover_and_say_what_they
 ) -> None:
     rng = np.random.default_rng([commit_seed, 3])
     pulls = []
-    for _ in range(80):
+    for _ in range(400):
         shift = 0.2e-3 * rng.standard_normal(frames)
         counts = measured(lines(shift, np.full((frames, 1), 2e3), 0.4e-3, np.zeros(1)), rng)
         fit = fit_frames(WAVELENGTH, counts, model=WINDOW, noise=CCD)
         pulls.append((fit["energy_1_eV"] - 2.392) / fit.error("energy_1_eV"))
         assert f"{frames} frames: {frames} hardly show how far the line wanders" in fit.reason
 
-    # 68 % within the error; without Student's factor it is 57 % for three frames.
-    assert np.mean(np.abs(pulls) < 1.0) == pytest.approx(0.68, abs=0.16)
+    # Of 1000 fits 70 (3 frames) and 74 % (4) are within the error, without Student's factor 57 %;
+    # the bounds are 5 standard deviations of 400 fits away.
+    assert 0.59 < np.mean(np.abs(pulls) < 1.0) < 0.85
 
 
 def test_one_frame_says_that_its_error_is_of_photons_alone() -> None:
