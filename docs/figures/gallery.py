@@ -86,19 +86,23 @@ class Gallery:
             self.spin(0.1)
         raise TimeoutError(f"{what} did not come")
 
-    def picture(self, name: str) -> None:
-        """Take the pictures of this state."""
+    def picture(self, name: str, state: str = "") -> None:
+        """Take the pictures of this state; each as soon as the run's state is in the bar."""
         if self._only not in name:
             return
         for look in (theme.LIGHT, theme.DARK):
-            self._take(f"{name}_{look.name}", look, SMALL, 1.0)
+            self._take(f"{name}_{look.name}", look, SMALL, 1.0, state)
         if name in ALSO_LARGE:
-            self._take(f"{name}_4k", theme.LIGHT, LARGE, 2.0)
+            self._take(f"{name}_4k", theme.LIGHT, LARGE, 2.0, state)
             self._dress(theme.LIGHT, SMALL, 1.0)
 
-    def _take(self, name: str, look: theme.Theme, size: tuple[int, int], scale: float) -> None:
+    def _take(
+        self, name: str, look: theme.Theme, size: tuple[int, int], scale: float, state: str
+    ) -> None:
         self._dress(look, size, scale)
         self.spin(0.4)
+        if state:
+            self.until(lambda: self.state == state, state)
         self._save(self.window.grab().toImage(), self.folder / f"{name}.png")
         print(name, flush=True)
 
@@ -243,7 +247,7 @@ def _running(gallery: Gallery) -> None:
     gallery.until(lambda: gallery.state == "SETTLING", "settling")
     gallery.picture("run_settling")
     gallery.until(lambda: window.model.size > 0 and window.point_cursor.point >= 14, "points")
-    gallery.picture("run_measuring")
+    gallery.picture("run_measuring", "RUNNING")
     window.bound.by_name["pause"].trigger()
     gallery.until(lambda: gallery.state == "PAUSED", "the pause")
     gallery.picture("run_paused")

@@ -141,7 +141,8 @@ class MapView(QWidget):
             if new.size and not np.array_equal(new, self._image.order):
                 self._image = None  # another slice of the sweep
                 self._redraw.soon(is_awaited=True)
-        self._show_cross()
+        if not self._redraw.is_due:  # else it comes with that: one painting a row, not two
+            self._show_cross()
 
     def _order(self) -> NDArray[np.intp]:
         quantity = self._choice.quantity

@@ -192,7 +192,8 @@ class ParametersView(QWidget):
         if self._choice.quantity != AS_MEASURED and point not in self._slice:
             self._is_law_due = True
             self._redraw.soon(is_awaited=True)
-        self._show_cross()
+        if not self._redraw.is_due:  # else it comes with that
+            self._show_cross()
 
     def _on_choice(self) -> None:
         self.plot.restore_auto()

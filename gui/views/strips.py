@@ -74,7 +74,8 @@ class StripsView(QWidget):
         model.streams_changed.connect(self._redraw.soon)
         model.rows_changed.connect(self._on_rows)
         model.loaded.connect(self._redraw.soon)
-        cursor.point_changed.connect(lambda _: self._show_cross())
+        # With what is drawn anyway: the cursor of a run follows its rows.
+        cursor.point_changed.connect(lambda _: self._redraw.soon(is_awaited=True))
         if link is not None:
             link.snapshot.connect(self._on_snapshot)
             link.said_hello.connect(lambda _: self._live.clear())
